@@ -1,0 +1,1 @@
+"""Keystead's product: whole without the portal."""

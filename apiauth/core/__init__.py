@@ -1,0 +1,1 @@
+"""Values and pure functions: nothing here knows Django, a database or a socket."""
