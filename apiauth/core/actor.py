@@ -22,7 +22,12 @@ class Actor:
 
     def personal(self) -> dict[str, str]:
         """Return the personal fields that are known, by name."""
-        known = {"name": self.name, "email": self.email, "client_ip": self.client_ip, "user_agent": self.user_agent}
+        known = {
+            "name": self.name,
+            "email": self.email,
+            "client_ip": self.client_ip,
+            "user_agent": self.user_agent,
+        }
         return {name: value for name, value in known.items() if value}
 
 

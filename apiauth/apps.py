@@ -1,0 +1,10 @@
+"""Registers the product with Django."""
+
+from django.apps import AppConfig
+
+
+class ApiAuthConfig(AppConfig):
+    """Keystead's own tables and admin."""
+
+    name = "apiauth"
+    verbose_name = "Keystead"

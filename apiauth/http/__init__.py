@@ -1,0 +1,1 @@
+"""The JSON front doors: thin, and the only place that knows the clients' field names."""

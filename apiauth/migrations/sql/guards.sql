@@ -1,0 +1,89 @@
+-- Rules that must hold whoever writes: services, admin, shell or raw SQL.
+
+-- Every row that a gateway keeps in memory carries the transaction that last wrote it. Readers ask for
+-- `change_xid >= horizon`, so a transaction that commits late is never skipped.
+CREATE FUNCTION keystead_stamp_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.change_xid := pg_current_xact_id();
+    RETURN NEW;
+END $$;
+
+-- Only a wake-up: readers poll as well, so a lost notification costs at most the poll's interval.
+CREATE FUNCTION keystead_notify_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('keystead_changes', TG_TABLE_NAME);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION keystead_refuse_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are never deleted: mark them instead', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+
+DO $$
+DECLARE watched text;
+BEGIN
+    FOREACH watched IN ARRAY ARRAY['app', 'key', 'ratelimitscheme', 'backendkey'] LOOP
+        EXECUTE format('ALTER TABLE apiauth_%s ADD COLUMN change_xid xid8 NOT NULL DEFAULT pg_current_xact_id()', watched);
+        EXECUTE format('CREATE INDEX %s_by_change ON apiauth_%s (change_xid)', watched, watched);
+        EXECUTE format('CREATE TRIGGER stamp_change BEFORE INSERT OR UPDATE ON apiauth_%s '
+                       'FOR EACH ROW EXECUTE FUNCTION keystead_stamp_change()', watched);
+        EXECUTE format('CREATE TRIGGER notify_change AFTER INSERT OR UPDATE OR TRUNCATE ON apiauth_%s '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION keystead_notify_change()', watched);
+        EXECUTE format('CREATE TRIGGER refuse_delete BEFORE DELETE ON apiauth_%s '
+                       'FOR EACH ROW EXECUTE FUNCTION keystead_refuse_delete()', watched);
+    END LOOP;
+END $$;
+
+-- A revoked key stays revoked, with its reason; a key replaced by rotation stays replaced.
+CREATE FUNCTION keystead_keep_key_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS DISTINCT FROM OLD.revoked_at
+                                       OR NEW.revoked_reason IS DISTINCT FROM OLD.revoked_reason) THEN
+        RAISE EXCEPTION 'a revoked key is final' USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'key_revoked_is_final';
+    END IF;
+    IF OLD.replaced_by_id IS NOT NULL AND NEW.replaced_by_id IS DISTINCT FROM OLD.replaced_by_id THEN
+        RAISE EXCEPTION 'a rotated key is final' USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'key_rotated_is_final';
+    END IF;
+    IF NEW.digest <> OLD.digest AND NEW.pepper_version = OLD.pepper_version THEN
+        RAISE EXCEPTION 'a secret never changes' USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'key_digest_is_final';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keep_final BEFORE UPDATE ON apiauth_key FOR EACH ROW EXECUTE FUNCTION keystead_keep_key_final();
+
+CREATE FUNCTION keystead_keep_backend_key_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
+        RAISE EXCEPTION 'a revoked backend key is final' USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'backend_key_revoked_is_final';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keep_final BEFORE UPDATE ON apiauth_backendkey FOR EACH ROW EXECUTE FUNCTION keystead_keep_backend_key_final();
+
+-- A ticket works once, whatever code asks.
+CREATE FUNCTION keystead_keep_ticket_used() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.used_at IS NOT NULL AND NEW.used_at IS DISTINCT FROM OLD.used_at THEN
+        RAISE EXCEPTION 'a used ticket stays used' USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'ticket_used_is_final';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keep_used BEFORE UPDATE ON apiauth_ticket FOR EACH ROW EXECUTE FUNCTION keystead_keep_ticket_used();
+
+-- The activity log only grows. Personal values and their salts may be erased, nothing else may change.
+CREATE FUNCTION keystead_keep_activity() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_jsonb(NEW) - 'personal' - 'salts' <> to_jsonb(OLD) - 'personal' - 'salts' THEN
+        RAISE EXCEPTION 'activity entries are final' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keep_entry BEFORE UPDATE ON apiauth_activityentry FOR EACH ROW EXECUTE FUNCTION keystead_keep_activity();
+CREATE TRIGGER refuse_delete BEFORE DELETE ON apiauth_activityentry FOR EACH ROW EXECUTE FUNCTION keystead_refuse_delete();
+
+-- A row's app and deployment always agree, so that no query scoped by one can reach across the other.
+ALTER TABLE apiauth_app ADD CONSTRAINT app_with_deployment UNIQUE (id, deployment_id);
+ALTER TABLE apiauth_key ADD CONSTRAINT key_of_deployment FOREIGN KEY (app_id, deployment_id) REFERENCES apiauth_app (id, deployment_id);
+ALTER TABLE apiauth_ticket ADD CONSTRAINT ticket_of_deployment FOREIGN KEY (app_id, deployment_id) REFERENCES apiauth_app (id, deployment_id);
+ALTER TABLE apiauth_session ADD CONSTRAINT session_of_deployment FOREIGN KEY (app_id, deployment_id) REFERENCES apiauth_app (id, deployment_id);

@@ -1,0 +1,15 @@
+ALTER TABLE apiauth_session DROP CONSTRAINT session_of_deployment;
+ALTER TABLE apiauth_ticket DROP CONSTRAINT ticket_of_deployment;
+ALTER TABLE apiauth_key DROP CONSTRAINT key_of_deployment;
+ALTER TABLE apiauth_app DROP CONSTRAINT app_with_deployment;
+DROP FUNCTION keystead_keep_activity() CASCADE;
+DROP FUNCTION keystead_keep_ticket_used() CASCADE;
+DROP FUNCTION keystead_keep_backend_key_final() CASCADE;
+DROP FUNCTION keystead_keep_key_final() CASCADE;
+DROP FUNCTION keystead_refuse_delete() CASCADE;
+DROP FUNCTION keystead_notify_change() CASCADE;
+DROP FUNCTION keystead_stamp_change() CASCADE;
+ALTER TABLE apiauth_app DROP COLUMN change_xid;
+ALTER TABLE apiauth_key DROP COLUMN change_xid;
+ALTER TABLE apiauth_ratelimitscheme DROP COLUMN change_xid;
+ALTER TABLE apiauth_backendkey DROP COLUMN change_xid;

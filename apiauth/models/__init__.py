@@ -1,0 +1,25 @@
+"""One file an aggregate; fields, constraints, and questions that need no query."""
+
+from apiauth.models.activity import ActivityChain, ActivityEntry
+from apiauth.models.app import App
+from apiauth.models.deployment import BackendKey, Deployment
+from apiauth.models.installation import PepperCheck
+from apiauth.models.key import FormToken, Key, KeyStatus
+from apiauth.models.limit import RateLimitScheme
+from apiauth.models.session import Session
+from apiauth.models.ticket import Ticket
+
+__all__ = [
+    "ActivityChain",
+    "ActivityEntry",
+    "App",
+    "BackendKey",
+    "Deployment",
+    "FormToken",
+    "Key",
+    "KeyStatus",
+    "PepperCheck",
+    "RateLimitScheme",
+    "Session",
+    "Ticket",
+]

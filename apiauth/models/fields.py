@@ -1,0 +1,53 @@
+"""Column types and small parts that several aggregates share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.core.validators import RegexValidator
+from django.db import IntegrityError, models, transaction
+
+from apiauth.core.ids import new_id
+
+SLUG = r"^[a-z0-9_-]{1,64}$"
+PREFIX = r"^[a-z][a-z0-9_]{0,30}[a-z0-9]$"
+BLANK = r"^\s*$"
+
+valid_slug = RegexValidator(SLUG, "Use 1 to 64 lower-case letters, digits, - or _.")
+
+
+class Row(models.Model):
+    """A row whose id tells its age; see core.ids."""
+
+    id = models.BigIntegerField(primary_key=True, default=new_id, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+RowType = TypeVar("RowType", bound=Row)
+
+
+def insert(make: Callable[[], RowType]) -> RowType:
+    """Insert a row, with a new id where its id is taken: two made in one millisecond may clash."""
+    for _ in range(3):
+        row = make()
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+        except IntegrityError as error:
+            if not is_clash_of_ids(error, row):
+                raise
+        else:
+            return row
+    raise RuntimeError("three fresh ids in a row were taken")
+
+
+def is_clash_of_ids(error: IntegrityError, row: models.Model) -> bool:
+    """Tell whether an insert failed on the primary key alone."""
+    return violated_constraint(error) == f"{row._meta.db_table}_pkey"
+
+
+def violated_constraint(error: IntegrityError) -> str | None:
+    """Return the name of the constraint that a statement ran into."""
+    diagnostics: Any = getattr(error.__cause__, "diag", None)
+    return diagnostics.constraint_name if diagnostics else None

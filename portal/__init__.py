@@ -1,0 +1,1 @@
+"""The hosted pages: server-rendered, whole without JavaScript, quicker with htmx."""
