@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from apiauth.core.errors import Invalid
 from apiauth.core.resource import normal_form
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Unit(StrEnum):
@@ -170,9 +173,7 @@ def _parse_rule(entry: object, field: str) -> LimitRule:
         raise Invalid("A rule must be an object.", field=field)
     unknown = sorted(str(name) for name in entry if name not in _FIELDS)
     if unknown:
-        raise Invalid(
-            "A rule has only unit, duration, max_requests, mode, endpoints and priority.", field=field
-        )
+        raise Invalid("A rule has unit, duration, max_requests, mode, endpoints and priority.", field=field)
     unit = _parse_choice(Unit, entry.get("unit"), f"{field}.unit")
     return LimitRule(
         id=_parse_id(entry.get("id"), f"{field}.id"),
@@ -193,9 +194,9 @@ def _parse_id(value: object, field: str) -> str:
     return value
 
 
-def _parse_choice[Choice: StrEnum](kind: type[Choice], value: object, field: str) -> Choice:
+def _parse_choice(kind: type[Choice], value: object, field: str) -> Choice:
     try:
-        return kind(value)
+        return kind(str(value))
     except ValueError:
         raise Invalid(f"Must be one of {', '.join(kind)}.", field=field) from None
 

@@ -71,9 +71,7 @@ def _check_name(name: object, field: str) -> None:
         raise Invalid("A name in metadata has 1 to 100 characters.", field=field)
     _check_text(name, field)
     if name in RESERVED:
-        raise Invalid(
-            f"`{name}` is reserved: clients would take it as fact about the caller.", field=f"{field}.{name}"
-        )
+        raise Invalid(f"`{name}` is reserved: clients take it as fact.", field=f"{field}.{name}")
 
 
 def _check_text(text: str, field: str) -> None:
