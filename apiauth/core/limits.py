@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from apiauth.core.errors import Invalid
 from apiauth.core.resource import normal_form
 
-
 Choice = TypeVar("Choice", bound=StrEnum)
 
 

@@ -32,7 +32,7 @@ def check_permission(name: object, field: str = "permissions") -> str:
     """Return a permission's name; raise Invalid where it is none."""
     if not isinstance(name, str) or not PERMISSION_NAME.fullmatch(name):
         raise Invalid(
-            "A permission is 1 to 100 characters: lower-case letters, digits and `_ . : / -`, first a letter or digit.",
+            "A permission is 1 to 100 lower-case letters, digits and `_ . : / -`, first a letter or digit.",
             field=field,
         )
     return name
@@ -72,9 +72,7 @@ def _tokens(expression: str) -> list[str]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise _refusal(
-                "A permission expression holds something that is no permission, AND, OR, comma or parenthesis."
-            )
+            raise _refusal("A permission expression holds only permissions, AND, OR, commas and parentheses.")
         tokens.append(match[1] or match[2] or match[3])
         position = match.end()
     return tokens
@@ -103,21 +101,21 @@ class _Parser:
         return parts
 
     def _factor(self, depth: int) -> Requirement:
-        token = self._advance()
-        if token == "(":
+        word = self._advance()
+        if word == "(":
             if depth >= DEEPEST_EXPRESSION:
                 raise _refusal(f"A permission expression nests at most {DEEPEST_EXPRESSION} deep.")
             inner = self.expression(depth + 1)
             if self._advance() != ")":
                 raise _refusal("A permission expression lacks a closing parenthesis.")
             return inner
-        if token is None or token in {"AND", "OR", ",", ")"}:
+        if word is None or word in {"AND", "OR", ",", ")"}:
             raise _refusal("A permission expression lacks a permission where one must stand.")
-        return lambda held: token in held
+        return lambda held: word in held
 
     def _advance(self) -> str | None:
-        token, self.next = self.next, next(self._rest, None)
-        return token
+        word, self.next = self.next, next(self._rest, None)
+        return word
 
 
 def _any_of(parts: list[Requirement]) -> Requirement:
