@@ -121,9 +121,7 @@ def parse_peppers(text: str) -> Peppers:
         try:
             keys[int(version.removeprefix("v"))] = base64.urlsafe_b64decode(encoded)
         except (ValueError, binascii.Error):
-            raise EnvironmentProblem(
-                "KEYSTEAD_PEPPERS must hold lines of version:base64url, newest first."
-            ) from None
+            raise EnvironmentProblem("KEYSTEAD_PEPPERS must hold lines of version:base64url, newest first.") from None
     if not keys or any(len(key) < 32 for key in keys.values()):
         raise EnvironmentProblem("Every pepper of KEYSTEAD_PEPPERS needs at least 32 bytes, in base64url.")
     return Peppers(keys, active_version=next(iter(keys)))
@@ -149,9 +147,7 @@ def socket_folder(variables: Mapping[str, str] = os.environ) -> Path:
     try:
         return Path(note.read_text().strip())
     except OSError:
-        raise EnvironmentProblem(
-            "There is no database yet: start ./keystead up, or set DATABASE_URL."
-        ) from None
+        raise EnvironmentProblem("There is no database yet: start ./keystead up, or set DATABASE_URL.") from None
 
 
 def _url(variables: Mapping[str, str], name: str, default: str) -> str:

@@ -69,9 +69,7 @@ class ActivityEntry(Row):
     objects = ActivityEntryQuerySet.as_manager()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["chain", "sequence"], name="activity_entry_once_a_place")
-        ]
+        constraints = [models.UniqueConstraint(fields=["chain", "sequence"], name="activity_entry_once_a_place")]
         indexes = [models.Index(fields=["key_id", "-id"], name="activity_by_key")]
         verbose_name_plural = "activity entries"
 

@@ -41,9 +41,7 @@ class App(Row):
     rate_limit_scheme = models.ForeignKey(
         RateLimitScheme, on_delete=models.PROTECT, null=True, blank=True, related_name="apps"
     )
-    default_role = models.CharField(
-        max_length=10, default=Role.ADMIN, choices=[(r.value, r.value) for r in Role]
-    )
+    default_role = models.CharField(max_length=10, default=Role.ADMIN, choices=[(r.value, r.value) for r in Role])
     default_overlap_seconds = models.PositiveIntegerField(default=0)
     return_url = models.CharField(max_length=2000, blank=True, default="")
     test_url = models.CharField(max_length=2000, blank=True, default="")

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.core.validators import RegexValidator
 from django.db import IntegrityError, models, transaction
 
 from apiauth.core.ids import new_id
@@ -11,8 +10,6 @@ from apiauth.core.ids import new_id
 SLUG = r"^[a-z0-9_-]{1,64}$"
 PREFIX = r"^[a-z][a-z0-9_]{0,30}[a-z0-9]$"
 BLANK = r"^\s*$"
-
-valid_slug = RegexValidator(SLUG, "Use 1 to 64 lower-case letters, digits, - or _.")
 
 
 class Row(models.Model):

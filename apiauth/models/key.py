@@ -43,9 +43,7 @@ class KeyQuerySet(models.QuerySet["Key"]):
 
     def not_ended(self, now: datetime) -> KeyQuerySet:
         """Keep keys that nobody has ended: not revoked, disabled or rotated out. They may have expired."""
-        return self.filter(
-            Q(overlap_ends_at=None) | Q(overlap_ends_at__gt=now), revoked_at=None, disabled_at=None
-        )
+        return self.filter(Q(overlap_ends_at=None) | Q(overlap_ends_at__gt=now), revoked_at=None, disabled_at=None)
 
     def active_at(self, now: datetime) -> KeyQuerySet:
         """Keep keys that the gateway would let through now, as far as the key itself decides."""

@@ -31,9 +31,7 @@ class RateLimitScheme(Row):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(slug__regex=SLUG), name="rate_limit_scheme_slug_is_plain"
-            ),
+            models.CheckConstraint(condition=models.Q(slug__regex=SLUG), name="rate_limit_scheme_slug_is_plain"),
             models.UniqueConstraint(
                 fields=["deployment", "slug"],
                 condition=models.Q(deleted_at=None),

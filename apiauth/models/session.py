@@ -30,12 +30,8 @@ class Session(Grant):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(role__in=[role.value for role in Role]), name="session_role_is_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(expires_at__gt=F("created_at")), name="session_expires_after_created"
-            ),
+            models.CheckConstraint(condition=Q(role__in=[role.value for role in Role]), name="session_role_is_known"),
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="session_expires_after_created"),
         ]
         indexes = [models.Index(fields=["app", "-id"], name="session_newest_of_app")]
 

@@ -61,12 +61,8 @@ class Ticket(Grant):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(role__in=[role.value for role in Role]), name="ticket_role_is_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(expires_at__gt=F("created_at")), name="ticket_expires_after_created"
-            ),
+            models.CheckConstraint(condition=Q(role__in=[role.value for role in Role]), name="ticket_role_is_known"),
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="ticket_expires_after_created"),
             models.CheckConstraint(
                 condition=Q(used_at=None) | Q(used_at__lt=F("expires_at")), name="ticket_used_within_its_life"
             ),

@@ -1,0 +1,151 @@
+"""Writes the activity log and proves that nobody altered it."""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from apiauth.core.actor import Actor
+from apiauth.core.events import Event
+from apiauth.models.activity import (
+    INSTALLATION_CHAIN,
+    ActivityChain,
+    ActivityEntry,
+    app_chain,
+    deployment_chain,
+)
+
+_GENESIS = bytes(32)
+
+
+@transaction.atomic
+def record(
+    event: Event,
+    *,
+    actor: Actor,
+    now: datetime,
+    deployment_id: int | None = None,
+    app_id: int | None = None,
+    key_id: int | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> ActivityEntry:
+    """Add one entry to the chain it belongs to: the app's, else the deployment's, else the installation's.
+
+    Call it last in a service's transaction: it holds the chain's row until the commit.
+    """
+    name = chain_name(deployment_id=deployment_id, app_id=app_id)
+    ActivityChain.objects.get_or_create(name=name)
+    chain = ActivityChain.objects.select_for_update().get(name=name)
+    personal = actor.personal()
+    salts = {field: secrets.token_hex(16) for field in personal}
+    entry = ActivityEntry(
+        chain=chain,
+        sequence=chain.length + 1,
+        event=event,
+        at=now,
+        deployment_id=deployment_id,
+        app_id=app_id,
+        key_id=key_id,
+        session_id=actor.session_id,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        via=actor.via,
+        details=dict(details or {}),
+        personal=personal,
+        salts=salts,
+        personal_digests={field: _personal_digest(salts[field], value) for field, value in personal.items()},
+        previous_hash=bytes(chain.head),
+    )
+    entry.hash = _hash(entry)
+    entry.save(force_insert=True)
+    chain.length, chain.head = entry.sequence, entry.hash
+    chain.save(update_fields=["length", "head"])
+    return entry
+
+
+def chain_name(*, deployment_id: int | None, app_id: int | None) -> str:
+    """Return the name of the chain that an action on this app or deployment is written to."""
+    if app_id is not None:
+        return app_chain(app_id)
+    return deployment_chain(deployment_id) if deployment_id is not None else INSTALLATION_CHAIN
+
+
+def erase_personal(entry: ActivityEntry, field: str) -> None:
+    """Forget one personal value and its salt; the chain stays valid."""
+    entry.personal.pop(field, None)
+    entry.salts.pop(field, None)
+    entry.save(update_fields=["personal", "salts"])
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenLink:
+    """The first place where a chain does not hold."""
+
+    chain: str
+    sequence: int
+    problem: str
+
+
+def verify_chain(name: str) -> BrokenLink | None:
+    """Walk one chain from its start; return the first broken link, or None where all hold."""
+    chain = ActivityChain.objects.get(name=name)
+    expected, head = 0, _GENESIS
+    for entry in _entries(name):
+        expected += 1
+        if problem := _problem(entry, expected, head):
+            return BrokenLink(name, expected, problem)
+        head = bytes(entry.hash)
+    if expected != chain.length or not hmac.compare_digest(head, bytes(chain.head)):
+        return BrokenLink(name, expected + 1, "entries are missing at the end")
+    return None
+
+
+def verify_all() -> Iterator[tuple[str, int, BrokenLink | None]]:
+    """Walk every chain; yield its name, its length and its first broken link."""
+    for chain in ActivityChain.objects.order_by("name"):
+        yield chain.name, chain.length, verify_chain(chain.name)
+
+
+def _entries(name: str) -> Iterator[ActivityEntry]:
+    return ActivityEntry.objects.in_chain(name).order_by("sequence").iterator(chunk_size=1000)
+
+
+def _problem(entry: ActivityEntry, expected: int, head: bytes) -> str | None:
+    if entry.sequence != expected:
+        return f"entry {expected} is missing"
+    if not hmac.compare_digest(bytes(entry.previous_hash), head):
+        return "the entry does not follow the one before it"
+    if not hmac.compare_digest(bytes(entry.hash), _hash(entry)):
+        return "the entry was altered"
+    for field, value in entry.personal.items():
+        if entry.personal_digests.get(field) != _personal_digest(entry.salts.get(field, ""), value):
+            return f"the entry's {field} was altered"
+    return None
+
+
+def _personal_digest(salt: str, value: str) -> str:
+    return hashlib.sha256(f"{salt}:{value}".encode()).hexdigest()
+
+
+def _hash(entry: ActivityEntry) -> bytes:
+    """Return the HMAC-SHA-256 of the entry's lasting fields and the hash before it."""
+    lasting = {
+        "chain": entry.chain_id,
+        "sequence": entry.sequence,
+        "event": entry.event,
+        "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "ids": [entry.id, entry.deployment_id, entry.app_id, entry.key_id, entry.session_id],
+        "actor": [entry.actor_kind, entry.actor_id, entry.via],
+        "details": entry.details,
+        "personal_digests": entry.personal_digests,
+    }
+    canonical = json.dumps(lasting, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    key = settings.ENVIRONMENT.activity_key
+    return hmac.digest(key, bytes(entry.previous_hash) + canonical.encode(), "sha256")

@@ -1,0 +1,38 @@
+"""One rule for every short text that people type: what is refused, and with which sentence."""
+
+import re
+import unicodedata
+
+from apiauth.core.errors import Invalid
+
+_SLUG = re.compile(r"[a-z0-9_-]{1,64}")
+_INVISIBLE = frozenset({"Cf", "Zl", "Zp", "Zs", "Cc"})
+_REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def plain_text(value: object, *, field: str, most: int, required: bool = True) -> str:
+    """Return a one-line text, stripped. Raises Invalid that names `field`.
+
+    Refused: other types, more than `most` characters, control characters (NUL and line breaks
+    among them), lone surrogates, characters that turn the direction of writing, and, where it is
+    required, a text with nothing visible in it.
+    """
+    label = field.replace("_", " ")
+    if not isinstance(value, str):
+        raise Invalid(f"The {label} must be a text.", field=field)
+    text = value.strip()
+    if len(text) > most:
+        raise Invalid(f"The {label} can have at most {most} characters.", field=field)
+    if any(unicodedata.category(character) in _REFUSED or character in _BIDIRECTIONAL for character in text):
+        raise Invalid(f"The {label} has characters that cannot be shown.", field=field)
+    if required and all(unicodedata.category(character) in _INVISIBLE for character in text):
+        raise Invalid(f"Enter a {label}.", field=field)
+    return text
+
+
+def plain_slug(value: object, *, field: str) -> str:
+    """Return a slug; raises Invalid that names `field` where it is none."""
+    if not isinstance(value, str) or not _SLUG.fullmatch(value):
+        raise Invalid("Use 1 to 64 lower-case letters, digits, - or _.", field=field)
+    return value
