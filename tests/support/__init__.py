@@ -1,0 +1,1 @@
+"""What tests stand on: a throw-away server, people and things to act with."""
