@@ -1,0 +1,248 @@
+"""Moves decisions from spool files into the database: none lost, none twice.
+
+A batch is one transaction: the file's row locked, its records staged by COPY, those that are
+new inserted and counted, the file's offset moved on. Whatever dies in between, the offset
+says exactly what is in the table.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import structlog
+
+from apiauth.audit.record import Damaged, Intact, Record, as_json, read_frames
+from apiauth.audit.spool import BIRTH_SUFFIX, SUFFIX, host_name, is_owned
+from apiauth.audit.statements import sql
+
+BATCH_BYTES = 4 * 1024 * 1024
+LONGEST_PATH = 500  # in characters; an index entry of PostgreSQL holds 2,704 bytes
+QUARANTINE = "quarantine"
+ABANDONED_BIRTH_SECONDS = 60
+
+# The database will say the same however often it is asked.
+_REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What was read from one file: the records, the damage between them, and where it ends."""
+
+    records: list[Record]
+    damaged: list[tuple[int, bytes]]
+    start: int
+    end: int
+    is_finished: bool
+
+
+class Drain:
+    """Drains the spool files of one folder over one connection."""
+
+    def __init__(self, connection: psycopg.Connection[Any], folder: Path, batch_bytes: int = BATCH_BYTES) -> None:
+        self._connection = connection
+        self._folder = folder
+        self._batch_bytes = batch_bytes
+        with connection.transaction():
+            connection.execute(sql("stage"))
+
+    def drain(self) -> int:
+        """Drain one batch of every file; return how many records that were."""
+        return sum(self._drain_file(path) for path in spool_files(self._folder))
+
+    def drain_all(self) -> int:
+        """Drain until every file is empty or waits for its owner; return how many records that were."""
+        total = 0
+        while drained := self.drain():
+            total += drained
+        return total
+
+    def _drain_file(self, path: Path) -> int:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return 0  # another worker was faster
+        try:
+            batch = self._drain_batch(path, descriptor)
+        finally:
+            os.close(descriptor)
+        if batch is None:
+            return 0
+        if batch.is_finished:
+            path.unlink(missing_ok=True)
+        return len(batch.records)
+
+    def _drain_batch(self, path: Path, descriptor: int) -> _Batch | None:
+        """Commit one batch and return it; None where there is nothing to do or another worker does it."""
+        try:
+            return self._in_transaction(path, descriptor, self._batch_bytes)
+        except _REFUSALS as error:
+            log.error("drain.refused_batch", file=path.name, error=error.diag.message_primary)
+        return self._drain_singly(path, descriptor)
+
+    def _drain_singly(self, path: Path, descriptor: int) -> _Batch | None:
+        """Drain one record; where the database refuses it, put it aside: it must not stop the others."""
+        try:
+            return self._in_transaction(path, descriptor, 1)
+        except _REFUSALS as error:
+            log.error("drain.refused_record", file=path.name, error=error.diag.message_primary)
+        return self._in_transaction(path, descriptor, 1, refuse=True)
+
+    def _in_transaction(self, path: Path, descriptor: int, most_bytes: int, *, refuse: bool = False) -> _Batch | None:
+        with self._connection.transaction():
+            offset = self._lock(path.name)
+            if offset is None:
+                return None
+            batch = read_batch(descriptor, offset, most_bytes)
+            if refuse:
+                batch = _refused(descriptor, batch)
+            if batch.end == batch.start and not batch.is_finished:
+                return None
+            self._set_aside(path, batch)
+            self._store(batch.records)
+            self._advance(path.name, batch)
+        return batch
+
+    def _lock(self, name: str) -> int | None:
+        self._connection.execute(sql("note_file"), {"name": name, "host": host_name()})
+        row = self._connection.execute(sql("lock_file"), {"name": name}).fetchone()
+        return row[0] if row else None
+
+    def _store(self, records: list[Record]) -> None:
+        if not records:
+            return
+        with self._connection.cursor() as cursor:
+            with cursor.copy(sql("copy_stage")) as copy:
+                copy.write("".join(map(copy_line, records)))
+            cursor.execute(sql("record_batch"))
+
+    def _advance(self, name: str, batch: _Batch) -> None:
+        self._connection.execute(
+            sql("advance_file"),
+            {
+                "name": name,
+                "drained_bytes": batch.end,
+                "records": len(batch.records),
+                "quarantined": len(batch.damaged),
+                "is_finished": batch.is_finished,
+            },
+        )
+
+    def _set_aside(self, path: Path, batch: _Batch) -> None:
+        """Keep damaged bytes for a person to look at; named by offset, so a repeat writes the same file."""
+        if not batch.damaged:
+            return
+        folder = self._folder / QUARANTINE
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for offset, data in batch.damaged:
+            (folder / f"{path.name}.{offset}.bad").write_bytes(data)
+            log.error("drain.quarantined", file=path.name, offset=offset, bytes=len(data))
+
+
+def spool_files(folder: Path) -> list[Path]:
+    """Return the spool files of a folder, the oldest first; sweep up files that were never born."""
+    files = []
+    for entry in os.scandir(folder):
+        if entry.name.endswith(SUFFIX):
+            files.append((entry.stat().st_mtime_ns, entry.path))
+        elif entry.name.endswith(BIRTH_SUFFIX):
+            _sweep(Path(entry.path))
+    return [Path(path) for _, path in sorted(files)]
+
+
+def _sweep(birth: Path) -> None:
+    age = datetime.now(UTC).timestamp() - birth.stat().st_mtime
+    if age > ABANDONED_BIRTH_SECONDS:
+        birth.unlink(missing_ok=True)
+
+
+def read_batch(descriptor: int, offset: int, most_bytes: int) -> _Batch:
+    """Read frames from an offset on: up to `most_bytes`, but one whole frame at least.
+
+    Whether the owner lives is asked before reading: what a dead owner left is then all there.
+    """
+    owned = is_owned(descriptor)
+    size = os.fstat(descriptor).st_size
+    data = os.pread(descriptor, max(most_bytes, _FRAME_BYTES), offset)
+    is_complete = not owned and offset + len(data) >= size
+    records: list[Record] = []
+    damaged: list[tuple[int, bytes]] = []
+    end = offset
+    for found in read_frames(data, offset, is_complete):
+        if isinstance(found, Intact):
+            records.append(found.record)
+        elif isinstance(found, Damaged):
+            damaged.append((found.start, data[found.start - offset : found.end - offset]))
+        end = found.end
+        if end - offset >= most_bytes:
+            break
+    return _Batch(records, damaged, offset, end, is_finished=not owned and end >= size)
+
+
+_FRAME_BYTES = 64 * 1024 + 1024  # the largest frame fits
+
+
+def _refused(descriptor: int, batch: _Batch) -> _Batch:
+    """Return a batch of one record as damage."""
+    data = os.pread(descriptor, batch.end - batch.start, batch.start)
+    return _Batch([], [(batch.start, data)], batch.start, batch.end, batch.is_finished)
+
+
+_UNSAFE = {0: "\ufffd", ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
+_UNSAFE |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_NULL = "\\N"
+
+
+def _text(value: str | None) -> str:
+    """Return a text for COPY: what no PostgreSQL text can hold becomes U+FFFD."""
+    if value is None:
+        return _NULL
+    return value if value.isalnum() else value.translate(_UNSAFE)
+
+
+def _array(values: list[str] | None) -> str:
+    if values is None:
+        return _NULL
+    quoted = ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return _text("{" + quoted + "}")
+
+
+def _number(value: int | None) -> str:
+    return _NULL if value is None else str(value)
+
+
+def copy_line(record: Record) -> str:
+    """Return one record as a line for COPY in text format."""
+    decided_ms = int.from_bytes(record.id[:6], "big")
+    seconds, milliseconds = divmod(decided_ms, 1000)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return "\t".join(
+        (
+            record.id.hex(),
+            f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds:03}+00",
+            _number(record.deployment_id),
+            _number(record.app_id),
+            _number(record.key_id),
+            _text(record.key_name),
+            _text(record.presented_start),
+            "f" if record.rule else "t",
+            _text(record.rule),
+            _text(record.blocked_by),
+            _text(record.method),
+            _text(record.path[:LONGEST_PATH]),
+            _text(record.client_ip),
+            _text(record.peer_ip),
+            _text(record.user_agent),
+            _array(record.required_permissions),
+            _array(record.held_permissions),
+            _text(as_json([{"rule": r, "remaining": left, "limit": n} for r, left, n in record.rate_limits])),
+            _number(record.retry_after),
+            str(record.snapshot_age_ms),
+            str(record.duration_us),
+            _text(record.node) + "\n",
+        )
+    )

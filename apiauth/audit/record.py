@@ -1,0 +1,153 @@
+"""One decision as it stands in a spool file, and the frame around it.
+
+A frame is a magic number, the payload's length, a CRC-32C over length and payload, and the
+payload: a record in MessagePack. A reader that meets damage looks for the next magic number
+and goes on, so one torn frame never hides the ones behind it.
+"""
+
+import random
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import google_crc32c
+import msgspec
+
+MAGIC = b"\xa7KS\x01"
+HEADER = struct.Struct("<4sII")
+HEADER_BYTES = HEADER.size
+MOST_PAYLOAD_BYTES = 64 * 1024
+_LENGTH = struct.Struct("<I")
+
+# Ids need to be unique, not secret: a generator seeded by the operating system, without a system call each.
+_random = random.Random()  # noqa: S311
+_RANDOM_BITS = 74
+
+
+class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """Everything that is kept of one decision. Its moment is the first 48 bits of its id."""
+
+    id: bytes
+    deployment_id: int | None
+    app_id: int | None
+    key_id: int | None
+    key_name: str | None
+    presented_start: str | None
+    rule: str | None
+    blocked_by: str | None
+    method: str
+    path: str
+    client_ip: str | None
+    peer_ip: str | None
+    user_agent: str
+    required_permissions: list[str]
+    held_permissions: list[str] | None
+    rate_limits: list[tuple[str, int, int]]
+    retry_after: int | None
+    snapshot_age_ms: int
+    duration_us: int
+    node: str
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+def new_decision_number(now_ms: int) -> int:
+    """Return a UUIDv7 as a number; the first 48 of its 128 bits are `now_ms`."""
+    bits = _random.getrandbits(_RANDOM_BITS)
+    return now_ms << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0b10 << 62 | bits & 0x3FFF_FFFF_FFFF_FFFF
+
+
+def frame(record: Record) -> bytes:
+    """Return the bytes that stand for a record in a spool file."""
+    return frame_payload(_encoder.encode(record))
+
+
+def frame_payload(payload: bytes, crc: Callable[[bytes], int] = google_crc32c.value) -> bytes:
+    """Return a payload with the header that lets a reader find and trust it."""
+    length = _LENGTH.pack(len(payload))
+    return HEADER.pack(MAGIC, len(payload), crc(length + payload)) + payload
+
+
+@dataclass(frozen=True, slots=True)
+class Intact:
+    """A frame that can be trusted, from `start` to `end` in its file."""
+
+    start: int
+    end: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Bytes that are no frame, from `start` to `end` in their file."""
+
+    start: int
+    end: int
+
+
+def read_frames(data: bytes, base: int, is_complete: bool) -> Iterator[Intact | Damaged]:
+    """Yield what the bytes at offset `base` of a file hold, in order and without gaps.
+
+    Where the file may still grow, the bytes from a frame that is cut short by the end of
+    `data` are not yielded: they are not there yet. Where it `is_complete`, they are damaged.
+    """
+    position = 0
+    while position < len(data):
+        found = _frame_at(data, position)
+        if isinstance(found, tuple):
+            end, record = found
+            yield Intact(base + position, base + end, record)
+        elif found is _CUT_SHORT and not is_complete:
+            return
+        else:
+            end = _next_magic(data, position + 1, is_complete)
+            yield Damaged(base + position, base + end)
+        position = end
+
+
+_CUT_SHORT = object()
+_BROKEN = object()
+
+
+def _frame_at(data: bytes, position: int) -> tuple[int, Record] | object:
+    if len(data) - position < HEADER_BYTES:
+        tail = data[position : position + len(MAGIC)]
+        return _CUT_SHORT if MAGIC.startswith(tail) else _BROKEN
+    magic, length, crc = HEADER.unpack_from(data, position)
+    if magic != MAGIC or length > MOST_PAYLOAD_BYTES:
+        return _BROKEN
+    end = position + HEADER_BYTES + length
+    if end > len(data):
+        return _CUT_SHORT
+    payload = data[position + HEADER_BYTES : end]
+    if google_crc32c.value(_LENGTH.pack(length) + payload) != crc:
+        return _BROKEN
+    return _decoded(payload, end)
+
+
+def _decoded(payload: bytes, end: int) -> tuple[int, Record] | object:
+    try:
+        record = _decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _BROKEN
+    return (end, record) if len(record.id) == 16 else _BROKEN
+
+
+def _next_magic(data: bytes, position: int, is_complete: bool) -> int:
+    """Return where the next frame may start: its magic number, or a beginning of one at the end."""
+    found = data.find(MAGIC, position)
+    if found >= 0:
+        return found
+    if not is_complete:
+        for keep in range(len(MAGIC) - 1, 0, -1):
+            if len(data) - keep >= position and data.endswith(MAGIC[:keep]):
+                return len(data) - keep
+    return len(data)
+
+
+def as_json(value: Any) -> str:
+    """Return a value as compact JSON text."""
+    return msgspec.json.encode(value).decode()

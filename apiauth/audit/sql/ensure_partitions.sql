@@ -1,0 +1,1 @@
+SELECT keystead_ensure_decision_partitions(%(first)s, %(last)s)

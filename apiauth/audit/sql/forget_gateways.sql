@@ -1,0 +1,1 @@
+DELETE FROM apiauth_gatewaystatus WHERE confirmed_at < clock_timestamp() - interval '1 day'

@@ -1,0 +1,82 @@
+"""The worker's loop: drain, keep partitions ahead, and come back after every database outage."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import psycopg
+import structlog
+
+from apiauth.audit.drain import Drain
+from apiauth.audit.partitions import ensure_partitions
+
+IDLE_SECONDS = 0.2
+PARTITION_SECONDS = 3600
+LONGEST_BACK_OFF_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Settings(Protocol):
+    """The part of the environment that a worker reads."""
+
+    @property
+    def database_url(self) -> str: ...
+    @property
+    def spool_dir(self) -> Any: ...
+
+
+def run(environment: Settings, stop: threading.Event, on_ready: Callable[[], None]) -> None:
+    """Work until `stop` is set; call `on_ready` once the database has been reached."""
+    back_off = 0.1
+    ready = _Once(on_ready)
+    environment.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    while not stop.is_set():
+        started = time.monotonic()
+        try:
+            with psycopg.connect(environment.database_url, autocommit=True, connect_timeout=5) as connection:
+                _work(connection, environment, stop, ready)
+        except (psycopg.Error, OSError) as error:
+            # The one place where a failure is survived by trying again: nothing is lost by waiting.
+            log.error("worker.interrupted", error=str(error), kind=type(error).__name__)
+            back_off = 0.1 if time.monotonic() - started > 10 else min(2 * back_off, LONGEST_BACK_OFF_SECONDS)
+            stop.wait(back_off)
+
+
+class _Once:
+    """Calls a function the first time it is called itself."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+
+    def __call__(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()
+
+
+def _work(
+    connection: psycopg.Connection[Any], environment: Settings, stop: threading.Event, ready: Callable[[], None]
+) -> None:
+    drain = Drain(connection, environment.spool_dir)
+    next_partitions = 0.0
+    while not stop.is_set():
+        if time.monotonic() >= next_partitions:
+            next_partitions = time.monotonic() + _keep_partitions(connection)
+        ready()
+        if not drain.drain():
+            stop.wait(IDLE_SECONDS)
+
+
+def _keep_partitions(connection: psycopg.Connection[Any]) -> float:
+    """Keep partitions ahead and return the seconds until the next time: sooner where it failed.
+
+    A lock that is not to be had is no reason to stop draining: there is a week of partitions left.
+    """
+    try:
+        ensure_partitions(connection)
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        log.warning("worker.partitions_later", error=str(error))
+        return 60.0
+    return PARTITION_SECONDS
