@@ -2,6 +2,7 @@
 
 from apiauth.models.activity import ActivityChain, ActivityEntry
 from apiauth.models.app import App
+from apiauth.models.audit import Decision, DecisionRollup, GatewayStatus, KeyUsage, PathRollup, SpoolFile
 from apiauth.models.deployment import BackendKey, Deployment
 from apiauth.models.installation import PepperCheck
 from apiauth.models.key import FormToken, Key, KeyStatus
@@ -14,12 +15,18 @@ __all__ = [
     "ActivityEntry",
     "App",
     "BackendKey",
+    "Decision",
+    "DecisionRollup",
     "Deployment",
     "FormToken",
+    "GatewayStatus",
     "Key",
     "KeyStatus",
+    "KeyUsage",
+    "PathRollup",
     "PepperCheck",
     "RateLimitScheme",
     "Session",
+    "SpoolFile",
     "Ticket",
 ]

@@ -1,0 +1,168 @@
+"""Decisions, their counts, and what the drain and the gateways note; see sql/decisions.sql."""
+
+from pathlib import Path
+
+import django.contrib.postgres.fields
+from django.db import migrations, models
+
+
+SQL = Path(__file__).parent / "sql"
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("apiauth", "0002_guards"),
+    ]
+
+    operations = [
+        migrations.RunSQL("SET LOCAL lock_timeout = '2s'", migrations.RunSQL.noop),
+        migrations.RunSQL((SQL / "decisions.sql").read_text(), (SQL / "decisions_reverse.sql").read_text()),
+        migrations.CreateModel(
+            name="Decision",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "decided_at", "id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("id", models.UUIDField()),
+                ("decided_at", models.DateTimeField()),
+                ("deployment_id", models.BigIntegerField(null=True)),
+                ("app_id", models.BigIntegerField(null=True)),
+                ("key_id", models.BigIntegerField(null=True)),
+                ("key_name", models.TextField(null=True)),
+                ("presented_start", models.TextField(null=True)),
+                ("allowed", models.BooleanField()),
+                ("rule", models.TextField(null=True)),
+                ("blocked_by", models.TextField(null=True)),
+                ("method", models.TextField()),
+                ("path", models.TextField()),
+                ("client_ip", models.GenericIPAddressField(null=True)),
+                ("peer_ip", models.GenericIPAddressField(null=True)),
+                ("user_agent", models.TextField()),
+                (
+                    "required_permissions",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None),
+                ),
+                (
+                    "held_permissions",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), null=True, size=None),
+                ),
+                ("rate_limits", models.JSONField()),
+                ("retry_after", models.IntegerField(null=True)),
+                ("snapshot_age_ms", models.IntegerField()),
+                ("duration_us", models.IntegerField()),
+                ("node", models.TextField()),
+            ],
+            options={
+                "db_table": "apiauth_decision",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="DecisionRollup",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "app_id",
+                        "hour",
+                        "key_id",
+                        "rule",
+                        "blocked_by",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("hour", models.DateTimeField()),
+                ("deployment_id", models.BigIntegerField()),
+                ("app_id", models.BigIntegerField()),
+                ("key_id", models.BigIntegerField()),
+                ("rule", models.TextField()),
+                ("blocked_by", models.TextField()),
+                ("count", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "apiauth_decisionrollup",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="GatewayStatus",
+            fields=[
+                ("incarnation", models.UUIDField(primary_key=True, serialize=False)),
+                ("host", models.TextField()),
+                ("pid", models.IntegerField()),
+                ("generation", models.BigIntegerField()),
+                ("confirmed_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField()),
+            ],
+            options={
+                "db_table": "apiauth_gatewaystatus",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="KeyUsage",
+            fields=[
+                ("key_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("last_used_at", models.DateTimeField()),
+                ("client_ip", models.TextField(null=True)),
+                ("method", models.TextField()),
+                ("path", models.TextField()),
+                ("allowed", models.BooleanField()),
+            ],
+            options={
+                "db_table": "apiauth_keyusage",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="PathRollup",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "app_id",
+                        "hour",
+                        "key_id",
+                        "path",
+                        "allowed",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("hour", models.DateTimeField()),
+                ("app_id", models.BigIntegerField()),
+                ("key_id", models.BigIntegerField()),
+                ("path", models.TextField()),
+                ("allowed", models.BooleanField()),
+                ("count", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "apiauth_pathrollup",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="SpoolFile",
+            fields=[
+                ("name", models.TextField(primary_key=True, serialize=False)),
+                ("host", models.TextField()),
+                ("drained_bytes", models.BigIntegerField()),
+                ("records", models.BigIntegerField()),
+                ("quarantined", models.BigIntegerField()),
+                ("updated_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "db_table": "apiauth_spoolfile",
+                "managed": False,
+            },
+        ),
+    ]

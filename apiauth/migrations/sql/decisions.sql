@@ -1,0 +1,116 @@
+-- What the gateways decided. A day is a partition, so that old days go by dropping a table; the id carries
+-- its own moment, so (decided_at, id) finds one row by its request id alone.
+CREATE TABLE apiauth_decision (
+    id uuid NOT NULL,
+    decided_at timestamptz NOT NULL,
+    deployment_id bigint,
+    app_id bigint,
+    key_id bigint,
+    key_name text,
+    presented_start text,
+    allowed boolean NOT NULL,
+    rule text,
+    blocked_by text,
+    method text NOT NULL,
+    path text NOT NULL,
+    client_ip inet,
+    peer_ip inet,
+    user_agent text NOT NULL,
+    required_permissions text[] NOT NULL,
+    held_permissions text[],
+    rate_limits jsonb NOT NULL,
+    retry_after integer,
+    snapshot_age_ms integer NOT NULL,
+    duration_us integer NOT NULL,
+    node text NOT NULL,
+    PRIMARY KEY (decided_at, id),
+    CONSTRAINT decision_blocked_has_a_rule CHECK (allowed = (rule IS NULL))
+) PARTITION BY RANGE (decided_at);
+CREATE INDEX decision_newest_of_app ON apiauth_decision (app_id, decided_at, id);
+CREATE INDEX decision_newest_of_key ON apiauth_decision (key_id, decided_at, id) WHERE key_id IS NOT NULL;
+CREATE INDEX decision_blocked_of_app ON apiauth_decision (app_id, decided_at, id) WHERE NOT allowed;
+CREATE INDEX decision_rule_of_app ON apiauth_decision (app_id, rule, decided_at, id) WHERE NOT allowed;
+
+-- The net for moments that no day's partition covers: a clock far off, a worker away for a week.
+CREATE TABLE apiauth_decision_default PARTITION OF apiauth_decision DEFAULT;
+
+-- Makes the missing partitions of days `first` to `last` (UTC). A new one is filled from the default
+-- partition before it is attached, so rows that went there are found by their day afterwards; attaching
+-- instead of creating in place leaves readers of the other days alone.
+CREATE FUNCTION keystead_ensure_decision_partitions(first date, last date) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    day date;
+    partition_name text;
+    starts timestamptz;
+    ends timestamptz;
+    made integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('keystead_ensure_decision_partitions'));
+    FOR day IN SELECT generate_series(first, last, interval '1 day')::date LOOP
+        partition_name := 'apiauth_decision_y' || to_char(day, 'YYYY"m"MM"d"DD');
+        CONTINUE WHEN to_regclass(partition_name) IS NOT NULL;
+        starts := day::timestamp AT TIME ZONE 'UTC';
+        ends := (day + 1)::timestamp AT TIME ZONE 'UTC';
+        EXECUTE format('CREATE TABLE %I (LIKE apiauth_decision INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition_name);
+        LOCK TABLE apiauth_decision_default IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('WITH moved AS (DELETE FROM apiauth_decision_default WHERE decided_at >= %L AND decided_at < %L '
+                       'RETURNING *) INSERT INTO %I SELECT * FROM moved', starts, ends, partition_name);
+        EXECUTE format('ALTER TABLE apiauth_decision ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                       partition_name, starts, ends);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END $$;
+SELECT keystead_ensure_decision_partitions((now() AT TIME ZONE 'UTC')::date - 1, (now() AT TIME ZONE 'UTC')::date + 7);
+
+-- Hourly counts, added to in the transaction of the decisions themselves; charts and totals read only these.
+-- App and key 0 mean none, rule and blocked_by '' mean allowed.
+CREATE TABLE apiauth_decisionrollup (
+    hour timestamptz NOT NULL,
+    deployment_id bigint NOT NULL,
+    app_id bigint NOT NULL,
+    key_id bigint NOT NULL,
+    rule text NOT NULL,
+    blocked_by text NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (app_id, hour, key_id, rule, blocked_by)
+);
+CREATE INDEX decisionrollup_of_key ON apiauth_decisionrollup (key_id, hour);
+CREATE TABLE apiauth_pathrollup (
+    hour timestamptz NOT NULL,
+    app_id bigint NOT NULL,
+    key_id bigint NOT NULL,
+    path text NOT NULL,
+    allowed boolean NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (app_id, hour, key_id, path, allowed)
+);
+CREATE TABLE apiauth_keyusage (
+    key_id bigint PRIMARY KEY,
+    last_used_at timestamptz NOT NULL,
+    client_ip text,
+    method text NOT NULL,
+    path text NOT NULL,
+    allowed boolean NOT NULL
+);
+
+-- How far each spool file has been drained. Written with its records, which makes the drain exactly once.
+CREATE TABLE apiauth_spoolfile (
+    name text PRIMARY KEY,
+    host text NOT NULL,
+    drained_bytes bigint NOT NULL,
+    records bigint NOT NULL,
+    quarantined bigint NOT NULL,
+    updated_at timestamptz NOT NULL,
+    finished_at timestamptz
+);
+
+-- What each gateway process has taken in: every change by a transaction below `generation`.
+CREATE TABLE apiauth_gatewaystatus (
+    incarnation uuid PRIMARY KEY,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    generation bigint NOT NULL,
+    confirmed_at timestamptz NOT NULL,
+    started_at timestamptz NOT NULL
+);
