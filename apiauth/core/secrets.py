@@ -105,9 +105,7 @@ class Peppers:
         self.versions = (active_version, *(version for version in keys if version != active_version))
         self._keys = dict(keys)
         self._digests = {
-            (kind, version): _KeyedDigest(key, kind.value)
-            for kind in SecretKind
-            for version, key in keys.items()
+            (kind, version): _KeyedDigest(key, kind.value) for kind in SecretKind for version, key in keys.items()
         }
 
     def __repr__(self) -> str:

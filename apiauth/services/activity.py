@@ -43,8 +43,6 @@ def record(
     name = chain_name(deployment_id=deployment_id, app_id=app_id)
     ActivityChain.objects.get_or_create(name=name)
     chain = ActivityChain.objects.select_for_update().get(name=name)
-    personal = actor.personal()
-    salts = {field: secrets.token_hex(16) for field in personal}
     entry = ActivityEntry(
         chain=chain,
         sequence=chain.length + 1,
@@ -53,21 +51,29 @@ def record(
         deployment_id=deployment_id,
         app_id=app_id,
         key_id=key_id,
-        session_id=actor.session_id,
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        via=actor.via,
         details=dict(details or {}),
-        personal=personal,
-        salts=salts,
-        personal_digests={field: _personal_digest(salts[field], value) for field, value in personal.items()},
         previous_hash=bytes(chain.head),
+        **_actor_columns(actor),
     )
     entry.hash = _hash(entry)
     entry.save(force_insert=True)
     chain.length, chain.head = entry.sequence, entry.hash
     chain.save(update_fields=["length", "head"])
     return entry
+
+
+def _actor_columns(actor: Actor) -> dict[str, Any]:
+    personal = actor.personal()
+    salts = {field: secrets.token_hex(16) for field in personal}
+    return {
+        "session_id": actor.session_id,
+        "actor_kind": actor.kind,
+        "actor_id": actor.id,
+        "via": actor.via,
+        "personal": personal,
+        "salts": salts,
+        "personal_digests": {field: _personal_digest(salts[field], value) for field, value in personal.items()},
+    }
 
 
 def chain_name(*, deployment_id: int | None, app_id: int | None) -> str:

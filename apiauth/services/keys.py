@@ -143,7 +143,7 @@ def revoke_key(*, app_id: int, key_id: int, reason: str = "", actor: Actor, now:
         raise KeyAlreadyRevoked
     if key.status(now) is KeyStatus.ROTATED_OUT:
         raise KeyAlreadyRevoked("This key was replaced by rotation and has ended.")
-    key.revoked_at = key.updated_at = now
+    key.revoked_at = key.updated_at = max(now, key.created_at)  # another host's clock may run a little ahead
     key.revoked_reason = plain_text(reason, field="reason", most=500, required=False) or None
     key.revoked_by = actor.name[:200]
     key.save(update_fields=["revoked_at", "revoked_reason", "revoked_by", "updated_at"])

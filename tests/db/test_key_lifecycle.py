@@ -178,4 +178,5 @@ def test_every_refusal_has_a_code_and_a_sentence() -> None:
     while pending:
         kind = pending.pop()
         pending.extend(kind.__subclasses__())
-        assert kind.code and kind().message.endswith(".")
+        assert kind.code
+        assert kind().message.endswith(".")
