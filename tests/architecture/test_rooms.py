@@ -33,7 +33,10 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
-    script = "import sys; sys.path.insert(0, sys.argv[1]); from importlinter.cli import lint_imports; sys.exit(lint_imports(config_filename=sys.argv[2], no_cache=True))"
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from importlinter.cli import lint_imports; "
+        "sys.exit(lint_imports(config_filename=sys.argv[2], no_cache=True))"
+    )
     command = [sys.executable, "-c", script, str(folder), str(folder / "pyproject.toml")]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

@@ -34,9 +34,23 @@ def test_one_changed_character_is_noticed(prefix: str, place: int, character: st
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "nw_live", "nw_live_", "_" + "a" * 49, "NW_" + "a" * 49, "nw_" + "a" * 48, "n_" + "a" * 49]
-    + ["nw_live_" + "a" * 49 + "\n", "\ufeffnw_live_" + "a" * 49, "nw_live_" + "a" * 48 + "\u200b"]
-    + ["nw_live_" + "а" * 49, "nw_live_" + "１" * 49, "nw_live_" + "a" * 24 + "\0" + "a" * 24, "nw__" + "a" * 49 + " "],
+    [
+        "",
+        " ",
+        "nw_live",
+        "nw_live_",
+        "_" + "a" * 49,
+        "NW_" + "a" * 49,
+        "nw_" + "a" * 48,
+        "n_" + "a" * 49,
+        "nw_live_" + "a" * 49 + "\n",
+        "\ufeffnw_live_" + "a" * 49,
+        "nw_live_" + "a" * 48 + "\u200b",
+        "nw_live_" + "а" * 49,
+        "nw_live_" + "１" * 49,
+        "nw_live_" + "a" * 24 + "\0" + "a" * 24,
+        "nw__" + "a" * 49 + " ",
+    ],
 )
 def test_what_is_not_of_the_shape_is_malformed(text: str) -> None:
     assert not is_well_formed(text)
