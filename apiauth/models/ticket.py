@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from apiauth.core.ceiling import Ceiling
 from apiauth.core.roles import Role
 from apiauth.models.app import App
 from apiauth.models.deployment import Deployment
@@ -36,6 +37,16 @@ class Grant(Row):
 
     class Meta:
         abstract = True
+
+    @property
+    def ceiling(self) -> Ceiling:
+        """Return the bounds that the ticket set."""
+        return Ceiling(
+            permissions=None if self.permissions is None else frozenset(self.permissions),
+            longest_expiry_days=self.longest_expiry_days,
+            key_cap=self.key_cap,
+            metadata=self.metadata,
+        )
 
     @property
     def display_name(self) -> str:

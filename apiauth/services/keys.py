@@ -1,18 +1,16 @@
 """The life of a key: created, rotated, disabled and revoked here alone."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from apiauth.core.actor import Actor
+from apiauth.core.ceiling import UNBOUNDED, Ceiling
 from apiauth.core.errors import (
-    AlreadySubmitted,
     Conflict,
     Invalid,
     KeyAlreadyRevoked,
@@ -21,17 +19,14 @@ from apiauth.core.errors import (
     NotFound,
 )
 from apiauth.core.events import Event
-from apiauth.core.metadata import check_metadata
-from apiauth.core.permissions import check_permissions
 from apiauth.core.secrets import NewSecret, SecretKind, new_secret
-from apiauth.models import App, FormToken, Key, KeyStatus
-from apiauth.models.fields import insert, violated_constraint
-from apiauth.services import activity
+from apiauth.models import App, Key, KeyStatus
+from apiauth.models.fields import insert
+from apiauth.services import activity, forms, key_values
+from apiauth.services.forms import SubmittedForm
 from apiauth.services.text import plain_text
 
 LONGEST_OVERLAP = timedelta(days=30)
-LATEST_EXPIRY = datetime(9998, 1, 1, tzinfo=UTC)  # any later cannot be shown in every time zone
-MOST_ADDRESSES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +35,6 @@ class IssuedKey:
 
     key: Key
     secret: NewSecret
-
-
-@dataclass(frozen=True, slots=True)
-class SubmittedForm:
-    """The one-time token of the form behind a request, and the session that it was shown to."""
-
-    session_id: int
-    token: str
 
 
 @transaction.atomic
@@ -61,33 +48,35 @@ def create_key(
     allowed_cidrs: Iterable[object] = (),
     note: str = "",
     form: SubmittedForm | None = None,
+    ceiling: Ceiling = UNBOUNDED,
     actor: Actor,
     now: datetime,
 ) -> IssuedKey:
-    """Make a key. Its secret is in the answer alone.
+    """Make a key within the caller's ceiling. Its secret is in the answer alone.
 
-    Raises NotFound (no such app), NotAllowed (app paused), Invalid that names the field, and
-    AlreadySubmitted where the same form made a key before.
+    Raises NotFound (no such app), NotAllowed (app paused, beyond the ceiling), Invalid that names
+    the field, and AlreadySubmitted where the same form made a key before.
     """
     app = _lock_open_app(app_id)
-    issued = _issue(
-        app,
-        now=now,
-        values={
-            "name": plain_text(name, field="name", most=100),
-            "note": plain_text(note, field="note", most=500, required=False),
-            "permissions": _within_catalogue(app, permissions),
-            "metadata": _metadata(metadata),
-            "expires_at": _expiry(expires_at, now),
-            "allowed_cidrs": _addresses(allowed_cidrs),
-            "created_by": actor.name[:200],
-        },
-    )
-    _take_form(form, issued.key, now)
+    forms.refuse_repeat(form)
+    values: dict[str, Any] = {
+        "name": plain_text(name, field="name", most=100),
+        "note": plain_text(note, field="note", most=500, required=False),
+        "permissions": key_values.within_catalogue(app, permissions),
+        "metadata": {**ceiling.metadata, **key_values.own_metadata(metadata)},
+        "expires_at": key_values.expiry(expires_at, now),
+        "allowed_cidrs": key_values.addresses(allowed_cidrs),
+        "created_by": actor.name[:200],
+    }
+    ceiling.check_permissions(values["permissions"])
+    ceiling.check_expiry(values["expires_at"], now)
+    ceiling.check_count(Key.objects.in_app(app_id).newest_of_lineage().active_at(now).count())
+    issued = _issue(app, now=now, values=values)
+    forms.take(form, issued.key, now)
     details = {
-        "name": issued.key.name,
-        "permissions": issued.key.permissions,
-        "expires_at": _written(issued.key.expires_at),
+        "name": values["name"],
+        "permissions": values["permissions"],
+        "expires_at": _written(values["expires_at"]),
     }
     _record(Event.KEY_CREATED, issued.key, actor, now, details)
     return issued
@@ -100,6 +89,7 @@ def rotate_key(
     key_id: int,
     overlap: timedelta | None = None,
     form: SubmittedForm | None = None,
+    ceiling: Ceiling = UNBOUNDED,
     actor: Actor,
     now: datetime,
 ) -> IssuedKey:
@@ -107,13 +97,15 @@ def rotate_key(
 
     Name, permissions, metadata and expiry go to the new key; the old key's expiry is not touched.
     Raises NotFound outside the app, KeyNotActive if it is revoked, disabled, expired or rotated
-    already, Invalid for an overlap outside 0 to 30 days. Two calls at once yield one new key.
+    already, NotAllowed where it can do more than the caller may hand out, Invalid for an overlap
+    outside 0 to 30 days. Two calls at once yield one new key.
     """
     app = _lock_open_app(app_id)
     old = _lock_key(app_id, key_id)
-    _take_form_early(form)
+    forms.refuse_repeat(form)
     if not old.is_active(now) or old.replaced_by_id:
         raise KeyNotActive
+    ceiling.check_permissions(old.permissions)
     overlap = timedelta(seconds=app.default_overlap_seconds) if overlap is None else overlap
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise Invalid("The overlap must be 0 to 2592000 seconds (30 days).", field="overlap_seconds")
@@ -125,7 +117,7 @@ def rotate_key(
     old.overlap_ends_at = now + overlap
     old.updated_at = now
     old.save(update_fields=["replaced_by", "overlap_ends_at", "updated_at"])
-    _take_form(form, issued.key, now)
+    forms.take(form, issued.key, now)
     details = {
         "name": old.name,
         "replaced_by": str(issued.key.id),
@@ -225,69 +217,6 @@ def _lock_key(app_id: int, key_id: int) -> Key:
     if key is None:
         raise NotFound("This key doesn't exist, or it belongs to another app.")
     return key
-
-
-def _within_catalogue(app: App, permissions: Iterable[object]) -> list[str]:
-    if isinstance(permissions, str | Mapping) or not isinstance(permissions, Iterable):
-        raise Invalid("permissions must be a list.", field="permissions")
-    names = check_permissions(permissions)
-    missing = sorted(set(names) - set(app.permissions)) if app.permissions else []
-    if missing:
-        raise Invalid(f"{app.name} has no permission called {missing[0]}.", field="permissions")
-    return names
-
-
-def _metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    check_metadata({} if metadata is None else metadata)
-    return dict(metadata or {})
-
-
-def _expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
-    if expires_at is None:
-        return None
-    if expires_at.tzinfo is None:
-        raise Invalid("expires_at needs a time zone, such as Z.", field="expires_at")
-    if not now < expires_at < LATEST_EXPIRY:
-        raise Invalid("Choose a date after now.", field="expires_at")
-    return expires_at
-
-
-def _addresses(ranges: Iterable[object]) -> list[str]:
-    listed = list(ranges)
-    if len(listed) > MOST_ADDRESSES:
-        raise Invalid(f"A key can have at most {MOST_ADDRESSES} address ranges.", field="allowed_cidrs")
-    found = []
-    for given in listed:
-        try:
-            found.append(str(ip_network(str(given).strip(), strict=False)))
-        except ValueError:
-            raise Invalid(f"{str(given)[:50]!r} isn't a valid address range.", field="allowed_cidrs") from None
-    return sorted(set(found))
-
-
-def _form_digest(form: SubmittedForm) -> bytes:
-    if not 16 <= len(form.token) <= 200:
-        raise Invalid("This form is incomplete. Reload the page and try again.", field="form_token")
-    return hashlib.sha256(form.token.encode()).digest()
-
-
-def _take_form_early(form: SubmittedForm | None) -> None:
-    """Say that a form was sent before, rather than what its first sending has changed since."""
-    if form and FormToken.objects.filter(session_id=form.session_id, digest=_form_digest(form)).exists():
-        raise AlreadySubmitted
-
-
-def _take_form(form: SubmittedForm | None, key: Key, now: datetime) -> None:
-    """Spend the form's token; the unique constraint lets one of two submissions through."""
-    if form is None:
-        return
-    digest = _form_digest(form)
-    try:
-        insert(lambda: FormToken(session_id=form.session_id, digest=digest, key=key, created_at=now))
-    except IntegrityError as error:
-        if violated_constraint(error) == "form_token_used_once":
-            raise AlreadySubmitted from None
-        raise
 
 
 def _written(moment: datetime | None) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, connections, transaction
 
 from apiauth.core.actor import Actor
+from apiauth.core.ceiling import Ceiling
 from apiauth.core.errors import (
     AlreadySubmitted,
     Invalid,
@@ -19,7 +20,7 @@ from apiauth.core.errors import (
 )
 from apiauth.core.secrets import SecretKind
 from apiauth.models import ActivityEntry, App, Key, KeyStatus
-from apiauth.services import apps, keys
+from apiauth.services import apps, forms, keys
 
 MakeKey = Callable[..., keys.IssuedKey]
 
@@ -120,7 +121,7 @@ def test_a_key_row_cannot_be_deleted(make_key: MakeKey) -> None:
 
 
 def test_the_same_form_sent_twice_makes_one_key(make_key: MakeKey, app: App) -> None:
-    form = keys.SubmittedForm(session_id=1, token="f" * 32)
+    form = forms.SubmittedForm(session_id=1, token="f" * 32)
     make_key(form=form)
     with pytest.raises(AlreadySubmitted):
         make_key(form=form)
@@ -171,6 +172,23 @@ def test_bad_input_names_its_field_and_writes_nothing(make_key: MakeKey, fields:
     assert (refusal.value.field or "").startswith(named)
     assert Key.objects.count() == 0
     assert ActivityEntry.objects.count() == entries
+
+
+def test_a_key_never_goes_beyond_the_ceiling_of_its_session(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    narrow = Ceiling(permissions=frozenset({"routes:read"}), longest_expiry_days=30, key_cap=1)
+    month = now + timedelta(days=29)
+    with pytest.raises(NotAllowed):
+        make_key(permissions=["routes:write"], expires_at=month, ceiling=narrow)
+    with pytest.raises(Invalid):
+        make_key(permissions=["routes:read"], ceiling=narrow)
+    wide = make_key(permissions=["routes:write"]).key
+    with pytest.raises(NotAllowed):
+        keys.rotate_key(app_id=app.id, key_id=wide.id, ceiling=narrow, actor=actor, now=now + timedelta(seconds=1))
+    with pytest.raises(NotAllowed, match="limit of 1 active key"):
+        make_key(permissions=["routes:read"], expires_at=month, ceiling=narrow)
+    assert Key.objects.count() == 1
 
 
 def test_every_refusal_has_a_code_and_a_sentence() -> None:

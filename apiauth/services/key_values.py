@@ -1,0 +1,52 @@
+"""What a key can be given: every value is checked here, whichever door it came through."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any
+
+from apiauth.core.errors import Invalid
+from apiauth.core.metadata import check_metadata
+from apiauth.core.permissions import check_permissions
+from apiauth.models import App
+
+LATEST_EXPIRY = datetime(9998, 1, 1, tzinfo=UTC)  # any later cannot be shown in every time zone
+MOST_ADDRESSES = 50
+
+
+def within_catalogue(app: App, permissions: Iterable[object]) -> list[str]:
+    if isinstance(permissions, str | Mapping) or not isinstance(permissions, Iterable):
+        raise Invalid("permissions must be a list.", field="permissions")
+    names = check_permissions(permissions)
+    missing = sorted(set(names) - set(app.permissions)) if app.permissions else []
+    if missing:
+        raise Invalid(f"{app.name} has no permission called {missing[0]}.", field="permissions")
+    return names
+
+
+def own_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    check_metadata({} if metadata is None else metadata)
+    return dict(metadata or {})
+
+
+def expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
+    if expires_at is None:
+        return None
+    if expires_at.tzinfo is None:
+        raise Invalid("expires_at needs a time zone, such as Z.", field="expires_at")
+    if not now < expires_at < LATEST_EXPIRY:
+        raise Invalid("Choose a date after now.", field="expires_at")
+    return expires_at
+
+
+def addresses(ranges: Iterable[object]) -> list[str]:
+    listed = list(ranges)
+    if len(listed) > MOST_ADDRESSES:
+        raise Invalid(f"A key can have at most {MOST_ADDRESSES} address ranges.", field="allowed_cidrs")
+    found = []
+    for given in listed:
+        try:
+            found.append(str(ip_network(str(given).strip(), strict=False)))
+        except ValueError:
+            raise Invalid(f"{str(given)[:50]!r} isn't a valid address range.", field="allowed_cidrs") from None
+    return sorted(set(found))
