@@ -1,13 +1,19 @@
-"""SQL that stands in a file of its own, by name."""
+"""SQL that stands in files of its own, by name."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import LiteralString
 
-_FOLDER = Path(__file__).parent / "sql"
+
+def statements(folder: Path) -> Callable[[str], LiteralString]:
+    """Return the function that reads `<folder>/<name>.sql`; the text ships with the code, as literal as code is."""
+
+    @cache
+    def sql(name: str) -> LiteralString:
+        return (folder / f"{name}.sql").read_text()
+
+    return sql
 
 
-@cache
-def sql(name: str) -> LiteralString:
-    """Return the text of `sql/<name>.sql`; it ships with the code, so it is as literal as code is."""
-    return (_FOLDER / f"{name}.sql").read_text()
+sql = statements(Path(__file__).parent / "sql")

@@ -11,6 +11,7 @@ import hashlib
 import re
 import secrets as randomness
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -114,6 +115,10 @@ class Peppers:
     def digest(self, kind: SecretKind, text: str, version: int | None = None) -> bytes:
         """Return the 32-byte digest that stands for a secret; `version` is the active pepper by default."""
         return self._digests[kind, version or self.active_version](text)
+
+    def digester(self, kind: SecretKind, version: int) -> Callable[[str], bytes]:
+        """Return the function that digests secrets of one kind under one pepper, for those that digest many."""
+        return self._digests[kind, version]
 
     def digests(self, kind: SecretKind, text: str) -> list[bytes]:
         """Return a secret's digest under every pepper, the active one first."""

@@ -1,0 +1,297 @@
+"""The whole check in one process: a presented key and what it asks for in, a recorded decision out."""
+
+import re
+import time
+from ipaddress import IPv4Network, IPv6Network
+
+import msgspec
+
+from apiauth.audit.record import Record, new_decision_number
+from apiauth.audit.spool import Spool, host_name
+from apiauth.core.decision import Rule
+from apiauth.core.errors import Unavailable
+from apiauth.core.limits import LimitRule, Mode, retry_after_seconds
+from apiauth.core.permissions import requirement
+from apiauth.core.secrets import (
+    PREFIX_PATTERN,
+    Peppers,
+    SecretKind,
+    checksum_matches,
+    is_well_formed,
+)
+from apiauth.verify.addresses import Address, is_within, parse_networks
+from apiauth.verify.limiter import ADMITTED, Claim, Limiter, identity_of
+from apiauth.verify.listener import POLL_SECONDS, Listener
+from apiauth.verify.rules import Facts, decide
+from apiauth.verify.snapshot import App, Key, Snapshot
+
+NEVER_MS = 1 << 62
+LOOKED_UP_WITHIN_SECONDS = 2 * POLL_SECONDS
+_LIKE_A_KEY = re.compile(rf"({PREFIX_PATTERN})_([0-9A-Za-z]{{4}})[0-9A-Za-z]{{26,60}}")
+
+
+class Stale(Unavailable):
+    """The gateway has not heard from the database for too long to vouch for an answer. Try again shortly."""
+
+    code = "stale"
+
+
+class Question(msgspec.Struct, gc=False):
+    """One check as the caller put it, every part already in its normal form."""
+
+    presented: str
+    method: str
+    path: str
+    client: Address
+    peer_ip: str
+    user_agent: str
+    required_permissions: list[str]
+    deployment_id: int | None = None
+    """The caller's deployment, where callers have to say who they are; keys of others are unknown to it."""
+
+
+class Prepared(msgspec.Struct, gc=False):
+    """What a key comes to under its app as it is now. `rendered` belongs to the one who writes answers."""
+
+    app: App
+    sound_until_ms: int
+    """No rule about the key's or the app's state blocks before this moment; 0 where one does already."""
+    permissions: frozenset[str]
+    networks: tuple[IPv4Network | IPv6Network, ...] | None
+    claims: tuple[Claim, ...] | None
+    """The claims of every call, where neither its path nor its address changes them."""
+    rendered: object = None
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """What a check came to, and what the answer says of it."""
+
+    number: int
+    rule: Rule | None
+    blocked_by: str | None
+    key: Key | None
+    prepared: Prepared | None
+    limits: tuple[tuple[LimitRule, int], ...] | list[tuple[LimitRule, int]]
+    denied_limit: LimitRule | None
+    retry_after: int | None
+    stale_ms: int
+
+
+class Checker:
+    """Answers checks from the snapshot and records each before it returns."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Snapshot,
+        limiter: Limiter,
+        spool: Spool,
+        peppers: Peppers,
+        listener: Listener | None = None,
+        stale_bound_seconds: float = 15,
+    ) -> None:
+        self._snapshot = snapshot
+        self._limiter = limiter
+        self._spool = spool
+        self._digests = [peppers.digester(SecretKind.KEY, version) for version in peppers.versions]
+        self._listener = listener
+        # Freshness is confirmed once a second: a bound below that could not be told from an outage.
+        self._bound = max(float(stale_bound_seconds), LOOKED_UP_WITHIN_SECONDS)
+        self._node = host_name()
+
+    def check(self, question: Question) -> Outcome:
+        """Return the decision, recorded. Raises Stale or SpoolFull: then there is none."""
+        began = time.monotonic_ns()
+        now_ms = time.time_ns() // 1_000_000
+        age = began / 1e9 - self._snapshot.confirmed_at
+        if age > self._bound:
+            raise Stale
+        text = question.presented
+        if not is_well_formed(text):
+            outcome = self._unidentified(Facts(now_ms=now_ms, well_formed=False))
+        elif not checksum_matches(text):
+            outcome = self._unidentified(Facts(now_ms=now_ms, checksum_matches=False))
+        else:
+            key = self._find(question, age)
+            if key is None:
+                outcome = self._unidentified(Facts(now_ms=now_ms, known=False))
+            else:
+                outcome = self._judge(key, question, now_ms)
+        outcome.number = new_decision_number(now_ms)
+        outcome.stale_ms = int(max(age, 0) * 1000)
+        self._record(outcome, question, began)
+        return outcome
+
+    def _find(self, question: Question, age: float) -> Key | None:
+        """Return the key that is presented, from the snapshot; the database is asked only for a new one."""
+        key = self._in_snapshot(question.presented)
+        if key is None and self._listener is not None:
+            is_certain = self._listener.look_up()
+            key = self._in_snapshot(question.presented)
+            if key is None and not is_certain and age > LOOKED_UP_WITHIN_SECONDS:
+                raise Stale  # the key may be newer than what we last heard
+        if key is not None and question.deployment_id not in (None, key.deployment_id):
+            return None
+        return key
+
+    def _in_snapshot(self, text: str) -> Key | None:
+        keys = self._snapshot.tables.keys
+        for digest in self._digests:
+            key = keys.get(digest(text))
+            if key is not None:
+                return key
+        return None
+
+    def _unidentified(self, facts: Facts) -> Outcome:
+        rule = decide(facts)
+        assert rule is not None
+        return _outcome(rule, None, None)
+
+    def _judge(self, key: Key, question: Question, now_ms: int) -> Outcome:
+        """Decide about a known key: its state, where it may be used, what it may do, how often.
+
+        A sound key that may do what is asked takes none of the branches; the table of rules
+        has the word for all others, so that there is one place that says what comes first.
+        """
+        prepared = self._prepared(key)
+        ip_allowed = prepared.networks is None or is_within(question.client, prepared.networks)
+        permitted = _is_permitted(question.required_permissions, prepared.permissions)
+        if now_ms >= prepared.sound_until_ms or not ip_allowed or not permitted:
+            rule = decide(state_facts(key, prepared.app, now_ms, ip_allowed=ip_allowed, permitted=permitted))
+            if rule is not None:
+                return _outcome(rule, key, prepared)
+        claims = prepared.claims
+        if claims is None:
+            claims = _claims(key, prepared.app, question.path, question.client)
+        return self._take(claims, key, prepared, now_ms)
+
+    def _take(self, claims: tuple[Claim, ...], key: Key, prepared: Prepared, now_ms: int) -> Outcome:
+        outcome = _outcome(None, key, prepared)
+        if not claims:
+            return outcome
+        denied, left = self._limiter.take(claims, now_ms)
+        outcome.limits = [(claim[0], remaining) for claim, remaining in zip(claims, left, strict=True)]
+        if denied != ADMITTED:
+            rule = claims[denied][0]
+            outcome.rule = Rule.RATE_LIMITED
+            outcome.blocked_by = rule.text
+            outcome.denied_limit = rule
+            outcome.retry_after = retry_after_seconds(rule.window_at(now_ms)[1], now_ms)
+        return outcome
+
+    def _prepared(self, key: Key) -> Prepared:
+        app = self._snapshot.tables.apps.get(key.app_id)
+        prepared: Prepared | None = key.prepared
+        if prepared is None or prepared.app is not app:
+            assert app is not None, "a key's app is loaded before the key"
+            prepared = key.prepared = prepare(key, app)
+        return prepared
+
+    def _record(self, outcome: Outcome, question: Question, began: int) -> None:
+        key = outcome.key
+        held = None
+        start = None
+        if key is None:
+            start, app = self._presented(question)
+        else:
+            assert outcome.prepared is not None
+            app = outcome.prepared.app
+            if outcome.rule is Rule.PERMISSION_DENIED:
+                held = list(key.permissions)
+        self._spool.append(
+            Record(
+                outcome.number.to_bytes(16, "big"),
+                app.deployment_id if app is not None else question.deployment_id,
+                app.id if app is not None else None,
+                key.id if key is not None else None,
+                key.name if key is not None else None,
+                start,
+                outcome.rule.value if outcome.rule is not None else None,
+                outcome.blocked_by,
+                question.method,
+                question.path,
+                question.client.text,
+                question.peer_ip or None,
+                question.user_agent,
+                question.required_permissions,
+                held,
+                [(rule.text, left, rule.max_requests) for rule, left in outcome.limits],
+                outcome.retry_after,
+                outcome.stale_ms,
+                (time.monotonic_ns() - began) // 1000,
+                self._node,
+            )
+        )
+
+    def _presented(self, question: Question) -> tuple[str | None, App | None]:
+        """Return what may be kept of a key that is not known, and the app it must have been meant for."""
+        match = _LIKE_A_KEY.fullmatch(question.presented)
+        if match is None:
+            return None, None
+        return f"{match[1]}_{match[2]}", self._snapshot.app_by_prefix(match[1], question.deployment_id)
+
+
+def state_facts(key: Key, app: App, now_ms: int, *, ip_allowed: bool = True, permitted: bool = True) -> Facts:
+    """Return the facts of a known key, as far as no limit is concerned."""
+    return Facts(
+        now_ms=now_ms,
+        app_is_open=app.is_active and not app.is_deleted,
+        revoked=key.is_revoked,
+        disabled=key.is_disabled,
+        overlap_ends_ms=key.overlap_ends_ms,
+        expires_ms=key.expires_ms,
+        rotation_due_ms=key.rotation_due_ms,
+        ip_allowed=ip_allowed,
+        permitted=permitted,
+    )
+
+
+def prepare(key: Key, app: App) -> Prepared:
+    """Work out once what every check of a key needs."""
+    moments = (key.overlap_ends_ms, key.expires_ms, key.rotation_due_ms)
+    until = min((moment for moment in moments if moment is not None), default=NEVER_MS)
+    is_fixed = all(rule.endpoints is None and rule.mode in (Mode.PER_APP, Mode.PER_KEY) for rule in app.rules)
+    return Prepared(
+        app=app,
+        sound_until_ms=0 if decide(state_facts(key, app, 0)) is not None else until,
+        permissions=frozenset(key.permissions),
+        networks=_networks(key),
+        claims=tuple(_claim(rule, key, app, "") for rule in app.rules) if is_fixed else None,
+    )
+
+
+def _networks(key: Key) -> tuple[IPv4Network | IPv6Network, ...] | None:
+    """Return where a key may be used from: None for anywhere. A list that nobody can read allows nothing."""
+    if not key.allowed_cidrs:
+        return None
+    try:
+        return parse_networks(key.allowed_cidrs)
+    except ValueError:
+        return ()
+
+
+def _is_permitted(required: list[str], held: frozenset[str]) -> bool:
+    return all(entry in held or requirement(entry)(held) for entry in required)
+
+
+def _claims(key: Key, app: App, path: str, client: Address) -> tuple[Claim, ...]:
+    return tuple(_claim(rule, key, app, client.group) for rule in app.rules if rule.covers(path))
+
+
+def _claim(rule: LimitRule, key: Key, app: App, group: str) -> Claim:
+    """Return a rule with the identity of whom it counts in this call."""
+    if rule.mode is Mode.PER_APP:
+        subject: tuple[object, ...] = ("app", app.id)
+    elif rule.mode is Mode.PER_KEY:
+        subject = ("key", key.id)
+    elif rule.mode is Mode.PER_IP:
+        subject = ("ip", app.deployment_id, group)
+    elif rule.mode is Mode.PER_APP_AND_IP:
+        subject = ("app and ip", app.id, group)
+    else:
+        subject = ("key and ip", key.id, group)
+    return rule, identity_of(rule, app.scheme_id, *subject)
+
+
+def _outcome(rule: Rule | None, key: Key | None, prepared: Prepared | None) -> Outcome:
+    return Outcome(0, rule, rule.value if rule is not None else None, key, prepared, (), None, None, 0)

@@ -1,0 +1,1 @@
+DELETE FROM apiauth_gatewaystatus WHERE incarnation = %(incarnation)s
