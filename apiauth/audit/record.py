@@ -5,6 +5,7 @@ payload: a record in MessagePack. A reader that meets damage looks for the next 
 and goes on, so one torn frame never hides the ones behind it.
 """
 
+import os
 import random
 import struct
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ _LENGTH = struct.Struct("<I")
 
 # Ids need to be unique, not secret: a generator seeded by the operating system, without a system call each.
 _random = random.Random()  # noqa: S311
+os.register_at_fork(after_in_child=_random.seed)
 _RANDOM_BITS = 74
 
 

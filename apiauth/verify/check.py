@@ -3,6 +3,7 @@
 import re
 import time
 from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
 import msgspec
 
@@ -42,6 +43,7 @@ class Question(msgspec.Struct, gc=False):
     presented: str
     method: str
     path: str
+    logged_path: str
     client: Address
     peer_ip: str
     user_agent: str
@@ -77,6 +79,13 @@ class Outcome(msgspec.Struct, gc=False):
     stale_ms: int
 
 
+class Freshness(NamedTuple):
+    """How long ago the database was last heard, and whether answers may still be given."""
+
+    is_fresh: bool
+    stale_ms: int | None
+
+
 class Checker:
     """Answers checks from the snapshot and records each before it returns."""
 
@@ -98,6 +107,13 @@ class Checker:
         # Freshness is confirmed once a second: a bound below that could not be told from an outage.
         self._bound = max(float(stale_bound_seconds), LOOKED_UP_WITHIN_SECONDS)
         self._node = host_name()
+
+    def freshness(self) -> Freshness:
+        """Return how old answers are now, and whether that is within the bound."""
+        age = time.monotonic() - self._snapshot.confirmed_at
+        if not self._snapshot.is_loaded:
+            return Freshness(is_fresh=False, stale_ms=None)
+        return Freshness(is_fresh=age <= self._bound, stale_ms=int(age * 1000))
 
     def check(self, question: Question) -> Outcome:
         """Return the decision, recorded. Raises Stale or SpoolFull: then there is none."""
@@ -209,7 +225,7 @@ class Checker:
                 outcome.rule.value if outcome.rule is not None else None,
                 outcome.blocked_by,
                 question.method,
-                question.path,
+                question.logged_path,
                 question.client.text,
                 question.peer_ip or None,
                 question.user_agent,

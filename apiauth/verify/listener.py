@@ -4,6 +4,7 @@ A notification is only a wake-up; the poll is the truth, so one that is lost cos
 second. Every poll says when it began: the age of an answer is counted from there.
 """
 
+import gc
 import os
 import select
 import socket
@@ -121,6 +122,7 @@ class Listener:
         tables = Tables()
         rows = tables.catch_up(connection)
         self._snapshot.put(tables, began)
+        gc.freeze()  # a collection that walks a million rows would stop every check for its time
         self.loaded.set()
         log.info("snapshot.loaded", rows=rows, seconds=round(time.monotonic() - began, 3))
 

@@ -1,0 +1,245 @@
+"""Writes the answer to a check: always the full shape, whatever the status.
+
+What only a key's and its app's rows decide is written once and kept with the key; the rest of
+an answer is its id, its counts and its age.
+"""
+
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+
+from apiauth.core import clock, ids
+from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
+from apiauth.core.errors import KeysteadError
+from apiauth.core.limits import LimitRule
+from apiauth.core.metadata import without_reserved
+from apiauth.verify.check import Outcome, Prepared
+from apiauth.verify.snapshot import Key
+
+IDENTITY_FIELDS = (
+    "key_id",
+    "deployment_id",
+    "app_slug",
+    "key_name",
+    "owner_user_id",
+    "organization_id",
+    "workspace_id",
+    "organization_membership_id",
+    "workspace_membership_id",
+)
+NOBODY: dict[str, str | None] = dict.fromkeys(IDENTITY_FIELDS)
+INVALID_KEY = "invalid_key"
+SENTENCES = {
+    Rule.APP_DISABLED: "The app of this key is disabled.",
+    Rule.KEY_REVOKED: "This key has been revoked.",
+    Rule.KEY_DISABLED: "This key is disabled.",
+    Rule.KEY_ROTATED_OUT: "This key has been rotated, and its overlap has ended.",
+    Rule.KEY_EXPIRED: "This key has expired.",
+    Rule.ROTATION_OVERDUE: "This key is overdue for rotation.",
+}
+RETRY_SECONDS = 1  # the snapshot is read again once a second
+
+_HEADER_SAFE = " !#$&'()*+-./:;<>?@[]^_`{|}~"
+_encode = msgspec.json.encode
+
+
+class _Rendered(msgspec.Struct, gc=False):
+    """The parts of an allowed answer that stay the same from call to call."""
+
+    before_limits: str
+    before_headers: str
+
+
+def answer(outcome: Outcome) -> tuple[int, bytes]:
+    """Return the status and the body for a recorded decision."""
+    if outcome.rule is None:
+        return 200, _allowed(outcome)
+    return _blocked(outcome, outcome.rule)
+
+
+def refusal(error: KeysteadError) -> bytes:
+    """Return the body for a check that came to no decision."""
+    request_id = ids.request_id(ids.new_decision_id(clock.now_ms()))
+    retry_after = RETRY_SECONDS if error.status == 503 else None
+    return _encode(
+        {
+            **_shape(request_id, allowed=False, retry_after=retry_after),
+            **_error(error.message, error.code, error.status, error.field),
+        }
+    )
+
+
+def plain_refusal(error: KeysteadError) -> bytes:
+    """Return the body of a refusal that is about no check."""
+    request_id = ids.request_id(ids.new_decision_id(clock.now_ms()))
+    return _encode({"request_id": request_id, **_error(error.message, error.code, error.status, error.field)})
+
+
+def _error(message: str, code: str, status: int, field: str | None) -> dict[str, Any]:
+    entry = {"message": message, "code": status}
+    if field is not None:
+        entry["field"] = field
+    return {"message": message, "code": code, "details": {"field": field} if field else None, "errors": [entry]}
+
+
+def _shape(request_id: str, **known: Any) -> dict[str, Any]:
+    return {
+        "request_id": request_id,
+        "allowed": False,
+        "reason": None,
+        "blocked_rule": None,
+        "rule": None,
+        "identity": NOBODY,
+        "permissions": [],
+        "metadata": {},
+        "rate_limits": [],
+        "retry_after": None,
+        "headers": {},
+        "stale_ms": None,
+        **known,
+    }
+
+
+def _allowed(outcome: Outcome) -> bytes:
+    prepared = outcome.prepared
+    assert prepared is not None
+    assert outcome.key is not None
+    rendered = prepared.rendered
+    if not isinstance(rendered, _Rendered):
+        rendered = prepared.rendered = _render(outcome.key, prepared)
+    limits = headers = ""
+    if len(outcome.limits) == 1:
+        rule, left = outcome.limits[0]
+        entry, names = _limit_parts(rule.text, rule.window, rule.max_requests)
+        limits = entry % left
+        headers = names % left
+    elif outcome.limits:
+        limits = ",".join(
+            _limit_parts(rule.text, rule.window, rule.max_requests)[0] % left for rule, left in outcome.limits
+        )
+        headers = "".join(
+            _limit_parts(rule.text, rule.window, rule.max_requests)[1] % left for rule, left in _one_a_window(outcome)
+        )
+    return (
+        f'{{"request_id":"req_{outcome.number:032x}{rendered.before_limits}{limits}'
+        f'{rendered.before_headers}{headers}}},"stale_ms":{outcome.stale_ms}}}'
+    ).encode()
+
+
+def _render(key: Key, prepared: Prepared) -> _Rendered:
+    metadata = without_reserved(msgspec.json.decode(key.metadata))
+    permissions = sorted(key.permissions)
+    identity = _encode(_identity(key, prepared)).decode()
+    headers = _encode(_forwarded(key, prepared, permissions, metadata)).decode()
+    return _Rendered(
+        before_limits=(
+            '","allowed":true,"reason":null,"blocked_rule":null,"rule":null,"identity":'
+            f'{identity},"permissions":{_encode(permissions).decode()},"metadata":{_encode(metadata).decode()}'
+            ',"rate_limits":['
+        ),
+        before_headers=f'],"retry_after":null,"headers":{headers.removesuffix("}")}',
+    )
+
+
+def _identity(key: Key, prepared: Prepared) -> dict[str, str | None]:
+    app = prepared.app
+    return {
+        **NOBODY,
+        "key_id": str(key.id),
+        "deployment_id": str(key.deployment_id),
+        "app_slug": app.slug,
+        "key_name": key.name,
+        "owner_user_id": app.user_id,
+        "organization_id": app.organization_id,
+        "workspace_id": app.workspace_id,
+    }
+
+
+def _forwarded(key: Key, prepared: Prepared, permissions: list[str], metadata: dict[str, Any]) -> dict[str, str]:
+    """Return the headers for the caller to pass on: values that can break out of none."""
+    app = prepared.app
+    headers = {
+        "x-wacht-key-id": str(key.id),
+        "x-wacht-deployment-id": str(key.deployment_id),
+        "x-wacht-app-slug": app.slug,
+        "x-wacht-key-name": _header_value(key.name),
+    }
+    if app.organization_id is not None:
+        headers["x-wacht-organization-id"] = _header_value(app.organization_id)
+    if app.workspace_id is not None:
+        headers["x-wacht-workspace-id"] = _header_value(app.workspace_id)
+    if permissions:
+        headers["x-wacht-permissions"] = ",".join(permissions)
+    if metadata:
+        headers["x-wacht-metadata"] = ",".join(
+            f"{_header_value(name)}={_header_value(_plain(value))}" for name, value in metadata.items()
+        )
+    return headers
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else _encode(value).decode()
+
+
+def _header_value(text: str) -> str:
+    """Return text percent-encoded where it is not plain ASCII, or would end a value, a pair or a header."""
+    return quote(text, safe=_HEADER_SAFE)
+
+
+@lru_cache(maxsize=4_096)
+def _limit_parts(text: str, window: str, most: int) -> tuple[str, str]:
+    """Return how a limit stands in the list and among the headers, each with a place for what is left."""
+    return (
+        f'{{"rule":"{text}","remaining":%d,"limit":{most}}}',
+        f',"x-ratelimit-{window}-limit":"{most}","x-ratelimit-{window}-remaining":"%d"',
+    )
+
+
+def _one_a_window(outcome: Outcome) -> list[tuple[LimitRule, int]]:
+    """Return one limit for each window: header names hold only the window, so the tightest speaks."""
+    tightest: dict[str, tuple[LimitRule, int]] = {}
+    for rule, left in outcome.limits:
+        known = tightest.get(rule.window)
+        if known is None or left < known[1]:
+            tightest[rule.window] = (rule, left)
+    return list(tightest.values())
+
+
+def _blocked(outcome: Outcome, rule: Rule) -> tuple[int, bytes]:
+    """Return the answer of a blocked check: no permissions, and no headers but those of limits."""
+    public = INVALID_KEY if rule in UNIDENTIFIED else rule.value
+    body = _shape(
+        ids.request_id(UUID(int=outcome.number)),
+        reason=_reason(rule, public),
+        blocked_rule=outcome.blocked_by if rule is Rule.RATE_LIMITED else public,
+        rule=public,
+        rate_limits=[
+            {"rule": limit.text, "remaining": left, "limit": limit.max_requests} for limit, left in outcome.limits
+        ],
+        retry_after=outcome.retry_after,
+        headers=_limit_headers(outcome),
+        stale_ms=outcome.stale_ms,
+    )
+    if outcome.key is not None and outcome.prepared is not None:
+        body["identity"] = _identity(outcome.key, outcome.prepared)
+    if rule not in UNIDENTIFIED and rule not in UNUSABLE:
+        return 200, _encode(body)
+    message = SENTENCES.get(rule, "This key is not valid.")
+    return 401, _encode({**body, **_error(message, public, 401, None)})
+
+
+def _reason(rule: Rule, public: str) -> str:
+    return Rule.PERMISSION_DENIED.value if rule is Rule.IP_NOT_ALLOWED else public
+
+
+def _limit_headers(outcome: Outcome) -> dict[str, str]:
+    headers = {}
+    for limit, left in _one_a_window(outcome):
+        headers[f"x-ratelimit-{limit.window}-limit"] = str(limit.max_requests)
+        headers[f"x-ratelimit-{limit.window}-remaining"] = str(left)
+    if outcome.denied_limit is not None:
+        headers[f"x-ratelimit-{outcome.denied_limit.window}-reset"] = str(outcome.retry_after)
+    return headers

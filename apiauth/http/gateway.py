@@ -1,0 +1,217 @@
+"""The gateway as a plain WSGI callable: may this key do this?
+
+It stands on a listener of its own and knows no Django. A decision is in the spool before its
+answer is; whatever cannot be decided or recorded is a 503, never an allow.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from apiauth.core import clock
+from apiauth.core.errors import Invalid, KeysteadError, NotAllowed, NotAuthenticated, NotFound, TooLarge, Unavailable
+from apiauth.core.secrets import Peppers, SecretKind
+from apiauth.http.check_answer import RETRY_SECONDS, answer, plain_refusal, refusal
+from apiauth.http.check_request import logged_user_agent, parse_body, parse_resource
+from apiauth.verify.addresses import Address, is_within, parse_address
+from apiauth.verify.check import Checker, Question
+from apiauth.verify.snapshot import Snapshot
+
+CHECK_PATH = "/v1/authz/check"
+MOST_BODY_BYTES = 16 * 1024
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+Headers = list[tuple[str, str]]
+
+log = structlog.get_logger(__name__)
+
+_JSON: Headers = [("Content-Type", "application/json")]
+_STATUS = {
+    200: "200 OK",
+    400: "400 Bad Request",
+    401: "401 Unauthorized",
+    403: "403 Forbidden",
+    404: "404 Not Found",
+    405: "405 Method Not Allowed",
+    413: "413 Content Too Large",
+    500: "500 Internal Server Error",
+    503: "503 Service Unavailable",
+}
+
+
+class MethodNotAllowed(KeysteadError):
+    """This address does not take this method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class CallerNotAllowed(NotAllowed):
+    """This gateway answers only callers on its own network. See KEYSTEAD_GATEWAY_ALLOW."""
+
+    code = "caller_not_allowed"
+
+
+class CallerUnknown(NotAuthenticated):
+    """Send a backend key with the scope gateway:check as a bearer token."""
+
+    code = "caller_unknown"
+
+
+class Admission(Protocol):
+    """Says who may ask."""
+
+    def admit(self, peer: Address | None, environ: Environ) -> int | None:
+        """Return the deployment that the caller speaks for, None for any; raise where it may not ask."""
+
+
+class NetworkAdmission:
+    """Takes questions from loopback and private addresses, or from the listed ranges alone."""
+
+    def __init__(self, allow: Sequence[IPv4Network | IPv6Network] = ()) -> None:
+        self._allow = tuple(allow)
+        self._admitted: set[str] = set()
+
+    def admit(self, peer: Address | None, environ: Environ) -> None:
+        if peer is None or peer.text in self._admitted:
+            return  # no address: a socket in the file system, whose permissions have decided
+        if not self._is_allowed(peer):
+            log.warning("gateway.caller_refused", peer=peer.text)
+            raise CallerNotAllowed
+        if len(self._admitted) < 10_000:
+            self._admitted.add(peer.text)
+
+    def _is_allowed(self, peer: Address) -> bool:
+        if self._allow:
+            return peer.value.is_loopback or is_within(peer, self._allow)
+        return peer.value.is_loopback or peer.value.is_private
+
+
+class TokenAdmission:
+    """Takes questions from backend keys that may check, each about keys of its own deployment."""
+
+    def __init__(self, snapshot: Snapshot, peppers: Peppers) -> None:
+        self._snapshot = snapshot
+        self._digests = [peppers.digester(SecretKind.BACKEND_KEY, version) for version in peppers.versions]
+
+    def admit(self, peer: Address | None, environ: Environ) -> int:
+        scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+        if scheme.lower() == "bearer" and token.isascii():
+            keys = self._snapshot.tables.backend_keys
+            for digest in self._digests:
+                key = keys.get(digest(token))
+                if key is not None and key.may_check and not key.is_revoked:
+                    return key.deployment_id
+        log.warning("gateway.caller_refused", peer=peer.text if peer else None)
+        raise CallerUnknown
+
+
+class Gateway:
+    """The WSGI callable."""
+
+    def __init__(self, *, checker: Checker, snapshot: Snapshot, admission: Admission) -> None:
+        self._checker = checker
+        self._snapshot = snapshot
+        self._admission = admission
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == CHECK_PATH and environ["REQUEST_METHOD"] == "POST":
+            status, headers, body = self._check(environ)
+        else:
+            status, headers, body = self._other(path, environ["REQUEST_METHOD"])
+        start_response(_STATUS[status], headers)
+        return [body]
+
+    def _check(self, environ: Environ) -> tuple[int, Headers, bytes]:
+        try:
+            status, body = self._answer(environ)
+        except KeysteadError as error:
+            return error.status, _headers_of(error), refusal(error)
+        except Exception:
+            # The last resort of a process that must go on answering: say so, and never allow.
+            log.exception("gateway.failed")
+            unavailable = Unavailable()
+            return unavailable.status, _headers_of(unavailable), refusal(unavailable)
+        return status, _JSON, body
+
+    def _answer(self, environ: Environ) -> tuple[int, bytes]:
+        text = environ.get("REMOTE_ADDR")
+        peer = parse_address(text) if text else None
+        deployment_id = self._admission.admit(peer, environ)
+        body = parse_body(_read(environ))
+        claimed = body.client_ip
+        if claimed is None:
+            claimed = environ.get("HTTP_X_ORIGINAL_CLIENT_IP")
+        client = parse_address(claimed) if claimed is not None else peer
+        if client is None:
+            raise Invalid("`client_ip` is missing, and the caller has no address of its own.", field="client_ip")
+        path, logged_path = parse_resource(body.resource)
+        agent = body.user_agent
+        outcome = self._checker.check(
+            Question(
+                body.principal.value,
+                body.method,
+                path,
+                logged_path,
+                client,
+                peer.text if peer is not None else "",
+                logged_user_agent(agent if agent is not None else _agent_of(environ)),
+                body.required_permissions or [],
+                deployment_id,
+            )
+        )
+        return answer(outcome)
+
+    def _other(self, path: str, method: str) -> tuple[int, Headers, bytes]:
+        if path not in (CHECK_PATH, "/health", "/ready"):
+            error: KeysteadError = NotFound()
+        elif path == CHECK_PATH or method not in ("GET", "HEAD"):
+            error = MethodNotAllowed()
+        else:
+            return self._health(is_readiness=path == "/ready")
+        allow = "POST" if path == CHECK_PATH else "GET, HEAD"
+        headers = [*_JSON, ("Allow", allow)] if error.status == 405 else _JSON
+        return error.status, headers, plain_refusal(error)
+
+    def _health(self, *, is_readiness: bool) -> tuple[int, Headers, bytes]:
+        """Say how this process is; the process lives where it answers at all, so only readiness has a 503."""
+        state = self._checker.freshness()
+        status = 503 if is_readiness and not state.is_fresh else 200
+        body = {
+            "status": "ok" if state.is_fresh else "stale" if self._snapshot.is_loaded else "loading",
+            "stale_ms": state.stale_ms,
+            "keys": len(self._snapshot.tables.keys),
+            "generation": str(self._snapshot.tables.horizon),
+            "time": clock.now(),
+        }
+        return status, _JSON, msgspec.json.encode(body)
+
+
+def _headers_of(error: KeysteadError) -> Headers:
+    if error.status == 503:
+        return [*_JSON, ("Retry-After", str(RETRY_SECONDS))]
+    if error.status == 401:
+        return [*_JSON, ("WWW-Authenticate", 'Bearer realm="Keystead gateway"')]
+    return _JSON
+
+
+def _read(environ: Environ) -> bytes:
+    """Return the body. Raises TooLarge: before reading where its length is announced, at the bound where not."""
+    length = environ.get("CONTENT_LENGTH")
+    if length and length.isdecimal() and int(length[:9]) > MOST_BODY_BYTES:
+        raise TooLarge
+    data: bytes = environ["wsgi.input"].read(MOST_BODY_BYTES + 1)
+    if len(data) > MOST_BODY_BYTES:
+        raise TooLarge
+    return data
+
+
+def _agent_of(environ: Environ) -> str:
+    """Return the user agent that the headers tell; header bytes come as Latin-1."""
+    text = environ.get("HTTP_X_ORIGINAL_USER_AGENT") or environ.get("HTTP_USER_AGENT") or "unknown"
+    return str(text).encode("latin-1", "replace").decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -1,0 +1,40 @@
+"""The gateway process: wires the snapshot, the limits and the spool, and begins to listen. No Django."""
+
+import atexit
+
+from apiauth.audit.spool import Spool
+from apiauth.http.gateway import Admission, Gateway, NetworkAdmission, TokenAdmission
+from apiauth.verify.check import Checker
+from apiauth.verify.limiter import Limiter
+from apiauth.verify.listener import Listener
+from apiauth.verify.snapshot import Snapshot
+from config import env, logs
+
+
+def build(environment: env.Environment) -> Gateway:
+    """Return a gateway that loads its snapshot in the background; it answers 503 until that is done."""
+    snapshot = Snapshot()
+    spool = Spool(environment.spool_dir, environment.spool_sync)
+    listener = Listener(environment.direct_database_url, snapshot)
+    checker = Checker(
+        snapshot=snapshot,
+        limiter=Limiter(environment.limits_dir),
+        spool=spool,
+        peppers=environment.peppers,
+        listener=listener,
+        stale_bound_seconds=environment.stale_bound_seconds,
+    )
+    listener.start()
+    atexit.register(spool.close)
+    atexit.register(listener.stop)
+    return Gateway(checker=checker, snapshot=snapshot, admission=_admission(environment, snapshot))
+
+
+def _admission(environment: env.Environment, snapshot: Snapshot) -> Admission:
+    if environment.gateway_auth == "token":
+        return TokenAdmission(snapshot, environment.peppers)
+    return NetworkAdmission(environment.gateway_allow)
+
+
+logs.configure()
+application = build(env.load())
