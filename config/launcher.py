@@ -36,7 +36,10 @@ def main(arguments: list[str]) -> None:
         become(uid, gid)
     die_with(parent, death_signal)
     os.umask(0o077)
-    # The supervisor waits for its signals with the mask closed; its children must hear theirs.
+    # The supervisor waits for its signals with the mask closed, a shell may have it ignore some, and
+    # Python ignores SIGPIPE: none of that is for the command.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.execv(command[0], command)  # noqa: S606 - a fixed argument list, no shell
 

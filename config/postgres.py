@@ -44,9 +44,7 @@ THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "
 class EmbeddedPostgres:
     """One server with its cluster in the data folder. The password never leaves its file and the URL."""
 
-    def __init__(
-        self, data_dir: Path, *, durable: bool = True, pause: Callable[[float], object] = time.sleep
-    ) -> None:
+    def __init__(self, data_dir: Path, *, durable: bool = True, pause: Callable[[float], object] = time.sleep) -> None:
         """Describe the server; nothing happens before `start`.
 
         `durable=False` is for servers that are thrown away: quick, and lost in a power cut. `pause`
@@ -91,9 +89,7 @@ class EmbeddedPostgres:
         if not (place.cluster / "PG_VERSION").exists():
             self._make_cluster()
         self._clear_leftovers()
-        settings = (
-            SETTINGS | {"unix_socket_directories": str(place.socket)} | ({} if self._durable else THROW_AWAY)
-        )
+        settings = SETTINGS | {"unix_socket_directories": str(place.socket)} | ({} if self._durable else THROW_AWAY)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self._log() as log:
             self._process = self._spawn(["postgres", "-D", str(place.cluster), *options], log, signal.SIGINT)
@@ -106,10 +102,10 @@ class EmbeddedPostgres:
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
 
-    def stop(self) -> None:
+    def stop(self, clean_seconds: float = STOP_SECONDS) -> None:
         """Stop the server: cleanly, then at once, then by force. Its log is replayed at the next start."""
         self.ask_to_stop()
-        for seconds, harder in ((STOP_SECONDS, signal.SIGQUIT), (1.0, signal.SIGKILL), (1.0, None)):
+        for seconds, harder in ((clean_seconds, signal.SIGQUIT), (1.0, signal.SIGKILL), (1.0, None)):
             if self._process is None or _ended(self._process, seconds):
                 return
             if harder is not None:

@@ -1,0 +1,195 @@
+"""The server processes: one granian with one worker each, which never outlives what started it."""
+
+import argparse
+import importlib
+import io
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from config import env, launcher
+from config.env import EnvironmentProblem
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+BACKLOG = 1024
+KILL_SECONDS = 2
+HEADER_READ_MS = 10_000
+BUFFER_BYTES = 64 * 1024
+WEB_THREADS = 8  # as many as the connections of its database pool
+GATEWAY_THREADS = 4
+READY_POLL_SECONDS = 0.02
+
+
+def die_with_parent() -> None:
+    """Let the kernel end this process when granian's main process ends, however that happens.
+
+    Does nothing outside a worker of a server process.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None and sys.platform == "linux":
+        launcher.die_with(parent.pid, signal.SIGKILL)
+
+
+def load_application(target: str) -> WSGIApplication:
+    """Load `module:name` in a fresh worker process, and report once it says that it is ready."""
+    die_with_parent()
+    module, _, name = target.partition(":")
+    application: WSGIApplication = getattr(importlib.import_module(module), name)
+    if report := os.environ.get("KEYSTEAD_READY_REPORT"):
+        threading.Thread(target=report_ready, args=(application, Path(report)), daemon=True).start()
+    return application
+
+
+def report_ready(application: WSGIApplication, report: Path) -> None:
+    """Write the report once the application answers /ready with 200 in this very process.
+
+    Several gateways share one port, so a question over the network could not tell them apart.
+    """
+    while _asks_ready(application) != "200":
+        time.sleep(READY_POLL_SECONDS)
+    write_report(report)
+
+
+def write_report(report: Path) -> None:
+    """Note that this process answers."""
+    partial = report.with_name(f"{report.name}.{os.getpid()}")
+    partial.write_text(f"{os.getpid()}\n")
+    partial.rename(report)
+
+
+def _asks_ready(application: WSGIApplication) -> str:
+    status = "500"
+
+    def start_response(line: str, _headers: object, _problem: object = None) -> None:
+        nonlocal status
+        status = line.partition(" ")[0]
+
+    body = application(
+        {
+            "REQUEST_METHOD": "GET",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": "/ready",
+            "QUERY_STRING": "",
+            "CONTENT_LENGTH": "0",
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_HOST": "127.0.0.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        },
+        start_response,
+    )
+    try:
+        for _part in body:
+            pass
+    finally:
+        if hasattr(body, "close"):
+            body.close()
+    return status
+
+
+def serve_wsgi(target: str, host: str, port: int, blocking_threads: int, name: str) -> None:
+    """Serve a WSGI application in this process and one worker until SIGTERM or SIGINT.
+
+    More workers in one granian would share a start-up that gives up on a second quick crash; more
+    processes share the port instead (granian sets SO_REUSEPORT).
+    """
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
+
+    if sys.platform == "linux":
+        multiprocessing.set_start_method("fork", force=True)
+    server = Granian(
+        target,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=blocking_threads,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS, max_buffer_size=BUFFER_BYTES),
+        websockets=False,
+        backlog=BACKLOG,
+        log_access=False,
+        log_level=LogLevels.warning,
+        workers_kill_timeout=KILL_SECONDS,
+    )
+    print(f"{name} listens on {host}:{port}", file=sys.stderr, flush=True)
+    server.serve(target_loader=load_application)
+
+
+def check_gateway_address(host: str, environment: env.Environment) -> None:
+    """Refuse a gateway without credentials on an address that strangers can reach."""
+    if environment.gateway_auth == "token" or environment.gateway_allow:
+        return
+    address = None
+    with suppress(ValueError):
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
+    if address is None or address.is_unspecified or not (address.is_loopback or address.is_private):
+        raise EnvironmentProblem(
+            f"The gateway does not listen on {host} without credentials: set KEYSTEAD_GATEWAY_AUTH=token, "
+            "or list the callers in KEYSTEAD_GATEWAY_ALLOW, or choose a private address with --host."
+        )
+
+
+def run_serve(options: argparse.Namespace) -> int:
+    """Run the web process."""
+    env.load()
+    serve_wsgi("config.wsgi:application", options.host, options.port, WEB_THREADS, "web")
+    return 0
+
+
+def run_gateway(options: argparse.Namespace) -> int:
+    """Run the gateway, in as many processes as asked for."""
+    check_gateway_address(options.host, env.load())
+    if options.processes > 1:
+        from config.supervisor import run_gateways
+
+        return run_gateways(options.host, options.port, options.processes)
+    serve_wsgi("config.gateway_wsgi:application", options.host, options.port, GATEWAY_THREADS, "gateway")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run `serve` or `gateway` with its options."""
+    command, *rest = arguments
+    parser = argparse.ArgumentParser(prog=f"./keystead {command}", allow_abbrev=False)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    if command == "serve":
+        parser.add_argument("--port", type=port_number, default=8000, help="port (default 8000)")
+        return run_serve(parser.parse_args(rest))
+    parser.add_argument("--port", type=port_number, default=8001, help="port (default 8001)")
+    parser.add_argument("--processes", type=process_count, default=1, help="processes that share the port")
+    return run_gateway(parser.parse_args(rest))
+
+
+def port_number(text: str) -> int:
+    """Return a port from 0 to 65535. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) <= 65535):
+        raise argparse.ArgumentTypeError("a port is a whole number from 0 to 65535")
+    return int(text)
+
+
+def process_count(text: str) -> int:
+    """Return a number of processes from 1 to 64. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 3 and 1 <= int(text) <= 64):
+        raise argparse.ArgumentTypeError("processes is a whole number from 1 to 64")
+    return int(text)

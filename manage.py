@@ -1,0 +1,82 @@
+"""Every command of Keystead: the processes that need no Django, and Django's own and ours."""
+
+import importlib
+import os
+import sys
+
+NAMES = {"backend-key": "backend_key"}
+PROCESSES = {"up": "config.up", "serve": "config.processes", "gateway": "config.processes", "worker": "config.worker"}
+USAGE = """\
+Usage: ./keystead COMMAND [--data-dir FOLDER] [options]
+
+  up            run everything on this machine: database, portal, gateway, worker, example product
+  serve         run the web process (portal, JSON API, admin)
+  gateway       run the gateway that answers /v1/authz/check
+  worker        run the worker that drains the decision log
+  migrate       bring the database to this version
+  deployment    make a deployment
+  backend-key   make, list or revoke the keys of a product's backend
+  ticket        make a ticket into an app's portal
+  doctor        check settings, database, spool and clock
+  activity      verify the activity log
+  test          run the test suite
+
+Every command explains itself with --help.
+"""
+
+
+def take_data_dir(arguments: list[str]) -> list[str]:
+    """Return the arguments without --data-dir, which goes into the environment wherever it stood."""
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        name, has_value, value = word.partition("=")
+        if name != "--data-dir":
+            rest.append(word)
+            continue
+        value = value if has_value else next(words, "")
+        if not value:
+            sys.stderr.write("--data-dir needs a folder.\n")
+            raise SystemExit(2)
+        os.environ["KEYSTEAD_DATA_DIR"] = os.path.abspath(value)
+    return rest
+
+
+def run_django(arguments: list[str]) -> int:
+    """Run one of Django's commands or ours."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.management import execute_from_command_line, get_commands
+    from django.db import DatabaseError
+
+    command = NAMES.get(arguments[0], arguments[0])
+    if command not in get_commands() and command != "help":
+        sys.stderr.write(f"There is no command {arguments[0]!r}: ./keystead --help lists them.\n")
+        return 2
+    try:
+        execute_from_command_line(["./keystead", command, *arguments[1:]])
+    except DatabaseError as error:
+        sys.stderr.write(f"The database refused: {str(error).strip().splitlines()[0]}\n")
+        return 1
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command that these arguments name and return its exit code."""
+    arguments = take_data_dir(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        (sys.stdout if arguments else sys.stderr).write(USAGE)
+        return 0 if arguments else 2
+    from config.env import EnvironmentProblem
+
+    try:
+        if arguments[0] in PROCESSES:
+            process = importlib.import_module(PROCESSES[arguments[0]])
+            return int(process.main(arguments))
+        return run_django(arguments)
+    except EnvironmentProblem as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
