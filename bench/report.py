@@ -36,7 +36,7 @@ def save(name: str, rows: list[Row], **context: Any) -> None:
     described = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "--short", "HEAD"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         **context,
         "rows": [asdict(row) for row in rows],
     }

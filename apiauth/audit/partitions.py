@@ -17,17 +17,14 @@ log = structlog.get_logger(__name__)
 def ensure_partitions(connection: psycopg.Connection[Any], today: date | None = None) -> None:
     """Make the partitions from yesterday to a week ahead that are missing.
 
-    Rows of those days that had to go to the default partition move over. Also warns of rows
-    that are in the default partition still, and forgets finished files and gone gateways.
+    Rows of those days that had to go to the default partition move over. Warns of rows that
+    are in the default partition still.
     """
     today = today or clock.now().date()
     days = {"first": today - timedelta(days=1), "last": today + timedelta(days=DAYS_AHEAD)}
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '2s'")
         connection.execute(sql("ensure_partitions"), days)
-    with connection.transaction():
-        connection.execute(sql("forget_files"))
-        connection.execute(sql("forget_gateways"))
-        strays = connection.execute(sql("strays")).fetchone()
+    strays = connection.execute(sql("strays")).fetchone()
     if strays and strays[0]:
         log.warning("partitions.strays", at_least=strays[0])

@@ -10,9 +10,10 @@ import structlog
 
 from apiauth.audit.drain import Drain
 from apiauth.audit.partitions import ensure_partitions
+from apiauth.audit.retention import forget_spent
 
 IDLE_SECONDS = 0.2
-PARTITION_SECONDS = 3600
+HOUSEKEEPING_SECONDS = 3600
 LONGEST_BACK_OFF_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
@@ -60,23 +61,24 @@ def _work(
     connection: psycopg.Connection[Any], environment: Settings, stop: threading.Event, ready: Callable[[], None]
 ) -> None:
     drain = Drain(connection, environment.spool_dir)
-    next_partitions = 0.0
+    next_housekeeping = 0.0
     while not stop.is_set():
-        if time.monotonic() >= next_partitions:
-            next_partitions = time.monotonic() + _keep_partitions(connection)
+        if time.monotonic() >= next_housekeeping:
+            next_housekeeping = time.monotonic() + _keep_house(connection)
         ready()
         if not drain.drain():
             stop.wait(IDLE_SECONDS)
 
 
-def _keep_partitions(connection: psycopg.Connection[Any]) -> float:
-    """Keep partitions ahead and return the seconds until the next time: sooner where it failed.
+def _keep_house(connection: psycopg.Connection[Any]) -> float:
+    """Keep partitions ahead, forget what is due, and return the seconds until the next time: sooner where it failed.
 
     A lock that is not to be had is no reason to stop draining: there is a week of partitions left.
     """
     try:
         ensure_partitions(connection)
+        forget_spent(connection)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-        log.warning("worker.partitions_later", error=str(error))
+        log.warning("worker.housekeeping_later", error=str(error))
         return 60.0
-    return PARTITION_SECONDS
+    return HOUSEKEEPING_SECONDS

@@ -1,0 +1,16 @@
+"""Forgets what has served its time: spent tickets, form tokens, finished spool files, gateways that are gone."""
+
+from typing import Any
+
+import psycopg
+
+from apiauth.audit.statements import sql
+
+SPENT = ("forget_tickets", "forget_form_tokens", "forget_files", "forget_gateways")
+
+
+def forget_spent(connection: psycopg.Connection[Any]) -> None:
+    """Delete what is due, each kind in a transaction of its own."""
+    for statement in SPENT:
+        with connection.transaction():
+            connection.execute(sql(statement))
