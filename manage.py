@@ -45,9 +45,11 @@ def take_data_dir(arguments: list[str]) -> list[str]:
 def run_django(arguments: list[str]) -> int:
     """Run one of Django's commands or ours."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    import django
     from django.core.management import execute_from_command_line, get_commands
     from django.db import DatabaseError
 
+    django.setup()  # before it, get_commands would find, and keep, Django's own commands alone
     command = NAMES.get(arguments[0], arguments[0])
     if command not in get_commands() and command != "help":
         sys.stderr.write(f"There is no command {arguments[0]!r}: ./keystead --help lists them.\n")

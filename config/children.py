@@ -84,6 +84,12 @@ class Child:
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         return f"{self.name} {how}; starting it again in {delay:.1f} s."
 
+    def last_words(self) -> str:
+        """Return the last line of the log, and where the log is."""
+        lines = self.log.read_text(errors="replace").split("\n") if self.log and self.log.exists() else []
+        said = [line for line in lines if line.strip()]
+        return f"{said[-1] if said else 'it said nothing'} (see {self.log})"
+
     def ask_to_stop(self) -> None:
         """Ask for a clean stop and return at once."""
         if self._process and self._process.poll() is None:

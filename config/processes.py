@@ -24,7 +24,7 @@ BACKLOG = 1024
 KILL_SECONDS = 2
 HEADER_READ_MS = 10_000
 BUFFER_BYTES = 64 * 1024
-WEB_THREADS = 8  # as many as the connections of its database pool
+WEB_THREADS = 4  # half of the connections of its database pool
 GATEWAY_THREADS = 4
 READY_POLL_SECONDS = 0.02
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,17 +45,23 @@ def facts(installation: "Installation") -> dict[str, Any]:
     }
 
 
-def announce(data_dir: Path, ready_file: Path | None, known: Mapping[str, Any]) -> None:
+def write_file(installation: "Installation") -> None:
+    """Write the ready file, where one is asked for."""
+    if installation.options.ready_file is not None:
+        first_secrets.write(installation.options.ready_file, json.dumps(facts(installation), indent=2) + "\n")
+
+
+def announce(installation: "Installation") -> None:
     """Write the ready file and print the summary."""
-    if ready_file is not None:
-        first_secrets.write(ready_file, json.dumps(known, indent=2) + "\n")
+    write_file(installation)
+    known = facts(installation)
     rows = {
         "Product": known["product_url"] and f"{known['product_url']}  (its link “Manage API keys” opens the portal)",
         "Portal": f"{known['web_url']}  (entered by a ticket: through the product, or ./keystead ticket)",
         "Gateway": f"{known['gateway_url']}/v1/authz/check",
         "Admin": f"{known['admin_url']}  user {known['admin_user']}, password {known['admin_password']}",
         "Backend key": known["backend_key"],
-        "Data": str(data_dir),
+        "Data": str(installation.data_dir),
     }
     lines = [f"  {name:<12}{value}" for name, value in rows.items() if value]
-    print("\nKeystead is up.\n\n" + "\n".join(lines) + "\n", flush=True, file=sys.stdout)
+    print("\nKeystead is up.\n\n" + "\n".join(lines) + "\n", flush=True)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from config import env, ports
@@ -16,6 +17,8 @@ LOOK_SECONDS = 0.02
 STOP_SECONDS = 2.8
 POSTGRES_STOP_SECONDS = 1.0
 START_SECONDS = 60.0
+START_ATTEMPTS = 3
+POSTGRES_RETRY_SECONDS = 1.0
 
 
 def manage(*arguments: str) -> list[str]:
@@ -36,6 +39,7 @@ class Supervisor:
         self.signals = signals
         self.children: list[Child] = []
         self.postgres: EmbeddedPostgres | None = None
+        self.on_restart: Callable[[], None] = lambda: None
 
     def start(self, children: Sequence[Child]) -> None:
         """Start these children and keep them from now on."""
@@ -49,25 +53,38 @@ class Supervisor:
         while not is_true():
             self.keep_running(LOOK_SECONDS)
             if time.monotonic() > deadline:
-                raise EnvironmentProblem(f"Gave up waiting for {what}: see the logs in the data folder.")
+                raise EnvironmentProblem(f"Gave up waiting for {what} after {START_SECONDS:.0f} s.")
 
     def wait_until_reported(self, children: Sequence[Child]) -> None:
         """Wait until each of these processes noted that it answers."""
         for child in children:
-            log = f" (see {child.log})" if child.log else ""
-            self.wait_until(lambda child=child: child.has_reported, f"{child.name}{log}")  # type: ignore[misc]
+            self.wait_until(partial(_has_reported, child), f"{child.name} (see {child.log})")
 
     def keep_running(self, seconds: float) -> None:
         """Wait a while; note who ended and start again who is due. Raises StopRequested."""
         self.signals.pause(seconds)
-        if self.postgres is not None and self.postgres.pid is None:
-            say("PostgreSQL ended; starting it again.")
-            self.postgres.start()
+        restarted = self._keep_postgres()
         for child in self.children:
             if sentence := child.ended():
                 say(sentence)
             if child.restart_at is not None and child.restart_at <= time.monotonic():
                 child.start()
+                restarted = True
+        if restarted:
+            self.on_restart()
+
+    def _keep_postgres(self) -> bool:
+        """Start the database server again if it ended, and tell whether that was so."""
+        if self.postgres is None or self.postgres.pid is not None:
+            return False
+        say("PostgreSQL ended; starting it again.")
+        try:
+            self.postgres.start()
+        except EnvironmentProblem as problem:
+            say(str(problem))
+            self.signals.pause(POSTGRES_RETRY_SECONDS)
+            return False
+        return True
 
     def run(self) -> None:
         """Keep everything running until someone asks to stop."""
@@ -88,6 +105,13 @@ class Supervisor:
             child.kill_group()
         if self.postgres is not None:
             self.postgres.stop(POSTGRES_STOP_SECONDS)
+
+
+def _has_reported(child: Child) -> bool:
+    """Tell whether a starting process answers. Raises EnvironmentProblem if it ends again and again."""
+    if child.failures >= START_ATTEMPTS:
+        raise EnvironmentProblem(f"{child.name} does not start: {child.last_words()}")
+    return child.has_reported
 
 
 def gateway_children(

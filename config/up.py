@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def main(arguments: list[str]) -> int:
             installation = start(data_dir, options, supervisor, held)
             if options.ready_file is not None:
                 stack.callback(options.ready_file.unlink, missing_ok=True)
-            ready.announce(installation.data_dir, options.ready_file, ready.facts(installation))
+            ready.announce(installation)
+            supervisor.on_restart = lambda: ready.write_file(installation)  # with the new pids
             say(f"Ready in {time.monotonic() - began:.1f} s. Ctrl-C stops everything.")
             supervisor.run()
         except StopRequested:
@@ -265,7 +267,7 @@ def start_servers(installation: Installation, gateways: int) -> None:
     supervisor.start(children)
     supervisor.wait_until_reported(children)
     for name, port in (("web", installation.web_port), ("gateway", installation.gateway_port)):
-        supervisor.wait_until(lambda port=port: ports.answers(port, "/ready"), name)  # type: ignore[misc]
+        supervisor.wait_until(partial(ports.answers, port, "/ready"), f"an answer of {name}")
 
 
 def start_product(installation: Installation) -> None:
@@ -283,6 +285,5 @@ def start_product(installation: Installation) -> None:
     command = [sys.executable, str(REPOSITORY / "examples" / "product.py")]
     installation.supervisor.start([Child("product", command, variables, installation.log("product"))])
     log = installation.log("product")
-    installation.supervisor.wait_until(
-        lambda: ports.answers(installation.product_port, "/"), f"the example product (see {log})"
-    )
+    answers = partial(ports.answers, installation.product_port, "/")
+    installation.supervisor.wait_until(answers, f"the example product (see {log})")
