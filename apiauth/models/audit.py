@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+
+
+class DecisionQuerySet(models.QuerySet["Decision"]):
+    """Reads of decisions; the first call is the app."""
+
+    def in_app(self, app_id: int | None) -> DecisionQuerySet:
+        """Keep the decisions of one app; None for those that belong to no app, which only staff see."""
+        return self.filter(app_id=app_id) if app_id is not None else self.filter(app_id__isnull=True)
+
+    def between(self, start: datetime, end: datetime) -> DecisionQuerySet:
+        """Keep decisions from `start` on and before `end`: a bounded range opens few partitions."""
+        return self.filter(decided_at__gte=start, decided_at__lt=end)
+
+    def newest_first(self) -> DecisionQuerySet:
+        return self.order_by("-decided_at", "-id")
 
 
 class Decision(models.Model):
@@ -33,12 +51,30 @@ class Decision(models.Model):
     duration_us = models.IntegerField()
     node = models.TextField()
 
+    objects = DecisionQuerySet.as_manager()
+
     class Meta:
         managed = False
         db_table = "apiauth_decision"
 
     def __str__(self) -> str:
         return f"req_{self.id.hex}"
+
+
+class RollupQuerySet(models.QuerySet[Any]):
+    """Reads of hourly counts; the first call is the app."""
+
+    def in_app(self, app_id: int) -> RollupQuerySet:
+        return self.filter(app_id=app_id)
+
+    def between(self, start: datetime, end: datetime) -> RollupQuerySet:
+        """Keep the hours that overlap the time from `start` to `end`."""
+        first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        return self.filter(hour__gte=first, hour__lt=end)
+
+    def of_key(self, key_id: int | None) -> RollupQuerySet:
+        """Keep one key's counts; None for all keys."""
+        return self if key_id is None else self.filter(key_id=key_id)
 
 
 class DecisionRollup(models.Model):
@@ -52,6 +88,8 @@ class DecisionRollup(models.Model):
     rule = models.TextField()
     blocked_by = models.TextField()
     count = models.BigIntegerField()
+
+    objects = RollupQuerySet.as_manager()
 
     class Meta:
         managed = False
@@ -71,6 +109,8 @@ class PathRollup(models.Model):
     path = models.TextField()
     allowed = models.BooleanField()
     count = models.BigIntegerField()
+
+    objects = RollupQuerySet.as_manager()
 
     class Meta:
         managed = False

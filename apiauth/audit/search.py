@@ -1,0 +1,157 @@
+"""Reads the decision log: by request id, or page by page, the newest first."""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.core import signing
+from django.db.models import Q
+
+from apiauth.core import clock, ids
+from apiauth.core.errors import Invalid
+from apiauth.models.audit import Decision, DecisionQuerySet
+
+LONGEST_RANGE = timedelta(days=90)
+MOST_ROWS = 1000
+_SALT = "apiauth.audit.search"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFilters:
+    """What to look for; None is anything. `start` is inclusive, `end` is not."""
+
+    outcome: str | None = None
+    rule: str | None = None
+    key_id: int | None = None
+    method: str | None = None
+    path_prefix: str | None = None
+    client_ip: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """One decision as it was recorded."""
+
+    id: UUID
+    decided_at: datetime
+    deployment_id: int | None
+    app_id: int | None
+    key_id: int | None
+    key_name: str | None
+    presented_start: str | None
+    allowed: bool
+    rule: str | None
+    blocked_by: str | None
+    method: str
+    path: str
+    client_ip: str | None
+    peer_ip: str | None
+    user_agent: str
+    required_permissions: list[str]
+    held_permissions: list[str] | None
+    rate_limits: list[dict[str, Any]]
+    retry_after: int | None
+    snapshot_age_ms: int
+    duration_us: int
+    node: str
+
+    @property
+    def request_id(self) -> str:
+        """Return the id that the caller was given."""
+        return ids.request_id(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows, and the cursor that goes on after them; None on the last page."""
+
+    rows: list[DecisionRow]
+    next_cursor: str | None
+    has_more: bool
+
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(DecisionRow))
+
+
+def decisions(
+    *,
+    app_id: int | None,
+    filters: DecisionFilters = DecisionFilters(),
+    cursor: str | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> Page:
+    """Return a page of an app's decisions, the newest first.
+
+    Without `start` the range is the 90 days before `end`; no range is longer. `app_id` None
+    reads what belongs to no app, for staff. `offset` counts only without a cursor. Raises
+    Invalid for a cursor that was not made for this app and these filters.
+    """
+    limit = max(1, min(limit, MOST_ROWS))
+    rows = _matching(app_id, filters)
+    if cursor is not None:
+        rows = _after(rows, *_read_cursor(cursor, app_id, filters))
+        offset = 0
+    found = list(rows.newest_first().values_list(*_COLUMNS)[offset : offset + limit + 1])
+    page = [DecisionRow(*row) for row in found[:limit]]
+    has_more = len(found) > limit
+    return Page(page, _cursor(page[-1], app_id, filters) if has_more else None, has_more)
+
+
+def find_decision(*, app_id: int | None, request_id: str) -> DecisionRow | None:
+    """Return the decision that a caller was given this id for, if it is one of the app's."""
+    decision_id = ids.parse_request_id(request_id)
+    if decision_id is None:
+        return None
+    try:
+        moment = clock.from_ms(ids.decision_time_ms(decision_id))
+    except (ValueError, OverflowError):
+        return None  # an id of the year 5000 is none of ours
+    rows = Decision.objects.in_app(app_id).filter(decided_at=moment, id=decision_id)
+    row = rows.values_list(*_COLUMNS).first()
+    return DecisionRow(*row) if row else None
+
+
+def _matching(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:
+    end = filters.end or clock.now() + timedelta(minutes=5)  # the clock of a gateway may be ahead
+    start = max(filters.start or end - LONGEST_RANGE, end - LONGEST_RANGE)
+    rows = Decision.objects.in_app(app_id).between(start, end)
+    if filters.outcome in ("allowed", "blocked"):
+        rows = rows.filter(allowed=filters.outcome == "allowed")
+    if filters.rule is not None:
+        rows = rows.filter(allowed=False, rule=filters.rule)
+    if filters.path_prefix:
+        rows = rows.filter(path__startswith=filters.path_prefix)
+    exact = {"key_id": filters.key_id, "method": filters.method, "client_ip": filters.client_ip}
+    return rows.filter(**{name: value for name, value in exact.items() if value is not None})
+
+
+def _after(rows: DecisionQuerySet, decided_at: datetime, decision_id: UUID) -> DecisionQuerySet:
+    return rows.filter(decided_at__lte=decided_at).filter(
+        Q(decided_at__lt=decided_at) | Q(decided_at=decided_at, id__lt=decision_id)
+    )
+
+
+def _fingerprint(app_id: int | None, filters: DecisionFilters) -> str:
+    return hashlib.sha256(repr((app_id, filters)).encode()).hexdigest()[:16]
+
+
+def _cursor(row: DecisionRow, app_id: int | None, filters: DecisionFilters) -> str:
+    return signing.dumps([row.id.hex, _fingerprint(app_id, filters)], salt=_SALT)
+
+
+def _read_cursor(cursor: str, app_id: int | None, filters: DecisionFilters) -> tuple[datetime, UUID]:
+    """Return the place that a cursor names; signed, so only we can have named it."""
+    try:
+        hexadecimal, fingerprint = signing.loads(cursor, salt=_SALT)
+    except (signing.BadSignature, ValueError, TypeError):
+        raise Invalid("This cursor is not valid. Start again without one.", field="cursor") from None
+    if fingerprint != _fingerprint(app_id, filters):
+        raise Invalid("This cursor belongs to another list. Start again without one.", field="cursor")
+    decision_id = UUID(hex=hexadecimal)
+    return datetime.fromtimestamp(ids.decision_time_ms(decision_id) / 1000, UTC), decision_id
