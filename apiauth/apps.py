@@ -8,3 +8,7 @@ class ApiAuthConfig(AppConfig):
 
     name = "apiauth"
     verbose_name = "Keystead"
+
+    def ready(self) -> None:
+        """Register the checks of unsafe settings."""
+        from apiauth import checks  # noqa: F401

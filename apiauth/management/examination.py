@@ -1,0 +1,161 @@
+"""The checks of `doctor`: each looks at one thing and says what it found and what to do about it."""
+
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from apiauth import checks
+from apiauth.audit.spool import SUFFIX, host_name
+from apiauth.core import clock
+from apiauth.models import GatewayStatus, SpoolFile
+from apiauth.services.installation import pepper_problem
+
+OLDEST_VERSION = 150_000
+CLOCK_SECONDS = 2.0
+LAG_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found; `advice` says what to do where it is not well."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+Check = Callable[[datetime], Finding]
+
+
+def examine(*, now: datetime) -> list[Finding]:
+    """Run every check; those that need the database are left out where it does not answer."""
+    findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
+    if findings[-1].ok:
+        findings += [_guarded(check, now) for check in (_migrations, _pepper, _clock, _spool, _gateways)]
+    return findings
+
+
+def _guarded(check: Check, now: datetime) -> Finding:
+    try:
+        return check(now)
+    except DatabaseError as error:
+        name = check.__name__.removeprefix("_")
+        said = str(error).strip().splitlines() or ["no answer"]
+        return Finding(name, False, said[0], "Run ./keystead migrate, then try again.")
+
+
+def _settings(now: datetime) -> Finding:
+    """Report unsafe values, all but the gateway's, which has a check of its own."""
+    found = [message for message in checks.check_environment(None) if message.id != checks.OPEN_GATEWAY]
+    if not found:
+        return Finding("settings", True, f"public URL {settings.ENVIRONMENT.public_url}")
+    return Finding("settings", False, " ".join(str(one.msg) for one in found), " ".join(str(one.hint) for one in found))
+
+
+def _trust(now: datetime) -> Finding:
+    """See that this machine can verify other machines' certificates at all."""
+    count = ssl.create_default_context().cert_store_stats()["x509_ca"]
+    paths = ssl.get_default_verify_paths()
+    if count or (paths.capath and os.path.isdir(paths.capath) and os.listdir(paths.capath)):
+        return Finding("trust", True, "certificates of trust are there")
+    advice = "Install your system's CA certificates (the package is usually called ca-certificates)."
+    return Finding("trust", False, "no certificates of trust were found", advice)
+
+
+def _gateway_access(now: datetime) -> Finding:
+    environment = settings.ENVIRONMENT
+    if environment.gateway_auth == "token":
+        return Finding("gateway_access", True, "token: callers send a backend key with the scope gateway:check")
+    if environment.gateway_allow:
+        ranges = ", ".join(str(network) for network in environment.gateway_allow)
+        return Finding("gateway_access", True, f"network: callers from {ranges}")
+    if checks.gateway_is_open():
+        return Finding("gateway_access", False, "network: open on a public address", checks.CLOSE_GATEWAY)
+    return Finding("gateway_access", True, "network: on loopback or private addresses only")
+
+
+def _database(now: datetime) -> Finding:
+    try:
+        with connection.cursor():
+            version = connection.connection.info.server_version
+    except DatabaseError:
+        return Finding("database", False, "does not answer", "Start the database, or correct DATABASE_URL.")
+    shown = f"PostgreSQL {version // 10_000}.{version % 10_000}"
+    if version < OLDEST_VERSION:
+        return Finding("database", False, shown, "Upgrade the server to PostgreSQL 15 or later.")
+    return Finding("database", True, shown)
+
+
+def _migrations(now: datetime) -> Finding:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        return Finding("migrations", False, f"{len(missing)} not applied", "Run ./keystead migrate.")
+    return Finding("migrations", True, "all applied")
+
+
+def _pepper(now: datetime) -> Finding:
+    problem = pepper_problem()
+    versions = ", ".join(str(version) for version in settings.ENVIRONMENT.peppers.versions)
+    if problem:
+        return Finding("pepper", False, problem.partition(":")[0], problem.partition(": ")[2].capitalize())
+    return Finding("pepper", True, f"version {versions}")
+
+
+def _clock(now: datetime) -> Finding:
+    """Compare with the database's clock, which decides what has expired."""
+    before = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        theirs: datetime = cursor.fetchone()[0]
+    ours = before + (clock.now() - before) / 2
+    apart = abs((theirs - ours).total_seconds())
+    detail = f"{apart:.3f} s from the database's"
+    if apart > CLOCK_SECONDS:
+        return Finding("clock", False, detail, "Keep both machines' clocks by NTP.")
+    return Finding("clock", True, detail)
+
+
+def _spool(now: datetime) -> Finding:
+    folder: Path = settings.ENVIRONMENT.spool_dir
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        return Finding("spool", False, f"{folder} cannot be written", "Make the folder, or set KEYSTEAD_SPOOL_DIR.")
+    waiting, stuck = _undrained(folder, now)
+    if stuck:
+        advice = "Start ./keystead worker on this host, or see its log."
+        return Finding("spool", False, f"{waiting} bytes wait, some for over {LAG_SECONDS} s", advice)
+    return Finding("spool", True, f"{waiting} bytes wait to be drained")
+
+
+def _undrained(folder: Path, now: datetime) -> tuple[int, bool]:
+    """Return how many bytes wait in this host's spool, and whether any have waited for too long."""
+    drained = {row.name: row for row in SpoolFile.objects.filter(host=host_name())}
+    waiting, stuck = 0, False
+    for path in folder.glob(f"*{SUFFIX}"):
+        row = drained.get(path.name)
+        try:
+            known = path.stat()
+        except FileNotFoundError:  # drained and deleted since the listing
+            continue
+        left = known.st_size - (row.drained_bytes if row else 0)
+        last_drained = row.updated_at.timestamp() if row else known.st_mtime
+        waiting += max(0, left)
+        stuck |= left > 0 and min(last_drained, known.st_mtime) < now.timestamp() - LAG_SECONDS
+    return waiting, stuck
+
+
+def _gateways(now: datetime) -> Finding:
+    """See that some gateway has lately heard of every change; a dead one's row stays for a day."""
+    bound = timedelta(seconds=max(settings.ENVIRONMENT.stale_bound_seconds, 5))
+    live = GatewayStatus.objects.filter(confirmed_at__gte=now - bound).count()
+    if not live:
+        return Finding("gateways", False, "none has confirmed lately", "Start ./keystead gateway, or see its log.")
+    return Finding("gateways", True, f"{live} confirmed within {int(bound.total_seconds())} s")
