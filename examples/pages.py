@@ -10,7 +10,7 @@ import logging
 import secrets
 from html import escape
 from http.cookies import CookieError, SimpleCookie
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from string import Template
 from typing import Any, ClassVar
@@ -49,8 +49,9 @@ class Pages(BaseHTTPRequestHandler):
 
     def own_url(self, path: str) -> str:
         """Return an absolute address of this product."""
-        host, port = self.server.server_address[:2]
-        return f"http://{host!s}:{port}{path}"
+        server = self.server
+        assert isinstance(server, HTTPServer)
+        return f"http://{server.server_address[0]!s}:{server.server_port}{path}"
 
     def session(self) -> tuple[str, str]:
         """Return the user id and the nonce of the signed cookie; both empty where there is none of ours."""
@@ -76,9 +77,8 @@ class Pages(BaseHTTPRequestHandler):
 
     def page(self, status: int, template: str, **values: str) -> None:
         """Answer with a page; every value is escaped. A visitor without a session gets an anonymous one."""
-        nonce, headers = self.session()[1], {}
-        if not nonce:
-            nonce, headers = self.new_session("")
+        nonce = self.session()[1]
+        nonce, headers = (nonce, {}) if nonce else self.new_session("")
         safe = {name: escape(value) for name, value in values.items()}
         body = Template((TEMPLATES / f"{template}.html").read_text()).substitute(safe, token=sign(f"form:{nonce}"))
         frame = Template((TEMPLATES / "page.html").read_text())
