@@ -1,0 +1,153 @@
+"""Counts are exact over threads and processes, outlive both, and never admit too many."""
+
+import multiprocessing
+import threading
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from apiauth.core.limits import LimitRule, Unit
+from apiauth.verify.limiter import ADMITTED, Limiter, identity_of
+
+NOW_MS = 1_800_000_000_000
+MINUTE = LimitRule(id="minute", unit=Unit.MINUTE, duration=1, max_requests=3)
+SECOND = LimitRule(id="second", unit=Unit.SECOND, duration=1, max_requests=2)
+MONTH = LimitRule(id="month", unit=Unit.CALENDAR_MONTH, duration=1, max_requests=5)
+
+
+@pytest.fixture
+def limiter(tmp_path):
+    limiter = Limiter(tmp_path, slots=1024)
+    yield limiter
+    limiter.close()
+
+
+def claim(rule, *subject):
+    return rule, identity_of(rule, *subject)
+
+
+def test_a_window_admits_its_number_and_the_next_one_starts_again(limiter):
+    claims = [claim(MINUTE, "app", 1)]
+    assert [limiter.take(claims, NOW_MS)[0] for _ in range(4)] == [ADMITTED, ADMITTED, ADMITTED, 0]
+    assert limiter.take(claims, NOW_MS + 60_000) == (ADMITTED, [2])
+
+
+def test_a_denied_call_consumes_nothing(limiter):
+    both = [claim(MINUTE, "app", 1), claim(SECOND, "app", 1)]
+    limiter.take(both, NOW_MS)
+    limiter.take(both, NOW_MS)
+    assert limiter.take(both, NOW_MS) == (1, [1, 0])
+    assert limiter.take(both, NOW_MS + 1000) == (ADMITTED, [0, 1])
+
+
+def test_two_rules_with_the_same_window_do_not_share_a_count(limiter):
+    other = LimitRule(id="other", unit=Unit.MINUTE, duration=1, max_requests=3)
+    limiter.take([claim(MINUTE, "app", 1)], NOW_MS)
+    assert limiter.take([claim(other, "app", 1)], NOW_MS) == (ADMITTED, [2])
+
+
+def test_a_restart_goes_on_in_the_same_window(tmp_path):
+    claims = [claim(MINUTE, "app", 1)]
+    for left in (2, 1, 0):
+        limiter = Limiter(tmp_path, slots=1024)
+        assert limiter.take(claims, NOW_MS) == (ADMITTED, [left])
+        limiter.close()
+    limiter = Limiter(tmp_path, slots=1024)
+    assert limiter.take(claims, NOW_MS)[0] == 0
+    limiter.close()
+
+
+def test_a_clock_set_back_opens_no_second_window(limiter):
+    claims = [claim(MINUTE, "app", 1)]
+    for _ in range(3):
+        limiter.take(claims, NOW_MS)
+    assert limiter.take(claims, NOW_MS - 60_000)[0] == 0
+
+
+def test_where_there_is_no_room_a_call_is_denied_and_none_is_admitted_twice(tmp_path):
+    limiter = Limiter(tmp_path, slots=64)
+    admitted = [limiter.take([claim(MINUTE, "ip", number)], NOW_MS)[0] == ADMITTED for number in range(100)]
+    assert sum(admitted) == 64
+    assert limiter.take([claim(MINUTE, "ip", 1)], NOW_MS)[0] == ADMITTED
+    assert limiter.take([claim(MINUTE, "ip", 99)], NOW_MS + 60_000)[0] == ADMITTED
+    limiter.close()
+
+
+def _take_many(folder, times, results):
+    limiter = Limiter(folder, slots=1024)
+    many = LimitRule(id="many", unit=Unit.DAY, duration=1, max_requests=1000)
+    threads = []
+    counts = []
+
+    def work():
+        counts.append(sum(limiter.take([claim(many, "app", 1)], NOW_MS)[0] == ADMITTED for _ in range(times)))
+
+    for _ in range(3):
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    results.put(sum(counts))
+
+
+def test_four_processes_of_three_threads_admit_exactly_the_number(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    processes = [context.Process(target=_take_many, args=(tmp_path, 200, results)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    admitted = sum(results.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    assert admitted == 1000
+
+
+class LimiterAsModel(RuleBasedStateMachine):
+    """The limiter beside a dictionary that counts in the plainest way."""
+
+    def __init__(self):
+        super().__init__()
+        import tempfile
+        from pathlib import Path
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.limiter = Limiter(Path(self.folder.name), slots=1024)
+        self.counts = {}
+        self.now_ms = NOW_MS
+
+    @rule(
+        rules=st.lists(st.sampled_from([MINUTE, SECOND, MONTH]), unique=True, max_size=3),
+        subject=st.integers(1, 3),
+    )
+    def take(self, rules, subject):
+        denied, left = self.limiter.take([claim(each, subject) for each in rules], self.now_ms)
+        keys = [(each.id, subject, each.window_at(self.now_ms)) for each in rules]
+        counts = [self.counts.get(key, 0) for key in keys]
+        full = [count >= each.max_requests for count, each in zip(counts, rules, strict=True)]
+        assert denied == (full.index(True) if any(full) else ADMITTED)
+        spent = 0 if any(full) else 1
+        assert left == [each.max_requests - count - spent for count, each in zip(counts, rules, strict=True)]
+        for key, count in zip(keys, counts, strict=True):
+            self.counts[key] = count + spent
+
+    @rule(step=st.sampled_from([1, 999, 1000, 60_000, 86_400_000 * 31]))
+    def let_time_pass(self, step):
+        self.now_ms += step
+
+    @precondition(lambda self: self.counts)
+    @rule()
+    def restart(self):
+        from pathlib import Path
+
+        self.limiter.close()
+        self.limiter = Limiter(Path(self.folder.name), slots=1024)
+
+    def teardown(self):
+        self.limiter.close()
+        self.folder.cleanup()
+
+
+TestLimiterAsModel = LimiterAsModel.TestCase
+TestLimiterAsModel.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)

@@ -1,0 +1,175 @@
+"""A spool keeps every record it acknowledged, whatever happens to the bytes around it."""
+
+import errno
+import fcntl
+import os
+import resource
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apiauth.audit import spool as spool_module
+from apiauth.audit.record import Damaged, Intact, Record, frame, new_decision_number, read_frames
+from apiauth.audit.spool import Spool, SpoolFull, is_owned
+
+
+def record(number: int = 0, path: str = "/v1/a") -> Record:
+    decision = new_decision_number(1_800_000_000_000 + number).to_bytes(16, "big")
+    return Record(
+        decision, 1, 2, 3, "ci", None, None, None, "GET", path, "203.0.113.9", "127.0.0.1", "x/1", ["read:x"], None,
+        [("60/60s", 59, 60)], None, 12, 30, "host",
+    )  # fmt: skip
+
+
+def records_in(folder) -> list[Record]:
+    files = sorted(folder.glob("*.spool"))
+    return [
+        found.record for path in files for found in read_frames(path.read_bytes(), 0, True) if isinstance(found, Intact)
+    ]
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_damage_costs_only_the_frames_it_touches(data):
+    records = [record(number) for number in range(data.draw(st.integers(1, 6)))]
+    frames = [frame(each) for each in records]
+    whole = b"".join(frames)
+    damaged = bytearray(whole)
+    touched = set()
+    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=3)):
+        damaged[place] ^= data.draw(st.integers(1, 255))
+        touched.add(_frame_of(place, frames))
+    cut = data.draw(st.integers(0, len(whole)))
+    damaged = damaged[:cut]
+    ends = [sum(map(len, frames[: index + 1])) for index in range(len(frames))]
+    intact = [each for index, each in enumerate(records) if index not in touched and ends[index] <= cut]
+
+    found = list(read_frames(bytes(damaged), 0, True))
+
+    read = [each.record for each in found if isinstance(each, Intact)]
+    assert read == [each for each in records if each in read], "only what was written, in its order"
+    assert all(each in read for each in intact), "and all that is intact"
+    assert [each.start for each in found] == [0, *(each.end for each in found)][: len(found)], "no gaps"
+    assert not found or found[-1].end == cut
+
+
+def _frame_of(place, frames):
+    for index, each in enumerate(frames):
+        place -= len(each)
+        if place < 0:
+            return index
+    raise AssertionError
+
+
+@given(st.binary(max_size=200))
+def test_foreign_bytes_are_damage_and_never_a_record(noise):
+    assert all(isinstance(found, Damaged) for found in read_frames(noise, 0, True))
+
+
+def test_a_frame_cut_short_is_not_there_yet_while_its_owner_lives():
+    whole = frame(record())
+    for cut in range(1, len(whole)):
+        assert list(read_frames(whole[:cut], 0, False)) == []
+        assert list(read_frames(whole[:cut], 0, True)) == [Damaged(0, cut)]
+
+
+def test_records_of_all_threads_are_in_the_file(tmp_path):
+    spool = Spool(tmp_path)
+    threads = [threading.Thread(target=lambda: [spool.append(record(n)) for n in range(200)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spool.close()
+    assert len(records_in(tmp_path)) == 800
+
+
+def test_a_full_segment_is_sealed_and_a_new_one_begun(tmp_path):
+    spool = Spool(tmp_path, segment_bytes=1000)
+    for number in range(30):
+        spool.append(record(number))
+    spool.close()
+    assert len(list(tmp_path.glob("*.spool"))) > 2
+    assert len(records_in(tmp_path)) == 30
+
+
+def test_a_file_is_owned_until_it_is_sealed(tmp_path):
+    spool = Spool(tmp_path)
+    (path,) = tmp_path.glob("*.spool")
+    descriptor = os.open(path, os.O_RDONLY)
+    assert is_owned(descriptor)
+    spool.close()
+    assert not is_owned(descriptor)
+    os.close(descriptor)
+
+
+def test_a_file_that_may_not_grow_is_left_as_it_was_and_the_append_refused(tmp_path):
+    spool = Spool(tmp_path)
+    spool.append(record(1))
+    (path,) = tmp_path.glob("*.spool")
+    size = path.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        with pytest.raises(SpoolFull):
+            spool.append(record(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.stat().st_size == size
+    spool.append(record(3))
+    spool.close()
+    assert len(records_in(tmp_path)) == 2
+
+
+def test_half_a_frame_is_taken_back_and_its_record_goes_to_another_file(tmp_path):
+    spool = Spool(tmp_path)
+    spool.append(record(1))
+    (path,) = tmp_path.glob("*.spool")
+    size = path.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
+    try:
+        spool.append(record(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    spool.close()
+    assert path.stat().st_size == size
+    assert len(records_in(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("sync", ["50ms", "always"])
+def test_a_file_that_cannot_be_synced_is_dead_and_its_records_are_written_again(tmp_path, monkeypatch, sync):
+    spool = Spool(tmp_path, sync)
+    failures = [1]
+    real = os.fdatasync
+
+    def fail_once(descriptor):
+        if failures:
+            failures.pop()
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(spool_module.os, "fdatasync", fail_once)
+    spool.append(record(1))
+    deadline = time.monotonic() + 10
+    while len(list(tmp_path.glob("*.spool"))) < 2:
+        assert time.monotonic() < deadline
+    spool.append(record(2))
+    spool.close()
+    by_file = [
+        {found.record.id for found in read_frames(path.read_bytes(), 0, True) if isinstance(found, Intact)}
+        for path in tmp_path.glob("*.spool")
+    ]
+    assert sorted(map(len, by_file)) == [1, 2]
+    assert min(by_file, key=len) < max(by_file, key=len), "the new file has all of the dead one"
+
+
+def test_a_lock_is_not_inherited_by_a_reader(tmp_path):
+    spool = Spool(tmp_path)
+    (path,) = tmp_path.glob("*.spool")
+    with path.open("rb") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    spool.close()
