@@ -1,42 +1,42 @@
-"""A little traffic on the first run, so that the log and the charts have something to look at."""
+"""A little traffic on the first run, so that the log and the charts have something to look at.
+
+Runs as a child of `up`: the supervisor stays small, and Ctrl-C ends it like any other part.
+"""
 
 import http.client
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from apiauth.core import secrets
 from config import ports
 
 ROUNDS = 12
 CALL_SECONDS = 2.0
-PATHS = (("GET", "/v1/routes"), ("POST", "/v1/routes"), ("GET", "/v1/maps/berlin"), ("DELETE", "/v1/routes/7"))
+PATHS = (("GET", "/v2/routes"), ("POST", "/v2/routes"), ("GET", "/v2/maps/berlin"), ("DELETE", "/v2/routes/7"))
 
 
-def keys_file(data_dir: Path) -> Path:
-    """Return where `prepare` leaves the demo keys for the one moment that they are needed."""
-    return data_dir / "secrets" / "demo_keys"
-
-
-def send_traffic(data_dir: Path, gateway_port: int) -> None:
+def main() -> int:
     """Send a few dozen checks with the demo keys, then delete the file that holds them.
 
-    A check that fails is skipped: nothing depends on this traffic.
+    A check that fails ends the traffic: nothing depends on it.
     """
-    path = keys_file(data_dir)
-    if not path.exists():
-        return
+    path = Path(os.environ["KEYSTEAD_DEMO_KEYS_FILE"])
     try:
         demo = json.loads(path.read_text())
     finally:
-        path.unlink()
-    connection = http.client.HTTPConnection(ports.HOST, gateway_port, timeout=CALL_SECONDS)
+        path.unlink(missing_ok=True)
+    connection = http.client.HTTPConnection(ports.HOST, int(sys.argv[1]), timeout=CALL_SECONDS)
     with suppress(OSError, http.client.HTTPException):
         for call in calls(demo):
             connection.request("POST", "/v1/authz/check", json.dumps(call), {"Content-Type": "application/json"})
             connection.getresponse().read()
     connection.close()
+    return 0
 
 
 def calls(demo: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -53,8 +53,8 @@ def calls(demo: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _unknown(secret: str) -> str:
-    """Return a text of a key's shape that no key has: its checksum does not fit."""
-    return secret[:-1] + ("A" if secret[-1] != "A" else "B")
+    """Return a text of a key's shape that nobody was given."""
+    return secrets.mint(secrets.prefix_of(secret) or "nw_live")
 
 
 def _check(secret: str, method: str, path: str, client_ip: str, permissions: list[str]) -> dict[str, Any]:
@@ -66,3 +66,7 @@ def _check(secret: str, method: str, path: str, client_ip: str, permissions: lis
         "user_agent": "example-product/1.0",
     }
     return call | ({"required_permissions": permissions} if permissions else {})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

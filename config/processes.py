@@ -54,9 +54,18 @@ def report_ready(application: WSGIApplication, report: Path) -> None:
 
     Several gateways share one port, so a question over the network could not tell them apart.
     """
-    while _asks_ready(application) != "200":
+    while not _is_ready(application):
         time.sleep(READY_POLL_SECONDS)
     write_report(report)
+
+
+def _is_ready(application: WSGIApplication) -> bool:
+    try:
+        return _asks_ready(application) == "200"
+    except Exception as problem:  # a loop of its own process: it says so and goes on asking
+        print(f"not ready: {type(problem).__name__}", file=sys.stderr, flush=True)
+        time.sleep(1)
+        return False
 
 
 def write_report(report: Path) -> None:

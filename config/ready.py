@@ -19,7 +19,7 @@ def backend_key_file(installation: "Installation") -> Path:
 
 def facts(installation: "Installation") -> dict[str, Any]:
     """Return the content of the ready file. Absent parts are null."""
-    prepared, demo = installation.prepared, installation.options.demo
+    prepared, demo = installation.prepared, installation.has_demo
     web_url = installation.variables["KEYSTEAD_PUBLIC_URL"]
     supervisor = installation.supervisor
     pids = {child.name: child.pid for child in supervisor.children}

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from config import env, first_run, first_secrets, ports, ready
+from config import env, first_secrets, ports, ready
 from config.children import Child, Signals, StopRequested, spawn
 from config.env import REPOSITORY, EnvironmentProblem
 from config.postgres import EmbeddedPostgres
@@ -54,6 +54,16 @@ class Installation:
     def database_url(self) -> str:
         """Return the URL of the database, which holds its password."""
         return env.database_url(self.variables)
+
+    @property
+    def has_demo(self) -> bool:
+        """Tell whether there is a demo: none was asked for, or someone deleted its app."""
+        return self.options.demo and bool(self.prepared.get("app_slug"))
+
+    @property
+    def demo_keys_file(self) -> Path:
+        """Return where `prepare` leaves the demo keys for the one moment that they are needed."""
+        return self.data_dir / "secrets" / "demo_keys"
 
     def log(self, name: str) -> Path:
         """Return where a process writes."""
@@ -150,10 +160,21 @@ def start(data_dir: Path, options: Options, supervisor: Supervisor, held: list[s
     start_database(installation)
     installation.prepared = prepare(installation)
     start_servers(installation, gateways)
-    if options.demo:
+    if installation.has_demo:
         start_product(installation)
-        first_run.send_traffic(data_dir, gateway_port)
+    send_first_traffic(installation)
     return installation
+
+
+def send_first_traffic(installation: Installation) -> None:
+    """Make something to look at with the keys that `prepare` handed over, if it did."""
+    if not installation.demo_keys_file.exists():
+        return
+    command = [sys.executable, "-m", "config.first_run", str(installation.gateway_port)]
+    try:
+        run(installation, command, "first-run", {"KEYSTEAD_DEMO_KEYS_FILE": str(installation.demo_keys_file)})
+    except EnvironmentProblem as problem:
+        say(f"The demo has no traffic to show: {problem}")
 
 
 def make_secrets(data_dir: Path) -> None:
@@ -202,7 +223,7 @@ def prepare(installation: Installation) -> dict[str, Any]:
     """Migrate, collect the static files, make the first-run data; return what `prepare` says of it."""
     demo = [] if installation.options.demo else ["--no-demo"]
     variables = {
-        "KEYSTEAD_DEMO_KEYS_FILE": str(first_run.keys_file(installation.data_dir)),
+        "KEYSTEAD_DEMO_KEYS_FILE": str(installation.demo_keys_file),
         "KEYSTEAD_PRODUCT_URL": f"http://{ports.HOST}:{installation.product_port}" if not demo else "",
     }
     printed = run(installation, manage("prepare", "--json", *demo), "prepare", variables)
