@@ -22,7 +22,8 @@ def test_a_reserved_name_is_refused_at_any_depth_and_dropped_from_answers(name):
 @pytest.mark.parametrize(
     "value",
     [None, [], "x", 5, {"a": "x\r\ny"}, {"a": "\0"}, {"a\n": 1}, {"": 1}, {"a": "\ud800"}, {"a": 2**53},
-     {"a": object()}, {"a": float("nan")}, {"a": float("inf")}, {"a": "x" * 8200}, {"a": {"b": {"c": {"d": {}}}}}, {"a" * 101: 1}],
+     {"a": object()}, {"a": float("nan")}, {"a": float("inf")}, {"a": "x" * 8200}, {"a": {"b": {"c": {"d": {}}}}},
+     {"a" * 101: 1}],
 )  # fmt: skip
 def test_other_metadata_is_refused(value):
     with pytest.raises(Invalid):

@@ -1,0 +1,325 @@
+"""Decisions reach the table once each, whatever is killed, torn or refused on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from django.db import connection as django_connection
+
+from apiauth.audit import search, series, worker
+from apiauth.audit.drain import Drain
+from apiauth.audit.partitions import ensure_partitions
+from apiauth.audit.record import Record, frame, frame_payload, new_decision_number
+from apiauth.audit.spool import Spool
+from apiauth.core import clock
+from apiauth.core.errors import Invalid
+
+pytestmark = pytest.mark.django_db(transaction=True)
+APP, KEY, DEPLOYMENT = 11, 22, 33
+TABLES = "apiauth_decision, apiauth_decisionrollup, apiauth_pathrollup, apiauth_keyusage, apiauth_spoolfile"
+
+
+def record(**fields) -> Record:
+    moment = fields.pop("moment", None) or clock.now()
+    values = {
+        "id": new_decision_number(clock.to_ms(moment)).to_bytes(16, "big"),
+        "deployment_id": DEPLOYMENT,
+        "app_id": APP,
+        "key_id": KEY,
+        "key_name": "ci",
+        "presented_start": None,
+        "rule": None,
+        "blocked_by": None,
+        "method": "GET",
+        "path": "/v1/a",
+        "client_ip": "203.0.113.9",
+        "peer_ip": "127.0.0.1",
+        "user_agent": "x/1",
+        "required_permissions": ["read:x"],
+        "held_permissions": None,
+        "rate_limits": [("60/60s", 59, 60)],
+        "retry_after": None,
+        "snapshot_age_ms": 12,
+        "duration_us": 30,
+        "node": "host",
+    }
+    return Record(**{**values, **fields})
+
+
+def dsn() -> str:
+    settings = django_connection.settings_dict
+    return psycopg.conninfo.make_conninfo(
+        dbname=settings["NAME"], user=settings["USER"], password=settings["PASSWORD"],
+        host=settings["HOST"], port=settings["PORT"] or None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def connection(transactional_db):
+    with psycopg.connect(dsn(), autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {TABLES}")
+        ensure_partitions(connection)
+        yield connection
+        connection.execute(f"TRUNCATE {TABLES}")
+
+
+def count(connection) -> int:
+    return connection.execute("SELECT count(*) FROM apiauth_decision").fetchone()[0]
+
+
+def counted(connection) -> list[int]:
+    return [
+        connection.execute(f"SELECT coalesce(sum(count), 0) FROM {table}").fetchone()[0]
+        for table in ("apiauth_decisionrollup", "apiauth_pathrollup")
+    ]
+
+
+def write(folder, records, *extra: bytes) -> None:
+    spool = Spool(folder)
+    for each in records:
+        spool.append(each)
+    spool.close()
+    if extra:
+        (path,) = folder.glob("*.spool")
+        with path.open("ab") as file:
+            file.write(b"".join(extra))
+
+
+def test_every_column_arrives_as_it_was_recorded(connection, tmp_path):
+    odd = record(
+        rule="permission_denied", blocked_by="permission_denied", path="/ü\\n\t\u2028'\"", user_agent="{a,b}\r\n\\N",
+        held_permissions=['a"b', "c\\d", ""], required_permissions=[], client_ip="2001:db8::1", peer_ip=None,
+    )  # fmt: skip
+    write(tmp_path, [odd])
+    Drain(connection, tmp_path).drain_all()
+    row = search.decisions(app_id=APP, filters=search.DecisionFilters()).rows[0]
+    for name in ("rule", "path", "user_agent", "held_permissions", "required_permissions", "client_ip", "peer_ip"):
+        assert getattr(row, name) == getattr(odd, name), name
+    assert row.id.bytes == odd.id
+    assert row.rate_limits == [{"rule": "60/60s", "remaining": 59, "limit": 60}]
+
+
+def test_draining_twice_counts_once(connection, tmp_path):
+    records = [record() for _ in range(50)]
+    write(tmp_path, records)
+    drain = Drain(connection, tmp_path)
+    assert drain.drain_all() == 50
+    write(tmp_path, records)
+    drain.drain_all()
+    assert count(connection) == 50
+    assert counted(connection) == [50, 50]
+
+
+def test_a_drained_file_of_a_dead_owner_is_deleted_and_a_live_one_kept(connection, tmp_path):
+    spool = Spool(tmp_path)
+    spool.append(record())
+    Drain(connection, tmp_path).drain_all()
+    assert count(connection) == 1
+    assert list(tmp_path.glob("*.spool"))
+    spool.append(record())
+    spool.close()
+    Drain(connection, tmp_path).drain_all()
+    assert count(connection) == 2
+    assert not list(tmp_path.glob("*.spool"))
+
+
+def test_damage_is_put_aside_and_what_is_behind_it_arrives(connection, tmp_path):
+    torn = frame(record())[:-5]
+    write(tmp_path, [record()], b"noise", torn, frame(record()), frame_payload(b"not a record"), frame(record()))
+    Drain(connection, tmp_path).drain_all()
+    assert count(connection) == 3
+    assert list((tmp_path / "quarantine").iterdir())
+    quarantined = connection.execute("SELECT quarantined FROM apiauth_spoolfile").fetchone()[0]
+    assert quarantined >= 2
+
+
+def test_a_record_that_the_database_refuses_stops_no_other(connection, tmp_path):
+    write(tmp_path, [record(), record(client_ip="nonsense"), record(key_id=2**63), record()])
+    drain = Drain(connection, tmp_path)
+    for _ in range(10):
+        drain.drain()
+    assert count(connection) == 2
+    assert len(list((tmp_path / "quarantine").iterdir())) == 2
+    assert not list(tmp_path.glob("*.spool"))
+
+
+def test_text_that_no_database_holds_is_replaced(connection, tmp_path):
+    write(tmp_path, [record(user_agent="a\0b", path="/" + "é" * 5000)])
+    Drain(connection, tmp_path).drain_all()
+    agent, path = connection.execute("SELECT user_agent, path FROM apiauth_decision").fetchone()
+    assert agent == "a\ufffdb"
+    assert len(path) == 500
+
+
+def test_three_workers_on_one_folder_double_nothing(connection, tmp_path):
+    for _ in range(5):
+        write(tmp_path / "spool", [record() for _ in range(300)])
+
+    def work():
+        with psycopg.connect(dsn(), autocommit=True) as own:
+            drain = Drain(own, tmp_path / "spool", batch_bytes=2000)
+            while any((tmp_path / "spool").glob("*.spool")):
+                drain.drain()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count(connection) == 1500
+    assert counted(connection) == [1500, 1500]
+
+
+DIE_BEFORE_COMMIT = """
+import os, pathlib, signal, sys
+import psycopg
+from apiauth.audit.drain import Drain
+
+class Dying(Drain):
+    def _advance(self, name, batch):
+        super()._advance(name, batch)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Dying(psycopg.connect(sys.argv[1], autocommit=True), pathlib.Path(sys.argv[2])).drain()
+"""
+
+
+@pytest.mark.processes
+def test_a_worker_killed_between_copy_and_commit_loses_and_doubles_nothing(connection, tmp_path):
+    write(tmp_path, [record() for _ in range(100)])
+    for _ in range(3):
+        ended = subprocess.run([sys.executable, "-c", DIE_BEFORE_COMMIT, dsn(), str(tmp_path)], check=False)
+        assert ended.returncode == -signal.SIGKILL
+    assert count(connection) == 0
+    Drain(connection, tmp_path).drain_all()
+    assert count(connection) == 100
+    assert counted(connection) == [100, 100]
+
+
+def test_the_worker_drains_until_it_is_told_to_stop(connection, tmp_path):
+    write(tmp_path, [record() for _ in range(10)])
+    stop, ready = threading.Event(), threading.Event()
+
+    class Settings:
+        database_url = dsn()
+        spool_dir = tmp_path
+
+    thread = threading.Thread(target=worker.run, args=(Settings(), stop, ready.set))
+    thread.start()
+    assert ready.wait(30)
+    while list(tmp_path.glob("*.spool")):
+        assert thread.is_alive()
+    stop.set()
+    thread.join()
+    assert count(connection) == 10
+
+
+def test_a_record_of_a_day_without_partition_is_kept_and_moves_when_there_is_one(connection, tmp_path):
+    later = clock.now() + timedelta(days=40)
+    write(tmp_path, [record(moment=later)])
+    Drain(connection, tmp_path).drain_all()
+    assert connection.execute("SELECT count(*) FROM apiauth_decision_default").fetchone()[0] == 1
+    ensure_partitions(connection, today=later.date())
+    assert connection.execute("SELECT count(*) FROM apiauth_decision_default").fetchone()[0] == 0
+    assert count(connection) == 1
+
+
+HOUR = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def history(connection, tmp_path):
+    """Three hours of decisions: two keys, two reasons, an hour with nothing."""
+    rows = [record(moment=HOUR + timedelta(minutes=n), path=f"/v1/{n % 2}") for n in range(10)]
+    rows += [record(moment=HOUR + timedelta(hours=2, minutes=n), key_id=23) for n in range(4)]
+    rows += [record(moment=HOUR + timedelta(hours=2), rule="rate_limited", blocked_by="60/60s") for _ in range(3)]
+    rows += [record(moment=HOUR, rule="key_unknown", blocked_by="key_unknown", key_id=None)]
+    rows += [record(moment=HOUR, app_id=12, key_id=99)]
+    write(tmp_path, rows)
+    Drain(connection, tmp_path).drain_all()
+    return {"start": HOUR, "end": HOUR + timedelta(hours=3)}
+
+
+def test_totals_equal_a_recount_of_the_rows(connection, history):
+    recount = connection.execute(
+        "SELECT count(*) FILTER (WHERE allowed), count(*) FILTER (WHERE NOT allowed)"
+        " FROM apiauth_decision WHERE app_id = %s",
+        [APP],
+    ).fetchone()
+    totals = series.totals(app_id=APP, **history)
+    assert (totals.allowed, totals.blocked) == recount == (14, 4)
+    assert series.totals(app_id=APP, key_id=23, **history) == series.Totals(4, 0)
+
+
+def test_a_timeline_has_its_empty_hours(history):
+    points = series.timeline(app_id=APP, step="hour", **history)
+    assert [(point.allowed, point.blocked) for point in points] == [(10, 1), (0, 0), (4, 3)]
+    days = series.timeline(app_id=APP, step="day", **history)
+    assert [(point.allowed, point.blocked) for point in days] == [(14, 4)]
+
+
+def test_reasons_keys_and_paths_are_counted(history):
+    assert series.blocked_reasons(app_id=APP, **history) == [
+        series.Reason("rate_limited", "60/60s", 3), series.Reason("key_unknown", "key_unknown", 1),
+    ]  # fmt: skip
+    assert series.per_key(app_id=APP, **history) == {
+        0: series.Totals(0, 1), KEY: series.Totals(10, 3), 23: series.Totals(4, 0),
+    }  # fmt: skip
+    assert series.top_paths(app_id=APP, limit=1, **history) == [series.PathCount("GET /v1/a", 4, 4)]
+    assert series.keys_used(app_id=APP, **history) == 2
+
+
+def test_pages_hold_every_row_once_and_newest_first(history):
+    filters = search.DecisionFilters(**history)
+    seen, cursor = [], None
+    while True:
+        page = search.decisions(app_id=APP, filters=filters, cursor=cursor, limit=5)
+        seen += page.rows
+        cursor = page.next_cursor
+        if not page.has_more:
+            break
+    assert len({row.id for row in seen}) == len(seen) == 18
+    assert [row.id for row in seen] == sorted((row.id for row in seen), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("filters", "rows"),
+    [({"outcome": "blocked"}, 4), ({"outcome": "allowed"}, 14), ({"rule": "key_unknown"}, 1), ({"key_id": 23}, 4),
+     ({"path_prefix": "/v1/1"}, 5), ({"path_prefix": "/v1/%"}, 0), ({"client_ip": "203.0.113.9"}, 18),
+     ({"method": "POST"}, 0)],
+)  # fmt: skip
+def test_filters_keep_what_they_say(history, filters, rows):
+    found = search.decisions(app_id=APP, filters=search.DecisionFilters(**history, **filters), limit=50)
+    assert len(found.rows) == rows
+
+
+def test_a_decision_is_found_by_its_request_id_in_its_own_app_alone(history):
+    row = search.decisions(app_id=APP, filters=search.DecisionFilters(**history), limit=1).rows[0]
+    assert search.find_decision(app_id=APP, request_id=row.request_id) == row
+    assert search.find_decision(app_id=12, request_id=row.request_id) is None
+    assert search.find_decision(app_id=APP, request_id="req_" + "f" * 32) is None
+    assert search.find_decision(app_id=APP, request_id="nonsense") is None
+
+
+def test_a_cursor_of_another_app_or_list_is_refused(history):
+    filters = search.DecisionFilters(**history)
+    cursor = search.decisions(app_id=APP, filters=filters, limit=1).next_cursor
+    other_list = search.DecisionFilters(key_id=1, **history)
+    attempts = [(12, filters, cursor), (APP, other_list, cursor), (APP, filters, "forged")]
+    attempts += [(APP, filters, cursor[:-1] + "?"), (APP, filters, "")]
+    for app_id, other, text in attempts:
+        with pytest.raises(Invalid):
+            search.decisions(app_id=app_id, filters=other, cursor=text)
+
+
+def test_no_file_is_left_open_by_a_drain(connection, tmp_path):
+    write(tmp_path, [record()])
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        Drain(connection, tmp_path).drain()
+    assert len(os.listdir("/proc/self/fd")) == before
