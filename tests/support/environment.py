@@ -18,6 +18,7 @@ def _prepare() -> None:
     os.environ["KEYSTEAD_DATA_DIR"] = str(folder)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     first_secrets.make(folder / "secrets")
+    (folder / "static").mkdir()
     if not os.environ.get("DATABASE_URL"):
         server = EmbeddedPostgres(folder, durable=False)
         os.environ["DATABASE_URL"] = server.start()

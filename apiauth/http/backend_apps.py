@@ -1,0 +1,71 @@
+"""Apps, for products' backends."""
+
+from typing import Any
+
+from django.db.models import Q
+from ninja import Router
+
+from apiauth.http.auth import BackendAccess, BackendRequest
+from apiauth.http.bodies import AppCreate, AppUpdate
+from apiauth.http.values import clamped, flag
+from apiauth.http.wire import AppJson, app_json, app_list_json
+from apiauth.models import App
+from apiauth.services import apps
+
+router = Router()
+_MOST_APPS = 500
+_LONGEST_SEARCH = 200
+
+
+@router.get("/api-auth/apps", auth=BackendAccess("apps:read"))
+def list_apps(
+    request: BackendRequest,
+    include_inactive: str | None = None,
+    search: str | None = None,
+    limit: str | None = None,
+    offset: str | None = None,
+) -> dict[str, Any]:
+    """List the deployment's apps, newest first; paused ones only where asked for."""
+    rows = App.objects.in_deployment(request.auth.deployment_id).select_related("rate_limit_scheme").newest_first()
+    if not flag(include_inactive, "include_inactive"):
+        rows = rows.filter(is_active=True)
+    if search:
+        text = search[:_LONGEST_SEARCH]
+        rows = rows.filter(Q(name__icontains=text) | Q(slug__icontains=text))
+    size = clamped(limit, "limit", default=50, least=1, most=_MOST_APPS)
+    start = clamped(offset, "offset", default=0, least=0, most=1_000_000)
+    return app_list_json(rows[start : start + size], total=rows.count(), limit=size, offset=start)
+
+
+@router.post("/api-auth/apps", auth=BackendAccess("apps:write"))
+def create_app(request: BackendRequest, body: AppCreate) -> AppJson:
+    """Make an app."""
+    caller = request.auth
+    fields = body.given()
+    fields["slug"] = fields.pop("app_slug")
+    app = apps.create_app(deployment_id=caller.deployment_id, fields=fields, actor=caller.actor, now=caller.now)
+    return app_json(app)
+
+
+@router.get("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:read"))
+def get_app(request: BackendRequest, app_slug: str) -> AppJson:
+    """Show one app, paused or not."""
+    return app_json(apps.find_app(deployment_id=request.auth.deployment_id, slug=app_slug))
+
+
+@router.patch("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
+def update_app(request: BackendRequest, app_slug: str, body: AppUpdate) -> AppJson:
+    """Change the fields that were sent."""
+    caller = request.auth
+    app = apps.update_app(
+        deployment_id=caller.deployment_id, slug=app_slug, changes=body.sent(), actor=caller.actor, now=caller.now
+    )
+    return app_json(app)
+
+
+@router.delete("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
+def delete_app(request: BackendRequest, app_slug: str) -> dict[str, Any]:
+    """Delete an app; its keys stop at the gateway."""
+    caller = request.auth
+    apps.delete_app(deployment_id=caller.deployment_id, slug=app_slug, actor=caller.actor, now=caller.now)
+    return {}

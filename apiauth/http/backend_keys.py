@@ -1,0 +1,87 @@
+"""Keys, for products' backends."""
+
+from datetime import timedelta
+from typing import Any
+
+from ninja import Router
+
+from apiauth.core.errors import Invalid, KeyAlreadyRevoked, KeyNotActive
+from apiauth.core.ids import parse_id
+from apiauth.http.auth import BackendAccess, BackendRequest
+from apiauth.http.backend_api import as_not_found
+from apiauth.http.bodies import KeyCreate, KeyRevoke, KeyRotate
+from apiauth.http.values import flag, moment
+from apiauth.http.wire import issued_key_json, key_json, key_list_json
+from apiauth.models import App, Key
+from apiauth.services import apps, keys
+
+router = Router()
+_LONGEST_OVERLAP_SECONDS = int(keys.LONGEST_OVERLAP.total_seconds())
+
+
+@router.get("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("apps:read"))
+def list_keys(request: BackendRequest, app_slug: str, include_inactive: str | None = None) -> dict[str, Any]:
+    """List an app's keys, newest first; ended ones only where asked for."""
+    app, now = _app(request, app_slug), request.auth.now
+    rows = Key.objects.in_app(app.id).newest_first()
+    if not flag(include_inactive, "include_inactive"):
+        rows = rows.not_ended(now)
+    return {"keys": key_list_json(rows, app, now=now)}
+
+
+@router.post("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("keys:write"))
+def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> dict[str, Any]:
+    """Make a key; its secret is in this answer alone."""
+    app, caller = _app(request, app_slug), request.auth
+    fields = body.given()
+    if "expires_at" in fields:
+        fields["expires_at"] = moment(fields["expires_at"], "expires_at")
+    issued = keys.create_key(app_id=app.id, **fields, actor=caller.actor, now=caller.now)
+    return issued_key_json(key_json(issued.key, app, now=caller.now), issued.secret)
+
+
+@router.post("/api-auth/apps/{app_slug}/keys/{key_id}/rotate", auth=BackendAccess("keys:write"))
+def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRotate = KeyRotate()) -> dict[str, Any]:  # noqa: B008  # ninja reads the default off the signature; it is never changed
+    """Replace a key; the old one ends at once, or after `overlap_seconds`."""
+    app, caller = _app(request, app_slug), request.auth
+    try:
+        issued = keys.rotate_key(
+            app_id=app.id,
+            key_id=parse_id(key_id) or 0,
+            overlap=_overlap(body.overlap_seconds),
+            actor=caller.actor,
+            now=caller.now,
+        )
+    except KeyNotActive as problem:
+        raise as_not_found(problem) from None
+    return issued_key_json(key_json(issued.key, app, now=caller.now), issued.secret)
+
+
+@router.post("/api-auth/apps/{app_slug}/keys/{key_id}/revoke", auth=BackendAccess("keys:write"))
+def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRevoke = KeyRevoke()) -> dict[str, Any]:  # noqa: B008  # ninja reads the default off the signature; it is never changed
+    """End a key for good."""
+    app, caller = _app(request, app_slug), request.auth
+    try:
+        keys.revoke_key(
+            app_id=app.id,
+            key_id=parse_id(key_id) or 0,
+            reason=body.reason or "",
+            actor=caller.actor,
+            now=caller.now,
+        )
+    except KeyAlreadyRevoked as problem:
+        raise as_not_found(problem) from None
+    return {}
+
+
+def _app(request: BackendRequest, slug: str) -> App:
+    return apps.find_app(deployment_id=request.auth.deployment_id, slug=slug)
+
+
+def _overlap(seconds: int | None) -> timedelta | None:
+    """Return the overlap asked for, None for the app's default; bounded before it becomes a timedelta."""
+    if seconds is None:
+        return None
+    if not 0 <= seconds <= _LONGEST_OVERLAP_SECONDS:
+        raise Invalid(f"overlap_seconds must be 0 to {_LONGEST_OVERLAP_SECONDS}.", field="overlap_seconds")
+    return timedelta(seconds=seconds)

@@ -1,0 +1,54 @@
+"""Rate-limit schemes, for products' backends."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from ninja import Router
+
+from apiauth.http.auth import BackendAccess, BackendRequest
+from apiauth.http.bodies import SchemeCreate, SchemeUpdate
+from apiauth.http.wire import SchemeJson, scheme_json
+from apiauth.models import RateLimitScheme
+from apiauth.services import limits
+
+router = Router()
+
+
+@router.get("/api-auth/rate-limit-schemes", auth=BackendAccess("apps:read"))
+def list_schemes(request: BackendRequest) -> dict[str, Any]:
+    """List the deployment's schemes by slug."""
+    rows = RateLimitScheme.objects.in_deployment(request.auth.deployment_id).order_by("slug")
+    schemes = [scheme_json(row) for row in rows]
+    return {"schemes": schemes, "total": len(schemes)}
+
+
+@router.post("/api-auth/rate-limit-schemes", auth=BackendAccess("apps:write"))
+def create_scheme(request: BackendRequest, body: SchemeCreate) -> SchemeJson:
+    """Make a scheme."""
+    caller = request.auth
+    row = limits.create_scheme(deployment_id=caller.deployment_id, **body.given(), actor=caller.actor, now=caller.now)
+    return scheme_json(row)
+
+
+@router.get("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:read"))
+def get_scheme(request: BackendRequest, slug: str) -> SchemeJson:
+    """Show one scheme."""
+    return scheme_json(limits.find_scheme(deployment_id=request.auth.deployment_id, slug=slug))
+
+
+@router.patch("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:write"))
+def update_scheme(request: BackendRequest, slug: str, body: SchemeUpdate) -> SchemeJson:
+    """Change the fields that were sent; `rules` replaces all rules."""
+    caller = request.auth
+    row = limits.update_scheme(
+        deployment_id=caller.deployment_id, slug=slug, changes=body.sent(), actor=caller.actor, now=caller.now
+    )
+    return scheme_json(row)
+
+
+@router.delete("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:write"))
+def delete_scheme(request: BackendRequest, slug: str) -> HttpResponse:
+    """Delete a scheme that no app uses."""
+    caller = request.auth
+    limits.delete_scheme(deployment_id=caller.deployment_id, slug=slug, actor=caller.actor, now=caller.now)
+    return HttpResponse(status=204)

@@ -1,0 +1,53 @@
+"""Tickets, for products' backends: the way in for one of their users."""
+
+from typing import Any
+
+from ninja import Router
+
+from apiauth.core.errors import Invalid
+from apiauth.http.auth import BackendAccess, BackendRequest
+from apiauth.http.bodies import TicketCreate
+from apiauth.http.wire import ticket_json
+from apiauth.services import tickets
+from apiauth.services.tickets import TicketRequest
+
+router = Router()
+TICKET_TYPE = "api_auth_access"
+_PASSED_ON = (
+    "expires_in",
+    "role",
+    "permissions",
+    "longest_expiry_days",
+    "key_cap",
+    "metadata",
+    "return_url",
+    "theme",
+    "code_challenge",
+)
+
+
+@router.post("/session/tickets", auth=BackendAccess("tickets:issue"))
+def issue_ticket(request: BackendRequest, body: TicketCreate) -> dict[str, str | int]:
+    """Issue a ticket; its text is in this answer alone."""
+    if body.ticket_type != TICKET_TYPE:
+        raise Invalid(f"Only tickets of type {TICKET_TYPE} can be issued.", field="ticket_type")
+    if not body.api_auth_app_slug:
+        raise Invalid("Send api_auth_app_slug.", field="api_auth_app_slug")
+    caller = request.auth
+    issued = tickets.issue_ticket(
+        deployment_id=caller.deployment_id, request=_wanted(body), actor=caller.actor, now=caller.now
+    )
+    return ticket_json(issued)
+
+
+def _wanted(body: TicketCreate) -> TicketRequest:
+    given = body.given()
+    subject = body.subject.given() if body.subject else {}
+    values: dict[str, Any] = {name: given[name] for name in _PASSED_ON if name in given}
+    return TicketRequest(
+        app_slug=body.api_auth_app_slug,
+        subject_id=str(subject.get("id", "")),
+        subject_name=subject.get("name", ""),
+        subject_email=subject.get("email", ""),
+        **values,
+    )

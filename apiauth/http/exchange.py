@@ -1,0 +1,100 @@
+"""The exchange of a ticket for a session by a page's own fetch; nothing else ever uses a ticket up here."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import Router
+
+from apiauth.core import clock
+from apiauth.core.cookies import session_cookie_attributes, session_cookie_name
+from apiauth.core.errors import Invalid, NotAllowed, NotFound, TicketRefused
+from apiauth.http import cors
+from apiauth.http.auth import client_address, live_session, user_agent
+from apiauth.http.errors import ForeignOrigin
+from apiauth.http.wire import envelope, session_json
+from apiauth.services import sessions
+
+router = Router()
+_PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+_FETCH_HEADERS = ("Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "Sec-Fetch-User")
+
+
+class NotAFetch(NotAllowed):
+    """A ticket is exchanged by a page's own request, not by opening this address. The ticket was not used up."""
+
+    code = "not_a_fetch"
+
+
+@router.api_operation(["GET", "POST"], "/session/ticket/exchange")
+def exchange(request: HttpRequest) -> HttpResponse:
+    """Use up a ticket, open its session and hand over the cookie; a session held before ends."""
+    ticket = _presented(request, "ticket")
+    if not ticket:
+        raise Invalid("Send ticket.", field="ticket")
+    now = clock.now()
+    _require_own_fetch(request)
+    _require_listed_origin(request, ticket)
+    try:
+        opened = sessions.exchange_ticket(
+            ticket,
+            client_ip=client_address(request),
+            user_agent=user_agent(request),
+            now=now,
+            via="session_api",
+            replaces=live_session(request, now=now),
+            code_verifier=_presented(request, "code_verifier") or None,
+        )
+    except NotFound:
+        raise TicketRefused from None  # a deleted app's ticket is refused like any other
+    shown: dict[str, Any] = {"success": True, "message": "The session is open.", **session_json(opened.session)}
+    response = JsonResponse(envelope(shown))
+    is_https = settings.ENVIRONMENT.is_https
+    response.set_cookie(
+        session_cookie_name(is_https=is_https), opened.token, **session_cookie_attributes(is_https=is_https)
+    )
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _presented(request: HttpRequest, field: str) -> str:
+    """Return the one value of a field, from the query or a form. Raises Invalid where there are several."""
+    values = request.GET.getlist(field)
+    if request.method == "POST":
+        values = values + request.POST.getlist(field)
+    if len(values) > 1:
+        raise Invalid(f"Send {field} once.", field=field)
+    return str(values[0]) if values else ""
+
+
+def _require_own_fetch(request: HttpRequest) -> None:
+    """Return for a script's own fetch, or a program's call; raise NotAFetch for what a browser does by itself."""
+    headers = request.headers
+    if any(name in headers for name in _PREFETCH_HEADERS):
+        raise NotAFetch
+    if any(name in headers for name in _FETCH_HEADERS):
+        by_script = headers.get("Sec-Fetch-Mode") in ("cors", "same-origin")
+        if not (by_script and headers.get("Sec-Fetch-Dest") == "empty"):
+            raise NotAFetch
+        return
+    accept = headers.get("Accept", "").lower()
+    asks_for_json = "application/json" in accept and "text/html" not in accept
+    if not asks_for_json and "Origin" not in headers:
+        raise NotAFetch
+
+
+def _require_listed_origin(request: HttpRequest, ticket: str) -> None:
+    """Return where no page asks, or one that the ticket's deployment lists.
+
+    Raises ForeignOrigin for an origin that nobody lists, TicketRefused for another deployment's:
+    whether the ticket exists is not told to either.
+    """
+    view = sessions.look_at_ticket(ticket, now=clock.now())
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return
+    if not cors.is_listed_anywhere(origin):
+        raise ForeignOrigin
+    if view.app is None or origin not in view.app.deployment.allowed_origins:
+        raise TicketRefused
+    cors.bind(request, view.app.deployment.allowed_origins)

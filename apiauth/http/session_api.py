@@ -1,0 +1,147 @@
+"""The browser session API: what a product's own pages call with a session's cookie."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import Router
+
+from apiauth.core.cookies import session_cookie_attributes, session_cookie_name
+from apiauth.core.errors import Invalid, KeyAlreadyRevoked
+from apiauth.core.ids import parse_id
+from apiauth.core.roles import Action
+from apiauth.http.auth import SessionAccess, SessionRequest
+from apiauth.http.errors import WrongMediaType
+from apiauth.http.values import flag, moment
+from apiauth.http.wire import (
+    envelope,
+    installation_json,
+    issued_key_json,
+    key_json,
+    key_list_json,
+    session_json,
+    without_nulls,
+)
+from apiauth.models import Key
+from apiauth.models.key import KeyQuerySet
+from apiauth.services import keys, sessions
+from apiauth.services.keys import IssuedKey
+
+router = Router()
+_FORMS = ("", "application/x-www-form-urlencoded", "multipart/form-data")
+
+
+@router.get("/deployment")
+def get_deployment(request: HttpRequest) -> dict[str, Any]:
+    """Tell a page which installation it talks to; without a session it learns of no deployment."""
+    return envelope(installation_json(settings.ENVIRONMENT.public_url))
+
+
+@router.get("/api-auth/session", auth=SessionAccess())
+def get_session(request: SessionRequest) -> dict[str, Any]:
+    """Show the session and its app."""
+    return envelope(session_json(request.auth.session))
+
+
+@router.delete("/api-auth/session", auth=SessionAccess())
+def sign_out(request: SessionRequest) -> HttpResponse:
+    """End the session, and take its cookie back."""
+    sessions.end_session(request.auth.session, reason="signed out", now=request.auth.now, via="session_api")
+    is_https = settings.ENVIRONMENT.is_https
+    response = JsonResponse(envelope({"success": True}))
+    response.set_cookie(
+        session_cookie_name(is_https=is_https), "", max_age=0, **session_cookie_attributes(is_https=is_https)
+    )
+    return response
+
+
+@router.get("/api-auth/keys", auth=SessionAccess())
+def list_keys(
+    request: SessionRequest, status: str | None = None, include_inactive: str | None = None
+) -> dict[str, Any]:
+    """List the app's keys, newest first."""
+    caller = request.auth
+    everything = flag(include_inactive, "include_inactive")
+    wanted = status or ("all" if everything else "active")
+    rows = _with_status(Key.objects.in_app(caller.app.id).newest_first(), wanted, caller.now)
+    return envelope([without_nulls(key) for key in key_list_json(rows, caller.app, now=caller.now)])
+
+
+@router.post("/api-auth/keys", auth=SessionAccess(Action.CREATE_KEY))
+def create_key(request: SessionRequest) -> dict[str, Any]:
+    """Make a key within the session's ceilings; its secret is in this answer alone."""
+    caller, form = request.auth, _form(request)
+    if "name" not in form:
+        raise Invalid("Send name.", field="name")
+    expires_at = form.get("expires_at", "")
+    issued = keys.create_key(
+        app_id=caller.app.id,
+        name=form["name"],
+        expires_at=moment(expires_at, "expires_at") if expires_at else None,
+        ceiling=caller.session.ceiling,
+        actor=caller.actor,
+        now=caller.now,
+    )
+    return _issued(request, issued)
+
+
+@router.post("/api-auth/keys/{key_id}/rotate", auth=SessionAccess(Action.ROTATE_KEY))
+def rotate_key(request: SessionRequest, key_id: str) -> dict[str, Any]:
+    """Replace a key; the app says how long the old one works on."""
+    caller = request.auth
+    issued = keys.rotate_key(
+        app_id=caller.app.id,
+        key_id=parse_id(key_id) or 0,
+        ceiling=caller.session.ceiling,
+        actor=caller.actor,
+        now=caller.now,
+    )
+    return _issued(request, issued)
+
+
+@router.post("/api-auth/keys/{key_id}/revoke", auth=SessionAccess(Action.REVOKE_KEY))
+def revoke_key(request: SessionRequest, key_id: str) -> dict[str, Any]:
+    """End a key for good; once ended, asking again changes nothing."""
+    caller, form = request.auth, _form(request)
+    try:
+        keys.revoke_key(
+            app_id=caller.app.id,
+            key_id=parse_id(key_id) or 0,
+            reason=form.get("reason", ""),
+            actor=caller.actor,
+            now=caller.now,
+        )
+    except KeyAlreadyRevoked:
+        return envelope({"success": True})
+    return envelope({"success": True})
+
+
+def _with_status(rows: KeyQuerySet, status: str, now: datetime) -> KeyQuerySet:
+    """Return the keys of one status as the clients know them: an expired key still counts as active."""
+    if status == "active":
+        return rows.not_ended(now)
+    if status == "revoked":
+        return rows.filter(Q(revoked_at__isnull=False) | Q(overlap_ends_at__lte=now))
+    if status == "expired":
+        return rows.not_ended(now).filter(expires_at__lte=now)
+    if status == "all":
+        return rows
+    raise Invalid("status must be active, revoked, expired or all.", field="status")
+
+
+def _form(request: HttpRequest) -> dict[str, str]:
+    """Return the form that was sent, if any. Raises WrongMediaType; Invalid for a field that stands twice."""
+    if request.content_type not in _FORMS:
+        raise WrongMediaType("Send the fields as a form.")
+    for name, values in request.POST.lists():
+        if len(values) > 1:
+            raise Invalid("This field stands twice in the form.", field=name[:100].replace("\x00", ""))
+    return {name: str(value) for name, value in request.POST.items()}
+
+
+def _issued(request: SessionRequest, issued: IssuedKey) -> dict[str, Any]:
+    caller = request.auth
+    shape = without_nulls(key_json(issued.key, caller.app, now=caller.now))
+    return envelope(issued_key_json(shape, issued.secret))
