@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Error, Page, expect
 from psycopg import sql
 
 from tests.support.running import Running, until
@@ -63,7 +63,7 @@ def close_secret(page: Page) -> None:
 def everything_stored(running: Running) -> str:
     """Return every row of every table of the database, as text."""
     with psycopg.connect(running.database_url) as connection:
-        tables = connection.execute("SELECT relname FROM pg_stat_user_tables").fetchall()
+        tables = connection.execute("SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public'").fetchall()
         rows = [
             connection.execute(
                 sql.SQL("SELECT coalesce(string_agg(row_to_json(t)::text, ''), '') FROM {} t").format(
@@ -127,7 +127,7 @@ def test_create_use_watch_rotate_and_revoke_a_key(
     expect(page.get_by_text(re.compile("is revoked")).first).to_be_visible()
     until(lambda: call_product(running, second).status_code == 401, REVOKE_SECONDS, "the revoked key is refused")
     refused = call_product(running, second)
-    assert refused.json()["rule"] == "key_revoked" or "revoked" in refused.text
+    assert "key_revoked" in refused.text
 
     request_id = re.search(r"req_[0-9a-f]{32}", refused.text)
     assert request_id, refused.text
@@ -156,6 +156,14 @@ def open_key(page: Page, running: Running, name: str) -> None:
     expect(page.get_by_role("heading", name=name)).to_be_visible()
 
 
+def go_back(page: Page) -> None:
+    """Go back; for the answer to a form, which no cache keeps, Chromium asks first and shows a page of its own."""
+    try:
+        page.go_back()
+    except Error as problem:
+        assert "ERR_CACHE_MISS" in str(problem)
+
+
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
 def test_going_back_never_shows_a_secret_again(
     running: Running, open_context: Callable[..., BrowserContext], javascript: bool
@@ -166,10 +174,8 @@ def test_going_back_never_shows_a_secret_again(
     close_secret(page)
     page.goto(f"{running.web_url}/portal/logs")
     for _ in range(4):
-        page.go_back()
+        go_back(page)
         assert secret not in page.content()
-        if page.url == "about:blank":
-            break
 
 
 def test_a_ticket_leaves_no_trace_in_history_or_logs(
