@@ -61,7 +61,9 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and its connection."""
+        """End the thread and its connection; a second call does nothing."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._wake()
         self._thread.join(timeout=POLL_DEADLINE_SECONDS + 1)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from django.db import connection as django_connection
 
 from apiauth.audit import search, series, worker
 from apiauth.audit.drain import Drain
@@ -18,6 +17,7 @@ from apiauth.audit.record import Record, frame, frame_payload, new_decision_numb
 from apiauth.audit.spool import Spool
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
+from tests.support.database import dsn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 APP, KEY, DEPLOYMENT = 11, 22, 33
@@ -49,14 +49,6 @@ def record(**fields) -> Record:
         "node": "host",
     }
     return Record(**{**values, **fields})
-
-
-def dsn() -> str:
-    settings = django_connection.settings_dict
-    return psycopg.conninfo.make_conninfo(
-        dbname=settings["NAME"], user=settings["USER"], password=settings["PASSWORD"],
-        host=settings["HOST"], port=settings["PORT"] or None,
-    )  # fmt: skip
 
 
 @pytest.fixture

@@ -1,0 +1,152 @@
+"""The snapshot says what the database says, whatever order its transactions end in."""
+
+import psycopg
+import pytest
+from django.db import connection as django_connection
+
+from apiauth.core import clock
+from apiauth.models import Key
+from apiauth.services import apps, limits
+from apiauth.verify.listener import Listener
+from apiauth.verify.snapshot import Snapshot, Tables
+from tests.conftest import ACTOR
+from tests.support.database import dsn
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def reader(transactional_db):
+    with psycopg.connect(dsn(), autocommit=True) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        yield connection
+
+
+def test_a_transaction_that_commits_late_is_not_skipped(app, make_key, reader):
+    first, second = make_key("first").key, make_key("second").key
+    tables = Tables()
+    tables.catch_up(reader)
+    rename = "UPDATE apiauth_key SET name = 'renamed' WHERE id = %s"
+    with psycopg.connect(dsn()) as early, psycopg.connect(dsn()) as late:
+        early.execute(rename, [first.id])
+        late.execute(rename, [second.id])
+        late.commit()
+        assert tables.catch_up(reader) == 1
+        early.commit()
+        assert tables.catch_up(reader) == 1
+    assert {key.name for key in tables.keys.values()} == {"renamed"}
+    assert tables.catch_up(reader) == 0
+
+
+def test_what_is_rolled_back_never_shows(app, make_key, reader):
+    key = make_key("kept").key
+    tables = Tables()
+    with psycopg.connect(dsn()) as other:
+        other.execute("UPDATE apiauth_key SET name = 'lost' WHERE id = %s", [key.id])
+        tables.catch_up(reader)
+        other.rollback()
+    tables.catch_up(reader)
+    assert [key.name for key in tables.keys.values()] == ["kept"]
+
+
+def test_a_change_of_limits_reaches_the_apps_that_use_them(app, deployment, reader):
+    tables = Tables()
+    tables.catch_up(reader)
+    assert tables.apps[app.id].rules[0].text == "1000/60s"
+    rule = {"unit": "minute", "duration": 1, "max_requests": 5}
+    limits.create_scheme(deployment_id=deployment.id, slug="s", name="S", rules=[rule], actor=ACTOR, now=clock.now())
+    changes = {"rate_limit_scheme_slug": "s"}
+    apps.update_app(deployment_id=deployment.id, slug=app.slug, changes=changes, actor=ACTOR, now=clock.now())
+    tables.catch_up(reader)
+    assert tables.apps[app.id].rules[0].text == "5/60s"
+    limits.update_scheme(
+        deployment_id=deployment.id,
+        slug="s",
+        changes={"rules": [{**rule, "max_requests": 6}]},
+        actor=ACTOR,
+        now=clock.now(),
+    )
+    tables.catch_up(reader)
+    assert tables.apps[app.id].rules[0].text == "6/60s"
+
+
+def test_a_key_digested_anew_is_not_found_by_its_old_digest(app, make_key, reader):
+    key = make_key().key
+    tables = Tables()
+    tables.catch_up(reader)
+    Key.objects.filter(id=key.id).update(digest=b"n" * 32, pepper_version=key.pepper_version + 1)
+    tables.catch_up(reader)
+    assert list(tables.keys) == [b"n" * 32]
+
+
+@pytest.fixture
+def listener(transactional_db):
+    listener = Listener(dsn(), Snapshot())
+    listener.start()
+    assert listener.loaded.wait(10)
+    yield listener
+    listener.stop()
+
+
+def _wait_for(condition, seconds=10):
+    deadline = clock.now_ms() + seconds * 1000
+    while not condition():
+        assert clock.now_ms() < deadline
+
+
+def test_the_listener_says_which_changes_it_has_taken_in(app, make_key, listener):
+    make_key()
+    with django_connection.cursor() as cursor:
+        cursor.execute("SELECT max(change_xid)::text::bigint FROM apiauth_key")
+        (changed,) = cursor.fetchone()
+
+        def acknowledged():
+            cursor.execute(
+                "SELECT generation FROM apiauth_gatewaystatus WHERE incarnation = %s", [listener.incarnation]
+            )
+            row = cursor.fetchone()
+            return row is not None and row[0] > changed
+
+        _wait_for(acknowledged)
+
+
+def test_a_killed_connection_is_made_again_and_what_changed_meanwhile_is_there(app, make_key, listener):
+    key = make_key().key
+    with django_connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'keystead-gateway'"
+        )
+    Key.objects.update(name="changed meanwhile")
+    tables = listener._snapshot.tables
+    digest = Key.objects.get(id=key.id).digest
+    _wait_for(lambda: bytes(digest) in tables.keys and tables.keys[bytes(digest)].name == "changed meanwhile")
+
+
+def test_a_look_up_is_bounded(listener):
+    assert sum(listener.look_up() for _ in range(200)) < 60
+
+
+def test_the_snapshot_needs_no_superuser(app, make_key, transactional_db):
+    make_key()
+    with django_connection.cursor() as cursor:
+        cursor.execute("DROP OWNED BY reader CASCADE" if _role_exists(cursor) else "SELECT 1")
+        cursor.execute("DROP ROLE IF EXISTS reader")
+        cursor.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
+        cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+        cursor.execute("GRANT INSERT, UPDATE, DELETE ON apiauth_gatewaystatus TO reader")
+    snapshot = Snapshot()
+    listener = Listener(psycopg.conninfo.make_conninfo(dsn(), user="reader", password="reader"), snapshot)
+    listener.start()
+    loaded = listener.loaded.wait(10)
+    listener.stop()
+    with django_connection.cursor() as cursor:
+        cursor.execute("DROP OWNED BY reader CASCADE")
+        cursor.execute("DROP ROLE reader")
+    assert loaded
+    assert len(snapshot.tables.keys) == 1
+
+
+def _role_exists(cursor):
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'reader'")
+    return cursor.fetchone() is not None

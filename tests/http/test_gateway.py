@@ -1,0 +1,454 @@
+"""The gateway's answers: exact on the wire, recorded each, and a 4xx for whatever cannot be read."""
+
+import gzip
+import json
+from datetime import timedelta
+from ipaddress import ip_network
+
+import pytest
+from django.db.models import F
+
+from apiauth.audit.spool import SpoolFull
+from apiauth.core import clock, ids
+from apiauth.core.secrets import mint
+from apiauth.http.gateway import NetworkAdmission, TokenAdmission
+from apiauth.models import App, Key
+from apiauth.services import apps, deployments, keys, limits
+from tests.conftest import ACTOR
+from tests.support.gateways import GatewayInProcess, question
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SHAPE = {
+    "request_id", "allowed", "reason", "blocked_rule", "rule", "identity", "permissions", "metadata", "rate_limits",
+    "retry_after", "headers", "stale_ms",
+}  # fmt: skip
+ERROR = {"message", "code", "details", "errors"}
+
+
+@pytest.fixture
+def gateway(transactional_db, tmp_path):
+    gateway = GatewayInProcess(tmp_path)
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture
+def secret(make_key):
+    return make_key(permissions=["routes:read"], metadata={"team": "blue"}).secret.text
+
+
+def test_200_allowed_in_the_full_shape(gateway, app, secret):
+    status, answer = gateway.check(secret, required_permissions=["routes:read"], client_ip="203.0.113.9")
+    key = Key.objects.get()
+    assert status == 200
+    assert set(answer) == SHAPE
+    assert answer["allowed"] is True
+    assert (answer["reason"], answer["blocked_rule"], answer["rule"], answer["retry_after"]) == (None,) * 4
+    assert answer["identity"] == {
+        "key_id": str(key.id), "deployment_id": str(app.deployment_id), "app_slug": "aa_1", "key_name": key.name,
+        "owner_user_id": None, "organization_id": None, "workspace_id": None, "organization_membership_id": None,
+        "workspace_membership_id": None,
+    }  # fmt: skip
+    assert answer["permissions"] == ["routes:read"]
+    assert answer["metadata"] == {"team": "blue"}
+    assert answer["rate_limits"] == [{"rule": "1000/60s", "remaining": 999, "limit": 1000}]
+    assert answer["headers"] == {
+        "x-wacht-key-id": str(key.id), "x-wacht-deployment-id": str(app.deployment_id), "x-wacht-app-slug": "aa_1",
+        "x-wacht-key-name": key.name, "x-wacht-permissions": "routes:read", "x-wacht-metadata": "team=blue",
+        "x-ratelimit-60s-limit": "1000", "x-ratelimit-60s-remaining": "999",
+    }  # fmt: skip
+
+
+def test_the_record_is_in_the_spool_when_the_answer_is_out(gateway, app, secret):
+    _, answer = gateway.check(secret, user_agent="x/1", client_ip="203.0.113.9", resource="/v1/a?token=x")
+    (record,) = gateway.records()
+    assert "req_" + record.id.hex() == answer["request_id"]
+    assert ids.parse_request_id(answer["request_id"]) is not None
+    assert (record.app_id, record.rule, record.path, record.client_ip) == (app.id, None, "/v1/a", "203.0.113.9")
+
+
+def test_no_secret_reaches_the_record(gateway, app, secret):
+    gateway.check(secret, resource=f"/v1/{secret}", user_agent=f"agent {secret}")
+    gateway.check(mint("nw_live"))
+    assert secret.encode() not in next((gateway.folder / "spool").glob("*.spool")).read_bytes()
+    known, unknown = gateway.records()
+    assert unknown.presented_start.startswith("nw_live_")
+    assert len(unknown.presented_start) == len("nw_live_") + 4
+    assert known.path.endswith("[redacted]")
+
+
+def test_200_permission_denied_carries_nothing_to_forward(gateway, app, secret):
+    status, answer = gateway.check(secret, required_permissions=["routes:read AND routes:write"])
+    assert status == 200
+    assert (answer["allowed"], answer["reason"], answer["blocked_rule"]) == (False,) + ("permission_denied",) * 2
+    assert (answer["permissions"], answer["metadata"], answer["headers"], answer["rate_limits"]) == ([], {}, {}, [])
+    (record,) = gateway.records()
+    assert record.held_permissions == ["routes:read"]
+
+
+def test_200_ip_not_allowed(gateway, app, make_key):
+    secret = make_key(allowed_cidrs=["198.51.100.0/24", "2001:db8::/32"]).secret.text
+    assert gateway.check(secret, client_ip="198.51.100.7")[1]["allowed"]
+    assert gateway.check(secret, client_ip="::ffff:198.51.100.7")[1]["allowed"]
+    assert gateway.check(secret, client_ip="2001:db8::5")[1]["allowed"]
+    status, answer = gateway.check(secret, client_ip="203.0.113.9")
+    assert (status, answer["reason"]) == (200, "permission_denied")
+    assert (answer["blocked_rule"], answer["rule"]) == ("ip_not_allowed", "ip_not_allowed")
+
+
+@pytest.fixture
+def limit_app(app, deployment):
+    def limit(*rules):
+        limits.create_scheme(deployment_id=deployment.id, slug="s", name="S", rules=rules, actor=ACTOR, now=clock.now())
+        apps.update_app(
+            deployment_id=deployment.id, slug=app.slug, changes={"rate_limit_scheme_slug": "s"}, actor=ACTOR,
+            now=clock.now(),
+        )  # fmt: skip
+
+    return limit
+
+
+def test_200_rate_limited_says_which_limit_and_how_long(app, secret, limit_app, tmp_path, transactional_db):
+    limit_app({"unit": "calendar_day", "duration": 1, "max_requests": 2})
+    gateway = GatewayInProcess(tmp_path)
+    assert [gateway.check(secret)[1]["allowed"] for _ in range(2)] == [True, True]
+    status, answer = gateway.check(secret)
+    gateway.close()
+    assert status == 200
+    assert (answer["reason"], answer["rule"], answer["blocked_rule"]) == ("rate_limited", "rate_limited", "2/86400s")
+    assert 1 <= answer["retry_after"] <= 86400
+    assert answer["rate_limits"] == [{"rule": "2/86400s", "remaining": 0, "limit": 2}]
+    assert answer["headers"] == {
+        "x-ratelimit-86400s-limit": "2", "x-ratelimit-86400s-remaining": "0",
+        "x-ratelimit-86400s-reset": str(answer["retry_after"]),
+    }  # fmt: skip
+
+
+def test_limits_count_whom_they_say(app, make_key, limit_app, tmp_path, transactional_db):
+    day = {"unit": "calendar_day", "duration": 1}
+    limit_app(
+        {**day, "max_requests": 3, "mode": "per_key", "endpoints": ["/v1/key"]},
+        {**day, "max_requests": 2, "mode": "per_ip", "endpoints": ["/v1/ip"]},
+    )
+    first, second = make_key().secret.text, make_key("Other").secret.text
+    gateway = GatewayInProcess(tmp_path)
+
+    def allowed(times, secret, path, ip):
+        return sum(gateway.check(secret, resource=path, client_ip=ip)[1]["allowed"] for _ in range(times))
+
+    assert allowed(5, first, "/v1/key?x=1", "203.0.113.9") == 3
+    assert allowed(5, second, "/v1/key", "203.0.113.9") == 3
+    assert allowed(5, first, "/v1/ip", "2001:db8:0:1::1") == 2
+    assert allowed(1, second, "/v1/ip", "2001:db8:0:1::2") == 0, "one network counts as one"
+    assert allowed(1, second, "/v1/ip", "2001:db8:0:2::1") == 1
+    assert allowed(9, first, "/v1/else", "203.0.113.9") == 9
+    gateway.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"is_active": False}, "app_disabled"),
+        ({"deleted_at": clock.now()}, "app_disabled"),
+        ({"disabled_at": clock.now()}, "key_disabled"),
+        ({"revoked_at": clock.now() + timedelta(days=1)}, "key_revoked"),
+        ({"expires_at": F("created_at") + timedelta(microseconds=1)}, "key_expired"),
+        ({"rotation_due_at": clock.now()}, "rotation_overdue"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_401_with_its_rule_within_a_second_however_the_row_was_written(gateway, app, secret, change, rule):
+    assert gateway.check(secret)[0] == 200
+    model = App if set(change) & {"is_active", "deleted_at"} else Key
+    model.objects.update(**change)
+    assert gateway.until(secret, 401) < 1
+    answer = gateway.check(secret)[1]
+    assert set(answer) == SHAPE | ERROR
+    assert (answer["allowed"], answer["reason"], answer["blocked_rule"], answer["rule"]) == (False, rule, rule, rule)
+    assert answer["identity"]["app_slug"] == "aa_1"
+    assert (answer["permissions"], answer["headers"]) == ([], {})
+    assert gateway.records()[-1].rule == rule
+
+
+def test_401_for_the_old_secret_once_it_is_rotated_out(gateway, app, make_key):
+    issued = make_key()
+    assert gateway.check(issued.secret.text)[0] == 200
+    new = keys.rotate_key(app_id=app.id, key_id=issued.key.id, overlap=timedelta(0), actor=ACTOR, now=clock.now())
+    gateway.until(issued.secret.text, 401)
+    assert gateway.check(issued.secret.text)[1]["rule"] == "key_rotated_out"
+    assert gateway.check(new.secret.text)[0] == 200
+
+
+def test_a_key_works_at_once_after_it_was_made(gateway, app, make_key):
+    for number in range(5):
+        assert gateway.check(make_key(f"key {number}").secret.text)[0] == 200
+
+
+def _altered(secret: str, place: int) -> str:
+    return secret[:place] + ("A" if secret[place] != "A" else "B") + secret[place + 1 :]
+
+
+PRESENTED = {
+    "empty": lambda s: "",
+    "space": lambda s: " ",
+    "prefix alone": lambda s: "nw_live",
+    "prefix and underscore": lambda s: "nw_live_",
+    "wrong prefix": lambda s: "xx" + s,
+    "upper-case prefix": lambda s: s[:7].upper() + s[7:],
+    "one short": lambda s: s[:-1],
+    "one long": lambda s: s + "A",
+    "very long": lambda s: s + "A" * 10_000,
+    "checksum off by one": lambda s: _altered(s, -1),
+    "two swapped": lambda s: s[:-8] + s[-7] + s[-8] + s[-6:] if s[-7] != s[-8] else _altered(s, -8),
+    "trailing newline": lambda s: s + "\n",
+    "byte order mark": lambda s: "\ufeff" + s,
+    "zero-width space": lambda s: s[:10] + "\u200b" + s[10:],
+    "cyrillic": lambda s: "nw_l\u0456ve" + s[7:],
+    "full-width digit": lambda s: s[:-1] + "\uff11",
+    "nul": lambda s: s + "\0",
+    "percent-encoded": lambda s: "%6e" + s[1:],
+    "bearer": lambda s: f"Bearer {s}",
+    "two keys": lambda s: f"{s},{s}",
+    "sql": lambda s: "' OR 1=1 --",
+    "ticket": lambda s: mint("kst"),
+    "backend key": lambda s: mint("ksb"),
+    "another key": lambda s: mint("nw_live"),
+}
+
+
+@pytest.mark.parametrize("how", PRESENTED)
+def test_401_that_says_no_more_than_invalid_key_and_a_record_that_does(gateway, app, secret, how):
+    status, answer = gateway.check(PRESENTED[how](secret))
+    assert status == 401
+    assert set(answer) == SHAPE | ERROR
+    assert (answer["reason"], answer["blocked_rule"], answer["rule"]) == ("invalid_key",) * 3
+    assert set(answer["identity"].values()) == {None}
+    (record,) = gateway.records()
+    assert record.rule in ("key_malformed", "key_bad_checksum", "key_unknown")
+    assert "req_" + record.id.hex() == answer["request_id"]
+
+
+def test_400_for_a_lone_surrogate_in_a_key(gateway, secret):
+    body = json.dumps(question(secret + "\ud800")).encode()
+    assert gateway.call(body)[0] == 400
+
+
+def test_an_unknown_key_is_filed_under_the_one_app_with_its_prefix(gateway, app, make_app, secret):
+    make_app("aa_2", key_prefix="other")
+    gateway.until(mint("nw_live"), 401)
+    assert gateway.records()[-1].app_id == app.id
+    make_app("aa_3", key_prefix="nw_live")
+    gateway.listener.look_up()
+    gateway.check(mint("nw_live"))
+    assert gateway.records()[-1].app_id is None
+    gateway.check(mint("stranger"))
+    assert gateway.records()[-1].app_id is None
+
+
+VALUE = "nw_live_" + "0" * 49
+GOOD = question(VALUE)
+
+
+def _with(**fields):
+    return json.dumps({**GOOD, **fields}).encode()
+
+
+BODIES = {
+    "empty": b"",
+    "null": b"null",
+    "array": b"[]",
+    "string": b'""',
+    "no fields": b"{}",
+    "unknown field": _with(extra=1),
+    "unknown field inside": _with(principal={"type": "api_key", "value": VALUE, "x": 1}),
+    "repeated field": b'{"principal":{"type":"api_key","value":"a","value":"b"},"resource":"/","method":"GET"}',
+    "repeated by escape": b'{"principal":{"type":"api_key","value":"a","valu\\u0065":"b"},"resource":"/a"}',
+    "repeated null": json.dumps(GOOD).encode()[:-1] + b',"client_ip":null,"client_ip":null}',
+    "NaN": _with(client_ip=float("nan")),
+    "Infinity": _with(client_ip=float("inf")),
+    "1e400": b'{"principal":1e400}',
+    "huge integer": b'{"principal":' + b"1" * 5000 + b"}",
+    "deep": b"[" * 10_000,
+    "deep inside": b'{"principal":' + b"[" * 10_000,
+    "deep unknown": b'{"x":' + b'{"a":' * 3000,
+    "utf-16": json.dumps(GOOD).encode("utf-16"),
+    "invalid utf-8": json.dumps(GOOD).encode().replace(b"/v1/a", b"/v1/\xff"),
+    "byte order mark": b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
+    "gzip": gzip.compress(json.dumps(GOOD).encode()),
+    "trailing": json.dumps(GOOD).encode() + b"{}",
+    "nul in resource": _with(resource="/a\0"),
+    "nul in agent": _with(user_agent="a\0"),
+    "surrogate in agent": _with(user_agent="\ud800"),
+    "principal array": _with(principal=[]),
+    "type upper": _with(principal={"type": "API_KEY", "value": VALUE}),
+    "type oauth": _with(principal={"type": "oauth_access_token", "value": VALUE}),
+    "type missing": _with(principal={"value": VALUE}),
+    "method with line break": _with(method="GET\r\nX: y"),
+    "method unknown": _with(method="BREW"),
+    "method dotless": _with(method="optıons"),
+    "method number": _with(method=1),
+    "resource empty": _with(resource=""),
+    "resource up": _with(resource="/a/../admin"),
+    "resource encoded up": _with(resource="/%2e%2e/admin"),
+    "resource encoded slash": _with(resource="/a%2fb"),
+    "resource double slash": _with(resource="//evil"),
+    "resource backslash": _with(resource="\\\\a"),
+    "ip": _with(client_ip="999.1.1.1"),
+    "ip with port": _with(client_ip="127.0.0.1:80"),
+    "ip with zone": _with(client_ip="fe80::1%eth0"),
+    "ip empty": _with(client_ip=""),
+    "ip number": _with(client_ip=1),
+    "1000 permissions": _with(required_permissions=["a"] * 1000),
+    "permission list": _with(required_permissions=[["a"]]),
+    "permission empty": _with(required_permissions=[""]),
+    "permission star": _with(required_permissions=["*"]),
+    "permission syntax": _with(required_permissions=["a AND"]),
+    "permissions text": _with(required_permissions="a"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BODIES)
+def test_400_for_a_body_that_has_no_one_meaning(gateway, what):
+    status, headers, answer = gateway.call(BODIES[what])
+    assert status == 400
+    assert headers["Content-Type"] == "application/json"
+    assert set(answer) == SHAPE | ERROR
+    assert answer["allowed"] is False
+    assert answer["code"] == "invalid"
+    assert answer["message"].endswith(".")
+    assert gateway.records() == []
+
+
+def test_400_names_the_field(gateway):
+    attempts = [(_with(method=1), "method"), (_with(principal={"value": VALUE}), "principal.type")]
+    attempts += [(_with(required_permissions=[1]), "required_permissions"), (b"{}", "principal")]
+    for body, field in attempts:
+        assert gateway.call(body)[2]["details"]["field"].partition("[")[0] == field
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "ip"),
+    [
+        ({"method": "get"}, "/v1/a", "127.0.0.1"),
+        ({"resource": "v1/a#x"}, "/v1/a", "127.0.0.1"),
+        ({"client_ip": None, "user_agent": None, "required_permissions": None}, "/v1/a", "127.0.0.1"),
+        ({"client_ip": "::ffff:10.0.0.1"}, "/v1/a", "10.0.0.1"),
+        ({"user_agent": "\ud83d\ude00 \\ \"quoted\""}, "/v1/a", "127.0.0.1"),
+    ],
+)  # fmt: skip
+def test_odd_but_plain_bodies_are_read(gateway, app, secret, fields, path, ip):
+    assert gateway.check(secret, **fields)[0] == 200
+    (record,) = gateway.records()
+    assert (record.method, record.path, record.client_ip) == ("GET", path, ip)
+
+
+@pytest.mark.parametrize("length", ["16385", "1073741824", "9" * 30, ""])
+def test_413_before_parsing(gateway, length):
+    status, _, answer = gateway.call(b"{" * 20_000, CONTENT_LENGTH=length)
+    assert status == 413
+    assert set(answer) == SHAPE | ERROR
+
+
+def test_headers_stand_in_for_what_the_body_does_not_say(gateway, app, secret):
+    body = json.dumps(question(secret)).encode()
+    gateway.call(body, HTTP_X_ORIGINAL_CLIENT_IP="203.0.113.5", HTTP_X_ORIGINAL_USER_AGENT="orig", HTTP_USER_AGENT="ua")
+    gateway.call(body, HTTP_USER_AGENT="ua")
+    gateway.call(body)
+    assert [(each.client_ip, each.user_agent) for each in gateway.records()] == [
+        ("203.0.113.5", "orig"), ("127.0.0.1", "ua"), ("127.0.0.1", "unknown"),
+    ]  # fmt: skip
+    assert gateway.call(body, HTTP_X_ORIGINAL_CLIENT_IP="nonsense")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [("/", "GET", 404), ("/v1/authz/check/", "POST", 404), ("/v1/authz/check", "GET", 405), ("/health", "POST", 405)],
+)
+def test_404_and_405_are_json(gateway, path, method, status):
+    found, headers, answer = gateway.call(b"", path=path, method=method)
+    assert (found, headers["Content-Type"]) == (status, "application/json")
+    assert set(answer) >= ERROR
+
+
+def test_health_and_readiness(gateway):
+    assert gateway.call(b"", path="/health", method="GET")[0] == 200
+    status, _, answer = gateway.call(b"", path="/ready", method="GET")
+    assert (status, answer["status"]) == (200, "ok")
+    gateway.snapshot.confirmed_at -= 60
+    gateway.listener.stop()
+    gateway.snapshot.confirmed_at -= 60
+    assert gateway.call(b"", path="/ready", method="GET")[0] == 503
+    assert gateway.call(b"", path="/health", method="GET")[0] == 200
+
+
+def test_503_and_no_record_once_the_snapshot_is_too_old(gateway, app, secret):
+    gateway.check(secret)
+    gateway.listener.stop()
+    gateway.snapshot.confirmed_at -= 14
+    assert gateway.check(secret)[0] == 200
+    assert gateway.check(mint("nw_live"))[0] == 503, "a key we do not know may be newer than what we know"
+    gateway.snapshot.confirmed_at -= 2
+    status, headers, answer = gateway.call(json.dumps(question(secret)).encode())
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert set(answer) == SHAPE | ERROR
+    assert len(gateway.records()) == 2
+
+
+def test_503_and_never_an_allow_that_is_not_recorded(gateway, app, secret, monkeypatch):
+    def refuse(record):
+        raise SpoolFull
+
+    monkeypatch.setattr(gateway.spool, "append", refuse)
+    status, answer = gateway.check(secret)
+    assert (status, answer["allowed"], answer["code"]) == (503, False, "unrecordable")
+
+
+@pytest.mark.parametrize("peer", ["8.8.8.8", "2a00:1450::1"])
+def test_403_for_a_caller_from_elsewhere_and_no_decision(gateway, app, secret, peer):
+    assert gateway.call(json.dumps(question(secret)).encode(), peer=peer)[0] == 403
+    assert gateway.records() == []
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "10.1.2.3", "::1", "192.168.0.9", "fd00::1"])
+def test_callers_on_the_own_network_may_ask(gateway, app, secret, peer):
+    assert gateway.call(json.dumps(question(secret)).encode(), peer=peer)[0] == 200
+
+
+def test_only_listed_callers_may_ask_where_there_is_a_list(app, secret, tmp_path, transactional_db):
+    gateway = GatewayInProcess(tmp_path, NetworkAdmission([ip_network("203.0.113.0/24")]))
+    body = json.dumps(question(secret)).encode()
+    statuses = [gateway.call(body, peer=peer)[0] for peer in ("203.0.113.7", "10.0.0.1")]
+    gateway.close()
+    assert statuses == [200, 403]
+
+
+def test_a_token_opens_the_keys_of_its_own_deployment_alone(
+    app, secret, backend_key, make_deployment, tmp_path, transactional_db
+):
+    stranger = make_deployment("Stranger")
+    other, narrow = (
+        deployments.issue_backend_key(deployment_id=owner, name="b", scopes=scopes, actor=ACTOR, now=clock.now())
+        for owner, scopes in ((stranger.id, deployments.SCOPES), (app.deployment_id, ("apps:read",)))
+    )
+    gateway = GatewayInProcess(tmp_path)
+    gateway.application._admission = TokenAdmission(gateway.snapshot, gateway.peppers)
+    body = json.dumps(question(secret)).encode()
+
+    def ask(authorization):
+        return gateway.call(body, HTTP_AUTHORIZATION=authorization)
+
+    assert ask("")[0] == ask(f"Bearer {narrow.secret.text}")[0] == ask(f"Bearer {secret}")[0] == 401
+    assert gateway.records() == []
+    assert ask(f"Bearer {backend_key.secret.text}")[0] == 200
+    status, _, answer = ask(f"Bearer {other.secret.text}")
+    assert (status, answer["reason"]) == (401, "invalid_key")
+    assert gateway.records()[-1].app_id is None
+    gateway.close()
+
+
+def test_reserved_metadata_that_sql_put_there_is_not_in_the_answer(gateway, app, secret):
+    Key.objects.update(metadata={"principal_type": "oauth_access_token", "scopes": ["admin"], "a,b": "x=\r\ny"})
+    gateway.listener.look_up()
+    answer = gateway.check(secret)[1]
+    assert answer["metadata"] == {"a,b": "x=\r\ny"}
+    assert answer["headers"]["x-wacht-metadata"] == "a%2Cb=x%3D%0D%0Ay"
