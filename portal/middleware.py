@@ -2,10 +2,16 @@
 
 from collections.abc import Callable
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
+from apiauth.core.errors import KeysteadError, Unavailable
+from portal.render import keep_private
+from portal.views import errors
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
+PORTAL_PATHS = ("/portal", "/vanity/")
 
 
 class CsrfProtection(CsrfViewMiddleware):
@@ -24,10 +30,25 @@ class CsrfProtection(CsrfViewMiddleware):
 
 
 class PortalErrors:
-    """Turns a refusal in a portal view into its page or part."""
+    """Turns a refusal in a portal view into its page or part, and keeps every portal answer out of caches."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if request.path.startswith(PORTAL_PATHS):
+            keep_private(response)
+            if response.status_code == 405 and not response.content:
+                return errors.method_not_allowed(request, response["Allow"])
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer what a view raised; the rest is Django's, which logs it and shows the 500 page."""
+        if not request.path.startswith(PORTAL_PATHS):
+            return None
+        if isinstance(exception, KeysteadError):
+            return errors.refusal(request, exception)
+        if isinstance(exception, OperationalError | InterfaceError):
+            return errors.refusal(request, Unavailable())
+        return None

@@ -1,0 +1,70 @@
+"""The activity log in sentences."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from apiauth.core.events import Event
+from apiauth.models import ActivityEntry
+
+DOORS = {
+    "portal": "Portal",
+    "api": "API",
+    "session_api": "Portal API",
+    "admin": "Support",
+    "command": "Command line",
+    "system": "System",
+}
+ACTIONS = {
+    Event.APP_CREATED: "created the app",
+    Event.APP_EDITED: "changed the app's settings",
+    Event.APP_DISABLED: "paused the app",
+    Event.APP_ENABLED: "resumed the app",
+    Event.APP_DELETED: "deleted the app",
+    Event.KEY_CREATED: "created",
+    Event.KEY_ROTATED: "rotated",
+    Event.KEY_OVERLAP_ENDED: "ended the grace of the old secret of",
+    Event.KEY_DISABLED: "disabled",
+    Event.KEY_ENABLED: "enabled",
+    Event.KEY_REVOKED: "revoked",
+    Event.KEY_SEARCHED: "searched for a key by its secret",
+    Event.TICKET_ISSUED: "made a link to these pages",
+    Event.SESSION_OPENED: "opened these pages",
+    Event.SESSION_ENDED: "ended a session",
+    Event.SESSION_DENIED: "was refused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One entry as it is read: who did what to which key, why, when and by which door."""
+
+    who: str
+    did: str
+    what: str
+    key_id: str
+    why: str
+    at: datetime
+    door: str
+    address: str
+    sequence: int
+
+
+def sentences(entries: Iterable[ActivityEntry]) -> list[Sentence]:
+    """Return entries as sentences, in the order given."""
+    return [_sentence(entry) for entry in entries]
+
+
+def _sentence(entry: ActivityEntry) -> Sentence:
+    details = entry.details
+    return Sentence(
+        who=entry.personal.get("name") or entry.actor_id,
+        did=ACTIONS.get(Event(entry.event), entry.event) if entry.event in set(Event) else entry.event,
+        what=str(details.get("name", "")) if entry.key_id else "",
+        key_id=str(entry.key_id) if entry.key_id else "",
+        why=str(details.get("reason") or ""),
+        at=entry.at,
+        door=DOORS.get(entry.via, entry.via),
+        address=entry.personal.get("client_ip", ""),
+        sequence=entry.sequence,
+    )

@@ -1,0 +1,191 @@
+"""What the portal's forms read. They shape the input; the services decide whether it may be."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, TypeVar
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS
+
+from apiauth.core.errors import Invalid, NotAllowed, Unprocessable
+from apiauth.models import App, Key
+from apiauth.services.forms import SubmittedForm
+from portal import times
+from portal.session import PortalRequest
+
+Result = TypeVar("Result")
+DAYS = {"30": "30 days", "90": "90 days", "365": "1 year"}
+OVERLAPS = {
+    "0": "Stop now",
+    "3600": "1 hour",
+    "86400": "24 hours",
+    "604800": "7 days",
+    "2592000": "30 days",
+}
+REASONS = ("No longer needed", "Leaked", "Replaced", "Other")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One radio button, with what choosing it comes to."""
+
+    value: str
+    label: str
+    detail: str
+    is_chosen: bool
+
+
+def new_token() -> str:
+    """Return a fresh one-time token for a form that makes a key."""
+    return secrets.token_urlsafe(32)
+
+
+class PortalForm(forms.Form):
+    """A form that can take a service's refusal as its own error."""
+
+    form_token = forms.CharField(required=False, max_length=200)
+
+    def attempt(self, act: Callable[[], Result]) -> Result | None:
+        """Run a service with the cleaned input; where it refuses the input, keep the sentence and return None."""
+        if not self.is_valid():
+            return None
+        try:
+            return act()
+        except (Invalid, NotAllowed, Unprocessable) as refusal:
+            field = (refusal.field or "").split("[")[0]
+            self.add_error({"expires_at": "ends"}.get(field, field) if field in self._known else None, refusal.message)
+            return None
+
+    @property
+    def _known(self) -> set[str]:
+        return {*self.fields, "expires_at"}
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """Return every error as the id of its field and the sentence."""
+        return [
+            ("" if name == NON_FIELD_ERRORS else f"field-{name}", str(message))
+            for name, messages in self.errors.items()
+            for message in messages
+        ]
+
+    def submitted(self, request: PortalRequest) -> SubmittedForm:
+        """Return the form's one-time token as the services take it."""
+        return SubmittedForm(request.session_row.pk, self.cleaned_data["form_token"])
+
+    def chosen(self, name: str) -> str:
+        """Return which radio button is on: the one that was sent, else the one to begin with."""
+        return str(self[name].value() or "")
+
+
+class CreateKeyForm(PortalForm):
+    """Name, permissions, end and note of a new key."""
+
+    name = forms.CharField(max_length=100, error_messages={"required": "Enter a name."})
+    permissions = forms.MultipleChoiceField(required=False)
+    ends = forms.ChoiceField(initial="90", error_messages={"required": "Choose when the key ends."})
+    ends_on = forms.DateField(
+        required=False, error_messages={"invalid": "Enter a date that exists, such as 2027-02-22."}
+    )
+    note = forms.CharField(required=False, max_length=500)
+
+    def __init__(self, data: Any, *, request: PortalRequest) -> None:
+        super().__init__(data)
+        self._now = request.now
+        self._longest = request.session_row.longest_expiry_days
+        ceiling = request.session_row.permissions
+        offered = [name for name in request.app.permissions if ceiling is None or name in ceiling]
+        self.fields["permissions"].choices = [(name, name) for name in offered]  # type: ignore[attr-defined]  # a choice field
+        self.fields["ends"].choices = [(value, value) for value in self._ends()]  # type: ignore[attr-defined]  # a choice field
+        self.initial["ends"] = "90" if "90" in self._ends() else self._ends()[0]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("ends") == "date" and not cleaned.get("ends_on") and "ends_on" not in self.errors:
+            self.add_error("ends_on", "Enter the date on which the key ends.")
+        return cleaned
+
+    def expires_at(self) -> datetime | None:
+        """Return the end that was chosen; a date ends at its first moment, UTC."""
+        ends = self.cleaned_data["ends"]
+        if ends == "date":
+            return datetime.combine(self.cleaned_data["ends_on"], time(), UTC)
+        return None if ends == "never" else self._now + timedelta(days=int(ends))
+
+    @property
+    def permission_options(self) -> list[Option]:
+        """Return the permissions to tick."""
+        held = self["permissions"].value() or []
+        return [Option(name, name, "", name in held) for name, _ in self.fields["permissions"].choices]  # type: ignore[attr-defined]  # a choice field
+
+    @property
+    def end_options(self) -> list[Option]:
+        """Return the ends to choose from, each with its real date."""
+        details = {"date": "", "never": "A key that never ends stays risky if it leaks."}
+        labels = {"date": "On a date", "never": "Never"}
+        return [
+            Option(
+                value,
+                DAYS.get(value) or labels[value],
+                details[value] if value in details else times.in_full(self._now + timedelta(days=int(value))),
+                value == self.chosen("ends"),
+            )
+            for value in self._ends()
+        ]
+
+    def _ends(self) -> list[str]:
+        if self._longest is None:
+            return [*DAYS, "date", "never"]
+        return [*(days for days in DAYS if int(days) <= self._longest), "date"]
+
+
+class RotateKeyForm(PortalForm):
+    """For how long the old secret works after a rotation."""
+
+    overlap = forms.ChoiceField(
+        choices=list(OVERLAPS.items()),
+        error_messages={
+            "required": "Choose how long the old secret works.",
+            "invalid_choice": "Choose how long the old secret works.",
+        },
+    )
+
+    def __init__(self, data: Any, *, app: App, key: Key, now: datetime) -> None:
+        default = str(app.default_overlap_seconds)
+        super().__init__(data, initial={"overlap": default if default in OVERLAPS and default != "0" else "86400"})
+        self._key, self._now = key, now
+
+    def length(self) -> timedelta:
+        """Return the overlap that was chosen."""
+        return timedelta(seconds=int(self.cleaned_data["overlap"]))
+
+    @property
+    def options(self) -> list[Option]:
+        """Return the overlaps, each with the moment at which the old secret stops."""
+        return [
+            Option(value, label, self._stop(int(value)), value == self.chosen("overlap"))
+            for value, label in OVERLAPS.items()
+        ]
+
+    def _stop(self, seconds: int) -> str:
+        if seconds == 0:
+            return "Choose this if the secret was exposed. Anything still using it is blocked at once."
+        end, own = self._now + timedelta(seconds=seconds), self._key.expires_at
+        if own and own < end:
+            return f"The key itself ends on {times.in_full(own)}, so the old secret can't last longer."
+        return f"until {times.in_full(end)}"
+
+
+class RevokeKeyForm(PortalForm):
+    """Why a key is revoked, and whether its old secret goes too."""
+
+    reason = forms.ChoiceField(required=False, choices=[(reason, reason) for reason in REASONS])
+    details = forms.CharField(required=False, max_length=400)
+    old_too = forms.BooleanField(required=False)
+
+    def sentence(self) -> str:
+        """Return the reason as it is kept."""
+        parts = (self.cleaned_data["reason"], self.cleaned_data["details"])
+        return ": ".join(part for part in parts if part)

@@ -1,0 +1,149 @@
+"""What the pages of a key show, and what their forms do."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+
+from apiauth.audit import search, series
+from apiauth.models import ActivityEntry, Key
+from apiauth.models.activity import app_chain
+from apiauth.services import keys
+from portal import inputs, lineages, times, traffic
+from portal.activity_words import sentences
+from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
+from portal.session import PortalRequest
+
+RECENT = 10
+IN_USE = timedelta(days=1)
+LIST_NOTICES = {"secret": "Paste only the last 4 characters of a secret. What you pasted was not kept."}
+
+
+def create(request: PortalRequest, form: CreateKeyForm) -> keys.IssuedKey:
+    """Make the key that a form describes."""
+    return keys.create_key(
+        app_id=request.app.pk,
+        name=form.cleaned_data["name"],
+        note=form.cleaned_data["note"],
+        permissions=form.cleaned_data["permissions"],
+        expires_at=form.expires_at(),
+        form=form.submitted(request),
+        ceiling=request.session_row.ceiling,
+        actor=request.actor,
+        now=request.now,
+    )
+
+
+def rotate(request: PortalRequest, form: RotateKeyForm, key: Key) -> keys.IssuedKey:
+    """Rotate a key as a form says."""
+    return keys.rotate_key(
+        app_id=request.app.pk,
+        key_id=key.pk,
+        overlap=form.length(),
+        form=form.submitted(request),
+        ceiling=request.session_row.ceiling,
+        actor=request.actor,
+        now=request.now,
+    )
+
+
+@transaction.atomic
+def revoke(request: PortalRequest, form: RevokeKeyForm, key: Key) -> Key:
+    """Revoke a key, and with it the old secrets that still work where the form says so."""
+    reason = form.sentence()
+    ending = [key.pk]
+    if form.cleaned_data["old_too"]:
+        ending += [old.pk for old in _old_ones(request, key)]
+    for key_id in ending:
+        keys.revoke_key(app_id=request.app.pk, key_id=key_id, reason=reason, actor=request.actor, now=request.now)
+    return key
+
+
+def about(request: PortalRequest, key: Key) -> dict[str, Any]:
+    """Return what the forms about one key show of it."""
+    return {
+        "key": key,
+        "key_id": str(key.pk),
+        "now": request.now,
+        "old_ones": list(_old_ones(request, key)),
+        "overlaps_until": key.overlap_ends_at if key.replaced_by_id else None,
+    }
+
+
+def impact(request: PortalRequest, key: Key) -> dict[str, Any]:
+    """Return what revoking a key would break, as far as the counts know."""
+    start = request.now - timedelta(hours=24)
+    totals = series.totals(app_id=request.app.pk, key_id=key.pk, start=start, end=request.now)
+    [row] = lineages.rows([key], app_id=request.app.pk, now=request.now)
+    return {"totals": totals, "calls": totals.allowed + totals.blocked, "row": row, "verdict": _verdict(request, row)}
+
+
+def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
+    """Return everything on the page of one key."""
+    span = inputs.RANGES["7d"]
+    filters = search.DecisionFilters(key_id=key.pk, start=request.now - span.length, end=request.now)
+    recent = search.decisions(app_id=request.app.pk, filters=filters, cursor=None, limit=RECENT)
+    row, *olds = lineages.rows([key, *_old_ones(request, key)], app_id=request.app.pk, now=request.now)
+    entries = ActivityEntry.objects.in_chain(app_chain(request.app.pk)).filter(key_id=key.pk).newest_first()
+    return about(request, key) | {
+        "row": row,
+        "olds": olds,
+        "newest": _newest(request, key),
+        "chart": traffic.chart(request.app.pk, span, request.now, key_id=key.pk),
+        "decisions": recent.rows,
+        "sentences": sentences(entries[:RECENT]),
+        "rights": request.rights,
+        "notice": _notice(request, key),
+        "session_id": request.session_id,
+        "range": span,
+    }
+
+
+def secret(request: PortalRequest, issued: keys.IssuedKey, replaced: Key | None) -> dict[str, Any]:
+    """Return what the one page with the secret shows."""
+    if replaced is not None:
+        replaced.refresh_from_db()
+    return {
+        "key": issued.key,
+        "secret": issued.secret.text,
+        "variable": f"{issued.key.key_prefix.upper()}_API_KEY",
+        "test_url": request.app.test_url,
+        "replaced": replaced,
+        "now": request.now,
+        "old_works": replaced is not None and replaced.is_active(request.now),
+    }
+
+
+def list_notice(name: str) -> str:
+    """Return the sentence above the list that an address asks for."""
+    return LIST_NOTICES.get(name, "")
+
+
+def _notice(request: PortalRequest, key: Key) -> str:
+    """Return the result that an address speaks of, only where the key bears it out."""
+    name = request.GET.get("notice", "")
+    if name == "revoked" and key.revoked_at:
+        return f"{key.name} is revoked. Every gateway stops accepting it within a second."
+    if name == "overlap-ended" and key.overlap_ends_at and key.overlap_ends_at <= request.now:
+        return f"The old secret of {key.name} no longer works."
+    return ""
+
+
+def _verdict(request: PortalRequest, row: lineages.KeyRow) -> str:
+    if row.usage is None:
+        return "Never used. Safe to revoke."
+    if request.now - row.usage.last_used_at < IN_USE:
+        return "In use right now. Revoking breaks those callers within about a second."
+    return f"Quiet: last call {times.ago(row.usage.last_used_at, request.now)}."
+
+
+def _old_ones(request: PortalRequest, key: Key) -> list[Key]:
+    found = lineages.in_grace(request.app.pk, request.now).filter(lineage_id=key.lineage_id, pk__lt=key.pk)
+    return list(found.newest_first())
+
+
+def _newest(request: PortalRequest, key: Key) -> Key | None:
+    """Return the key that stands in this one's place today, if another does."""
+    if key.replaced_by_id is None:
+        return None
+    return Key.objects.in_app(request.app.pk).newest_of_lineage().filter(lineage_id=key.lineage_id).first()

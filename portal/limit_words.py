@@ -1,0 +1,53 @@
+"""The limits in force, in words: `60 per minute, per key`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from apiauth.core.limits import BUILT_IN, LimitRule, Mode, Unit, load_rules
+from apiauth.models import App
+
+_MODES = {
+    Mode.PER_APP: "over all keys together",
+    Mode.PER_KEY: "per key",
+    Mode.PER_IP: "per address",
+    Mode.PER_APP_AND_IP: "per address",
+    Mode.PER_KEY_AND_IP: "per key and address",
+}
+_UNITS = {
+    Unit.MILLISECOND: ("millisecond", "milliseconds"),
+    Unit.SECOND: ("second", "seconds"),
+    Unit.MINUTE: ("minute", "minutes"),
+    Unit.HOUR: ("hour", "hours"),
+    Unit.DAY: ("day", "days"),
+    Unit.CALENDAR_DAY: ("calendar day (UTC)", "calendar days (UTC)"),
+    Unit.MONTH: ("month", "months"),
+    Unit.CALENDAR_MONTH: ("calendar month (UTC)", "calendar months (UTC)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLine:
+    """One limit: how much, for whom, and on which paths where not on all."""
+
+    words: str
+    paths: Sequence[str]
+    code: str
+
+
+def in_force(app: App, now: datetime) -> list[LimitLine]:
+    """Return the limits that hold for an app's keys; one is built in where the app has no scheme."""
+    scheme = app.rate_limit_scheme
+    rules = load_rules(scheme.rules) if scheme and scheme.deleted_at is None else (BUILT_IN,)
+    return [_line(rule) for rule in rules]
+
+
+def _line(rule: LimitRule) -> LimitLine:
+    one, many = _UNITS[rule.unit]
+    window = one if rule.duration == 1 else f"{rule.duration} {many}"
+    every = rule.endpoints is None or "*" in rule.endpoints
+    return LimitLine(
+        words=f"{rule.max_requests:,} per {window}, {_MODES[rule.mode]}",
+        paths=() if every or rule.endpoints is None else rule.endpoints,
+        code=rule.text,
+    )

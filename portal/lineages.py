@@ -1,0 +1,189 @@
+"""The list of keys as people think of them: a lineage a row, the newest key, its old secret inside."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models.functions import TruncDay
+
+from apiauth.models import Key, KeyStatus
+from apiauth.models.audit import DecisionRollup, KeyUsage
+from apiauth.models.key import KeyQuerySet
+from portal import charts, times
+
+PAGE = 50
+MOST_COUNTED = 1000
+SOON = timedelta(days=7)
+ENDING = timedelta(days=30)
+DAYS_SHOWN = 7
+FILTERS = ("all", "active", "ending", "ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A status in one word or two, and the tone in which it is shown."""
+
+    word: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one key did in the last seven days."""
+
+    allowed: int = 0
+    blocked: int = 0
+    days: tuple[int, ...] = ()
+
+    @property
+    def spark(self) -> charts.Spark | None:
+        """Return the line over the days."""
+        return charts.sparkline(self.days, width=84, height=24)
+
+    @property
+    def spark_label(self) -> str:
+        """Return the line in words."""
+        return ", ".join(f"{share}%" for share in charts.shares(self.days))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One line of the list: a key with what it did, and what can be done with it."""
+
+    key: Key
+    id: str
+    tag: Tag
+    usage: KeyUsage | None
+    traffic: Traffic
+    is_old: bool
+    is_active: bool
+
+    @property
+    def more_permissions(self) -> int:
+        """Return how many permissions are not named in the list."""
+        return max(0, len(self.key.permissions) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of the list."""
+
+    rows: list[KeyRow]
+    after: str
+    counts: dict[str, str]
+    total: int
+
+
+def tag_of(key: Key, now: datetime, usage: KeyUsage | None) -> Tag:
+    """Return how a key's status is shown."""
+    status = key.status(now)
+    if status is KeyStatus.IN_GRACE and key.ends_at:
+        return Tag(f"In grace, {times.left(key.ends_at, now)} left", "warn")
+    if status is not KeyStatus.ACTIVE:
+        tone = "bad" if status is KeyStatus.REVOKED else ""
+        return Tag(status.value.replace("_", " ").capitalize(), tone)
+    if key.expires_at and key.expires_at - now <= ENDING:
+        return Tag(f"Expires in {times.left(key.expires_at, now)}", "warn" if key.expires_at - now <= SOON else "")
+    return Tag("Active", "ok") if usage else Tag("Not used yet")
+
+
+def page(*, app_id: int, status: str, query: str, after: int | None, now: datetime) -> Listing:
+    """Return the lineages of an app that match, newest first, from `after` on."""
+    lineages = Key.objects.in_app(app_id).newest_of_lineage()
+    counts = _counts(lineages, now)
+    found = lineages.filter(_condition(status, now))
+    if query:
+        found = found.filter(Q(name__icontains=query) | Q(key_suffix=query))
+    if after is not None:
+        found = found.filter(pk__lt=after)
+    keys = list(found.newest_first()[: PAGE + 1])
+    shown = keys[:PAGE]
+    return Listing(
+        rows=rows(_with_old_ones(app_id, shown, now), app_id=app_id, now=now),
+        after=str(shown[-1].pk) if len(keys) > PAGE else "",
+        counts={name: _count_text(count) for name, count in counts.items()},
+        total=counts["all"],
+    )
+
+
+def rows(keys: Iterable[Key], *, app_id: int, now: datetime) -> list[KeyRow]:
+    """Return keys with what is known of their use, in the order given."""
+    listed = list(keys)
+    ids = [key.pk for key in listed]
+    usage = {use.key_id: use for use in KeyUsage.objects.filter(key_id__in=ids)}
+    traffic = _traffic(app_id, ids, now)
+    return [
+        KeyRow(
+            key=key,
+            id=str(key.pk),
+            tag=tag_of(key, now, usage.get(key.pk)),
+            usage=usage.get(key.pk),
+            traffic=traffic.get(key.pk, Traffic()),
+            is_old=key.replaced_by_id is not None,
+            is_active=key.is_active(now),
+        )
+        for key in listed
+    ]
+
+
+def in_grace(app_id: int, now: datetime) -> KeyQuerySet:
+    """Return the old keys of an app that still work."""
+    return Key.objects.in_app(app_id).filter(replaced_by__isnull=False).active_at(now)
+
+
+def _with_old_ones(app_id: int, keys: list[Key], now: datetime) -> list[Key]:
+    """Put behind each key the older ones of its lineage that still work."""
+    older = defaultdict(list)
+    for old in in_grace(app_id, now).filter(lineage_id__in=[key.lineage_id for key in keys]).newest_first():
+        older[old.lineage_id].append(old)
+    return [each for key in keys for each in (key, *older[key.lineage_id])]
+
+
+def _condition(status: str, now: datetime) -> Q:
+    unended = Q(revoked_at=None, disabled_at=None)
+    active = unended & (Q(expires_at=None) | Q(expires_at__gt=now))
+    overlaps = Key.objects.filter(
+        app_id=OuterRef("app_id"), lineage_id=OuterRef("lineage_id"), revoked_at=None, overlap_ends_at__gt=now
+    )
+    conditions: dict[str, Q] = {
+        "active": active,
+        "ending": active & (Q(expires_at__lte=now + ENDING) | Q(Exists(overlaps))),
+        "ended": ~active,
+    }
+    return conditions.get(status, Q())
+
+
+def _counts(lineages: KeyQuerySet, now: datetime) -> dict[str, int]:
+    """Count by status, among the newest thousand: a count over all of a large app would cost more than its page."""
+    newest = lineages.newest_first()[: MOST_COUNTED + 1].values("pk")
+    return Key.objects.filter(pk__in=newest).aggregate(
+        **{name: Count("pk", filter=_condition(name, now) or Q(pk__isnull=False)) for name in FILTERS}
+    )
+
+
+def _count_text(count: int) -> str:
+    return f"{count:,}" if count <= MOST_COUNTED else f"{MOST_COUNTED:,}+"
+
+
+def _traffic(app_id: int, ids: list[int], now: datetime) -> dict[int, Traffic]:
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = today - timedelta(days=DAYS_SHOWN - 1)
+    counted = (
+        DecisionRollup.objects.filter(app_id=app_id, key_id__in=ids, hour__gte=first)
+        .annotate(date=TruncDay("hour"))
+        .values("key_id", "date")
+        .annotate(allowed=Sum("count", filter=Q(rule=""), default=0), every=Sum("count"))
+    )
+    days: dict[int, list[int]] = defaultdict(lambda: [0] * DAYS_SHOWN)
+    allowed: dict[int, int] = defaultdict(int)
+    for row in counted:
+        index = (row["date"] - first).days
+        if index < DAYS_SHOWN:
+            days[row["key_id"]][index] = row["every"]
+            allowed[row["key_id"]] += row["allowed"]
+    return {
+        key_id: Traffic(allowed[key_id], sum(per_day) - allowed[key_id], tuple(per_day))
+        for key_id, per_day in days.items()
+    }

@@ -1,0 +1,160 @@
+"""Who is asking: the session behind a request, its role, and the cookie that carries it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from ipaddress import ip_address
+from typing import cast
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django_htmx.middleware import HtmxDetails
+
+from apiauth.core import clock, roles
+from apiauth.core.actor import Actor
+from apiauth.core.cookies import session_cookie_attributes, session_cookie_name
+from apiauth.core.errors import Conflict, NotAllowed
+from apiauth.core.roles import Action, Role
+from apiauth.models import App, Session
+from apiauth.services import sessions
+from portal.render import SeeOther, go_to
+
+FROM_ENTRY = "entry"
+View = Callable[..., HttpResponse]
+
+
+class StaleTab(Conflict):
+    """This tab was opened in another session. Nothing was changed. Open the page again and repeat it there."""
+
+    code = "stale_tab"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the page may offer; the services and `portal_view` decide again when it is asked for."""
+
+    create_key: bool
+    rotate_key: bool
+    revoke_key: bool
+
+
+class PortalRequest(HttpRequest):
+    """A request that has passed the session check: a view that takes it cannot have forgotten it."""
+
+    htmx: HtmxDetails
+    session_row: Session
+    session_id: str
+    session_ends_at: datetime
+    app: App
+    role: Role
+    rights: Rights
+    actor: Actor
+    now: datetime
+    return_link: str
+
+
+def portal_view(*, action: Action = Action.SEE, methods: tuple[str, ...] = ("GET",)) -> Callable[[View], View]:
+    """Let a view see only requests of a live session whose role reaches `action`."""
+    allowed = (*methods, "HEAD") if "GET" in methods else methods
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            if request.method not in allowed:
+                return HttpResponseNotAllowed(allowed)
+            now = clock.now()
+            row = live_session(request, now=now)
+            if row is None:
+                return _without_session(request)
+            if request.method in ("GET", "HEAD") and request.GET.get("from") == FROM_ENTRY:
+                return SeeOther(_without_marker(request))
+            bound = _bind(request, row, now)
+            _check(bound, action)
+            return view(bound, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def live_session(request: HttpRequest, *, now: datetime) -> Session | None:
+    """Return the live session that the browser's cookie opens, if any."""
+    token = request.COOKIES.get(session_cookie_name(is_https=settings.ENVIRONMENT.is_https), "")
+    return sessions.find_session(token, now=now)
+
+
+def give_cookie(response: HttpResponse, token: str) -> None:
+    """Hand the session's token to the browser."""
+    is_https = settings.ENVIRONMENT.is_https
+    response.set_cookie(session_cookie_name(is_https=is_https), token, **session_cookie_attributes(is_https=is_https))
+
+
+def take_cookie(response: HttpResponse) -> None:
+    """Make the browser forget its token; a `__Host-` cookie goes only with the attributes it came with."""
+    is_https = settings.ENVIRONMENT.is_https
+    response.set_cookie(
+        session_cookie_name(is_https=is_https), "", max_age=0, **session_cookie_attributes(is_https=is_https)
+    )
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Return the address of the one who asks, where it can be known."""
+    text = getattr(request, "client_ip", None) or request.META.get("REMOTE_ADDR", "")
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
+def user_agent(request: HttpRequest) -> str:
+    """Return what the browser calls itself, without characters that a database or a log cannot hold."""
+    return request.headers.get("User-Agent", "").replace("\x00", "")[:400]
+
+
+def return_address(session: Session | None, app: App | None) -> str:
+    """Return the link back to the product, or an empty text where there is none that a browser may follow."""
+    link = (session.return_url if session else "") or (app.return_url if app else "")
+    return link if link.startswith(("https://", "http://")) else ""
+
+
+def _without_session(request: HttpRequest) -> HttpResponse:
+    marker = f"?from={FROM_ENTRY}" if request.GET.get("from") == FROM_ENTRY else ""
+    if not request.htmx:  # type: ignore[attr-defined]  # set by django-htmx's middleware
+        return SeeOther(f"/portal/expired{marker}")
+    response = go_to(request, "/portal/expired")
+    response.status_code = 401
+    return response
+
+
+def _without_marker(request: HttpRequest) -> str:
+    query = request.GET.copy()
+    query.pop("from")
+    return f"{request.path}?{query.urlencode()}" if query else request.path
+
+
+def _bind(request: HttpRequest, row: Session, now: datetime) -> PortalRequest:
+    bound = cast(PortalRequest, request)
+    bound.session_row, bound.app, bound.role, bound.now = row, row.app, Role(row.role), now
+    bound.session_id, bound.session_ends_at = str(row.pk), sessions.ends_at(row)
+    bound.rights, bound.return_link = _rights(bound.role, row.app), return_address(row, row.app)
+    bound.actor = sessions.actor_of(
+        row, via="portal", client_ip=client_address(request), user_agent=user_agent(request)
+    )
+    return bound
+
+
+def _rights(role: Role, app: App) -> Rights:
+    return Rights(
+        create_key=app.is_active and roles.may(role, Action.CREATE_KEY),
+        rotate_key=app.is_active and roles.may(role, Action.ROTATE_KEY),
+        revoke_key=app.is_active and roles.may(role, Action.REVOKE_KEY),
+    )
+
+
+def _check(request: PortalRequest, action: Action) -> None:
+    roles.require(request.role, action, app_name=request.app.name)
+    if action is not Action.SEE and not request.app.is_active:
+        raise NotAllowed(f"{request.app.name} is paused. Its keys can be seen, not changed.")
+    if request.method == "POST" and request.POST.get("session") != str(request.session_row.pk):
+        raise StaleTab

@@ -1,0 +1,58 @@
+"""Points in time and spans as people read them: UTC, relative while they are near."""
+
+from datetime import UTC, datetime, timedelta
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+NEAR = 2 * DAY
+
+
+def day(value: datetime) -> str:
+    """Return a date such as `26 Nov 2026`."""
+    utc = value.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y}"
+
+
+def clock(value: datetime) -> str:
+    """Return a time of day such as `09:00 UTC`."""
+    return f"{value.astimezone(UTC):%H:%M} UTC"
+
+
+def in_full(value: datetime) -> str:
+    """Return a date and time such as `26 Nov 2026, 09:00 UTC`."""
+    return f"{day(value)}, {clock(value)}"
+
+
+def exact(value: datetime) -> str:
+    """Return a date and time to the millisecond, as a decision is dated."""
+    utc = value.astimezone(UTC)
+    return f"{day(utc)}, {utc:%H:%M:%S}.{utc.microsecond // 1000:03d} UTC"
+
+
+def span(length: timedelta) -> str:
+    """Return a length of time in its largest whole unit: `3 days`, `19 h`, `34 min`, `5 s`."""
+    if length >= DAY:
+        days = length // DAY
+        return f"{days} day{'' if days == 1 else 's'}"
+    if length >= HOUR:
+        return f"{length // HOUR} h"
+    if length >= MINUTE:
+        return f"{length // MINUTE} min"
+    return f"{max(0, length // timedelta(seconds=1))} s"
+
+
+def ago(value: datetime, now: datetime) -> str:
+    """Return `34 min ago` for the last two days, else the date and time."""
+    if not timedelta(0) <= now - value < NEAR:
+        return in_full(value) if value < now else "just now"
+    return f"{span(now - value)} ago"
+
+
+def left(value: datetime, now: datetime) -> str:
+    """Return how long it is until a point in time, rounded up to whole days where it is days away."""
+    rest = value - now
+    if rest <= NEAR:
+        return span(rest)
+    days = -(-rest // DAY)
+    return f"{days} days"

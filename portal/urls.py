@@ -1,0 +1,23 @@
+"""Every address of the portal; mounted at the root."""
+
+from django.urls import path
+
+from portal.views import activity, entry, keys, logs, overview
+
+app_name = "portal"
+
+urlpatterns = [
+    path("vanity/api-auth", entry.enter, name="enter"),
+    path("portal/expired", entry.expired, name="expired"),
+    path("portal/leave", entry.leave, name="leave"),
+    path("portal/", overview.overview, name="overview"),
+    path("portal/keys", keys.key_list, name="keys"),
+    path("portal/keys/new", keys.create, name="key_new"),
+    path("portal/keys/<str:key_id>", keys.detail, name="key"),
+    path("portal/keys/<str:key_id>/rotate", keys.rotate, name="key_rotate"),
+    path("portal/keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
+    path("portal/keys/<str:key_id>/end-overlap", keys.end_overlap, name="key_end_overlap"),
+    path("portal/logs", logs.decision_list, name="logs"),
+    path("portal/logs/<str:request_id>", logs.decision, name="decision"),
+    path("portal/activity", activity.entry_list, name="activity"),
+]

@@ -1,0 +1,107 @@
+"""Keys: listed, made, looked at, rotated and revoked."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.urls import reverse
+
+from apiauth.core import ids, secrets
+from apiauth.core.errors import Conflict, NotFound
+from apiauth.core.roles import Action
+from apiauth.models import Key
+from apiauth.services import keys
+from portal import inputs, key_pages, lineages
+from portal.forms import CreateKeyForm, PortalForm, RevokeKeyForm, RotateKeyForm, new_token
+from portal.render import SeeOther, go_to, page_or_part
+from portal.session import PortalRequest, portal_view
+
+READ_AND_WRITE = ("GET", "POST")
+
+
+@portal_view()
+def key_list(request: PortalRequest) -> HttpResponse:
+    """List the app's keys, filtered by status, name or last four characters."""
+    if secrets.is_well_formed(request.GET.get("q", "").strip()):
+        return SeeOther(f"{reverse('portal:keys')}?notice=secret")
+    status, query, after = inputs.key_filter(request.GET)
+    listing = lineages.page(app_id=request.app.pk, status=status, query=query, after=after, now=request.now)
+    context = {"section": "keys", "listing": listing, "now": request.now, "rights": request.rights}
+    context |= {"status": status, "query": query, "notice": key_pages.list_notice(request.GET.get("notice", ""))}
+    return page_or_part(request, "portal/keys/list.html", {"keys": "portal/keys/_list.html"}, context)
+
+
+@portal_view(action=Action.CREATE_KEY, methods=READ_AND_WRITE)
+def create(request: PortalRequest) -> HttpResponse:
+    """Show the form of a new key, or make the key and show its secret in this one answer."""
+    form = CreateKeyForm(request.POST if request.method == "POST" else None, request=request)
+    issued = form.attempt(lambda: key_pages.create(request, form)) if form.is_bound else None
+    if issued:
+        return _secret(request, issued, None)
+    return _form(request, "create", form, {})
+
+
+@portal_view()
+def detail(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Show one key: its facts, its traffic, what it did last and what was done to it."""
+    key = _key(request, key_id)
+    context = key_pages.detail(request, key) | {"section": "keys"}
+    return page_or_part(request, "portal/keys/detail.html", {}, context)
+
+
+@portal_view(action=Action.ROTATE_KEY, methods=READ_AND_WRITE)
+def rotate(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Ask for how long the old secret works, or rotate and show the new secret in this one answer."""
+    key = _key(request, key_id)
+    data = request.POST if request.method == "POST" else None
+    form = RotateKeyForm(data, app=request.app, key=key, now=request.now)
+    if form.is_bound and (issued := form.attempt(lambda: key_pages.rotate(request, form, key))):
+        return _secret(request, issued, key)
+    if key.replaced_by_id or not key.is_active(request.now):
+        raise Conflict("This key has ended or was replaced, so it can't be rotated.")
+    return _form(request, "rotate", form, key_pages.about(request, key))
+
+
+@portal_view(action=Action.REVOKE_KEY, methods=READ_AND_WRITE)
+def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Ask for confirmation with what it would break, or revoke."""
+    key = _key(request, key_id)
+    form = RevokeKeyForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.attempt(lambda: key_pages.revoke(request, form, key)) is not None:
+        return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=revoked")
+    if key.revoked_at:
+        return go_to(request, reverse("portal:key", args=[key.pk]))
+    return _form(request, "revoke", form, key_pages.about(request, key) | key_pages.impact(request, key))
+
+
+@portal_view(action=Action.ROTATE_KEY, methods=("POST",))
+def end_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Stop an old secret before its time."""
+    key = _key(request, key_id)
+    keys.end_overlap(app_id=request.app.pk, key_id=key.pk, actor=request.actor, now=request.now)
+    return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=overlap-ended")
+
+
+def _key(request: PortalRequest, text: str) -> Key:
+    key_id = ids.parse_id(text)
+    key = Key.objects.in_app(request.app.pk).filter(pk=key_id).first() if key_id is not None else None
+    if key is None:
+        raise NotFound("This key doesn't exist, or it belongs to another app.")
+    return key
+
+
+def _form(request: PortalRequest, name: str, form: PortalForm, context: dict[str, Any]) -> HttpResponse:
+    shared = {
+        "section": "keys",
+        "form": form,
+        "form_token": new_token(),
+        "session_id": request.session_id,
+        "app": request.app,
+    }
+    parts = {"dialog": f"portal/keys/_{name}_dialog.html"}
+    status = 422 if form.is_bound else 200
+    return page_or_part(request, f"portal/keys/{name}.html", parts, shared | context, status=status)
+
+
+def _secret(request: PortalRequest, issued: keys.IssuedKey, replaced: Key | None) -> HttpResponse:
+    context = key_pages.secret(request, issued, replaced) | {"section": "keys"}
+    return page_or_part(request, "portal/keys/secret.html", {"dialog": "portal/keys/_secret_dialog.html"}, context)

@@ -1,0 +1,102 @@
+"""What the portal's tests share: bodies of forms, and decisions to look at."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apiauth.core import clock, ids
+from apiauth.models import App
+from apiauth.models.audit import Decision, DecisionRollup, KeyUsage
+
+HIDDEN = re.compile(r'name="(session|form_token|csrfmiddlewaretoken)" value="([^"]+)"')
+SECRET = re.compile(r"nw_live_[0-9A-Za-z]{49}")
+
+
+def hidden_fields(html: str) -> dict[str, str]:
+    """Return the hidden fields that guard a page's last form."""
+    return dict(HIDDEN.findall(html))
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings: Any) -> None:
+    """Serve static files by their own names: no test of a page needs them collected first."""
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    settings.STORAGES = {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+@pytest.fixture
+def filled() -> Callable[..., dict[str, str]]:
+    """Open a form's page and return what a person would send from it."""
+
+    def fill(client: Client, address: str, **fields: str) -> dict[str, str]:
+        return hidden_fields(client.get(address).content.decode()) | fields
+
+    return fill
+
+
+@pytest.fixture
+def make_decision(app: App) -> Callable[..., Decision]:
+    def make(*, rule: str | None = None, at: datetime | None = None, **fields: object) -> Decision:
+        moment = clock.from_ms(clock.to_ms(at or clock.now() - timedelta(minutes=1)))
+        values = {
+            "id": ids.new_decision_id(clock.to_ms(moment)),
+            "decided_at": moment,
+            "deployment_id": app.deployment_id,
+            "app_id": app.pk,
+            "allowed": rule is None,
+            "rule": rule,
+            "blocked_by": rule,
+            "method": "GET",
+            "path": "/v2/routes",
+            "client_ip": "203.0.113.24",
+            "user_agent": "acme-sync/3.1",
+            "required_permissions": [],
+            "rate_limits": [],
+            "snapshot_age_ms": 200,
+            "duration_us": 80,
+            "node": "gateway-1",
+            **fields,
+        }
+        return Decision.objects.create(**values)
+
+    return make
+
+
+@pytest.fixture
+def count_calls(app: App) -> Callable[..., None]:
+    """Put hourly counts on record, as the worker would."""
+
+    def count(key_id: int, number: int, *, rule: str = "", at: datetime | None = None) -> None:
+        hour = (at or clock.now()).replace(minute=0, second=0, microsecond=0)
+        DecisionRollup.objects.create(
+            hour=hour,
+            deployment_id=app.deployment_id,
+            app_id=app.pk,
+            key_id=key_id,
+            rule=rule,
+            blocked_by=rule,
+            count=number,
+        )
+
+    return count
+
+
+@pytest.fixture
+def use_key() -> Callable[..., None]:
+    def use(key_id: int, *, at: datetime | None = None) -> None:
+        KeyUsage.objects.create(
+            key_id=key_id,
+            last_used_at=at or clock.now(),
+            client_ip="203.0.113.24",
+            method="GET",
+            path="/v2/routes",
+            allowed=True,
+        )
+
+    return use
