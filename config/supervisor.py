@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from config import env, ports
+from config import ports
 from config.children import Child, Signals, StopRequested
 from config.env import REPOSITORY, EnvironmentProblem
 from config.postgres import EmbeddedPostgres
@@ -115,7 +115,13 @@ def _has_reported(child: Child) -> bool:
 
 
 def gateway_children(
-    port: int, count: int, variables: dict[str, str], *, host: str, logs: Path | None, reports: Path
+    port: int,
+    count: int,
+    variables: dict[str, str],
+    *,
+    host: str,
+    logs: Path | None = None,
+    reports: Path | None = None,
 ) -> list[Child]:
     """Return the gateway processes that share one port."""
     command = manage("gateway", "--host", host, "--port", str(port))
@@ -125,7 +131,7 @@ def gateway_children(
             command,
             variables,
             logs / f"gateway-{number}.log" if logs else None,
-            reports / f"gateway-{number}",
+            reports / f"gateway-{number}" if reports else None,
         )
         for number in range(1, count + 1)
     ]
@@ -135,13 +141,9 @@ def run_gateways(host: str, port: int, count: int) -> int:
     """Run several gateway processes on one port until someone asks to stop."""
     signals = Signals()
     supervisor = Supervisor(signals)
-    reports = env.data_dir() / "run"
-    reports.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = ports.hold(port, "--port", host)
     try:
-        supervisor.start(
-            gateway_children(ports.number(held), count, dict(os.environ), host=host, logs=None, reports=reports)
-        )
+        supervisor.start(gateway_children(ports.number(held), count, dict(os.environ), host=host))
         supervisor.run()
     finally:
         supervisor.stop()

@@ -1,10 +1,8 @@
 """`./keystead up`: everything on one machine, until Ctrl-C. Knows no Django; asks children that do."""
 
 import argparse
-import fcntl
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,15 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from config import data_dir as data_folder
 from config import env, first_secrets, ports, ready
 from config.children import Child, Signals, StopRequested, spawn
 from config.env import REPOSITORY, EnvironmentProblem
 from config.postgres import EmbeddedPostgres
-from config.postgres_place import private_folder
 from config.processes import port_number
 from config.supervisor import Supervisor, gateway_children, manage, say
 
-LEAST_FREE_MIB = 256
 GATEWAYS_MOST = 64
 
 
@@ -77,7 +74,7 @@ def main(arguments: list[str]) -> int:
     supervisor = Supervisor(signals)
     began = time.monotonic()
     with ExitStack() as stack:
-        data_dir = open_data_dir(env.data_dir(), stack)
+        data_dir = data_folder.open_locked(env.data_dir(), stack)
         held = [
             stack.enter_context(ports.hold(options.port, "--port")),
             stack.enter_context(ports.hold(options.gateway_port, "--gateway-port")),
@@ -110,49 +107,10 @@ def parse(arguments: list[str]) -> Options:
     return Options(found.port, found.gateway_port, not found.no_demo, ready_file)
 
 
-def open_data_dir(data_dir: Path, stack: ExitStack) -> Path:
-    """Make and lock the data folder. Raises EnvironmentProblem where it cannot be used."""
-    try:
-        private_folder(data_dir)
-        for name in ("secrets", "logs", "spool", "limits", "static", "run"):
-            private_folder(data_dir / name)
-        lock = os.open(data_dir / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        stack.callback(os.close, lock)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"The data folder {data_dir} cannot be written ({error.strerror}): choose another with --data-dir."
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise EnvironmentProblem(
-            f"Another ./keystead up is running on {data_dir}: stop it, or choose another --data-dir."
-        ) from None
-    _check_space(data_dir)
-    return data_dir
-
-
-def _check_space(data_dir: Path) -> None:
-    least = _whole_setting("KEYSTEAD_LEAST_FREE_MIB", LEAST_FREE_MIB, 0, 1_000_000)
-    free = shutil.disk_usage(data_dir).free // 2**20
-    if free < least:
-        raise EnvironmentProblem(
-            f"Only {free} MiB are free under {data_dir}, and Keystead wants {least}: free some space, "
-            "choose another --data-dir, or set KEYSTEAD_LEAST_FREE_MIB."
-        )
-
-
-def _whole_setting(name: str, default: int, least: int, most: int) -> int:
-    text = os.environ.get(name) or str(default)
-    if not (text.isascii() and text.isdecimal() and len(text) < 8 and least <= int(text) <= most):
-        raise EnvironmentProblem(f"{name} must be a whole number from {least} to {most}.")
-    return int(text)
-
-
 def start(data_dir: Path, options: Options, supervisor: Supervisor, held: list[socket.socket]) -> Installation:
     """Start every part and return once each answers."""
-    gateways = _whole_setting("KEYSTEAD_GATEWAY_PROCESSES", min(2, os.cpu_count() or 1), 1, GATEWAYS_MOST)
-    make_secrets(data_dir)
+    gateways = data_folder.whole_setting("KEYSTEAD_GATEWAY_PROCESSES", min(2, os.cpu_count() or 1), 1, GATEWAYS_MOST)
+    data_folder.make_secrets(data_dir)
     web_port, gateway_port = (ports.number(one) for one in held)
     variables = child_variables(data_dir, web_port, gateway_port)
     product_port = ports.free() if options.demo else 0
@@ -177,23 +135,6 @@ def send_first_traffic(installation: Installation) -> None:
         say(f"The demo has no traffic to show: {problem}")
 
 
-def make_secrets(data_dir: Path) -> None:
-    """Make the secrets on the first run; never a new one beside data that an old one protects."""
-    folder = data_dir / "secrets"
-    if (data_dir / "postgres.socket").exists():
-        lost = [name for name in first_secrets.MAKERS if not _is_given(name) and not (folder / name).exists()]
-        if lost:
-            raise EnvironmentProblem(
-                f"{folder / lost[0]} is missing although there is a database: restore it from a backup, "
-                "since what it protects cannot be used with a new one."
-            )
-    first_secrets.make(folder)
-
-
-def _is_given(name: str) -> bool:
-    return bool({f"KEYSTEAD_{name.upper()}", f"KEYSTEAD_{name.upper()}_FILE"} & os.environ.keys())
-
-
 def child_variables(data_dir: Path, web_port: int, gateway_port: int) -> dict[str, str]:
     """Return the environment of our processes: paths of secrets, never their values."""
     variables = dict(os.environ)
@@ -201,7 +142,7 @@ def child_variables(data_dir: Path, web_port: int, gateway_port: int) -> dict[st
     variables.setdefault("KEYSTEAD_PUBLIC_URL", f"http://{ports.HOST}:{web_port}")
     variables.setdefault("KEYSTEAD_GATEWAY_URL", f"http://{ports.HOST}:{gateway_port}")
     for name in first_secrets.MAKERS:
-        if not _is_given(name):
+        if not data_folder.is_given(name):
             variables[f"KEYSTEAD_{name.upper()}_FILE"] = str(data_dir / "secrets" / name)
     variables.update(PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="", DJANGO_SETTINGS_MODULE="config.settings")
     return variables

