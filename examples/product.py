@@ -153,7 +153,8 @@ class Product(Pages):
         elif status == 200 and reason == "permission_denied":
             self._refuse(403, answer, f"This key may not do that. The call needs {permission}.", headers)
         elif status in (200, 401):  # a 200 that comes to here is for a good key of some other app
-            self._refuse(401, answer, "This key can't be used here.", {"WWW-Authenticate": "Bearer"})
+            why = str(answer.get("message") or "This key can't be used here.")
+            self._refuse(401, answer, why, {"WWW-Authenticate": "Bearer"})
         else:
             self._refuse(503, {"reason": "unavailable"}, "Keys can't be checked just now.", {"Retry-After": "5"})
 
