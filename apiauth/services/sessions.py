@@ -143,19 +143,24 @@ def idle_limit() -> timedelta:
 
 @transaction.atomic
 def end_session(
-    session: Session, *, reason: str, now: datetime, via: Literal["portal", "session_api", "admin"]
+    session: Session,
+    *,
+    reason: str,
+    now: datetime,
+    via: Literal["portal", "session_api", "admin"],
+    actor: Actor | None = None,
 ) -> None:
-    """End a session; ending it twice changes nothing."""
+    """End a session; ending it twice changes nothing. `actor` is who ends it, unless the subject does."""
     live = Session.objects.filter(pk=session.pk, ended_at=None)
     if live.update(ended_at=now, ended_reason=reason) == 0:
         return
     activity.record(
         Event.SESSION_ENDED,
-        actor=actor_of(session, via=via, client_ip=session.client_ip, user_agent=session.user_agent),
+        actor=actor or actor_of(session, via=via, client_ip=session.client_ip, user_agent=session.user_agent),
         now=now,
         deployment_id=session.deployment_id,
         app_id=session.app_id,
-        details={"reason": reason},
+        details={"session": str(session.id), "reason": reason},
     )
 
 

@@ -1,0 +1,71 @@
+"""The activity log, to read and to prove."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.utils.html import format_html
+
+from apiauth.admin.window import Window, column
+from apiauth.core.events import Event
+from apiauth.models import ActivityEntry
+
+
+class EventFilter(admin.SimpleListFilter):
+    """One event; the list is closed, so no query is needed to know it."""
+
+    title = "event"
+    parameter_name = "event"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        return [(event.value, event.value) for event in Event]
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        return queryset.filter(event=self.value()) if self.value() else queryset
+
+
+@admin.register(ActivityEntry)
+class ActivityEntryAdmin(Window):
+    """Entries are final: nobody adds, changes or deletes one, whatever they may do elsewhere."""
+
+    change_list_template = "admin/activity_list.html"
+    list_display = ("at", "event", "actor", "via", "chain_id", "sequence", "what")
+    list_filter = (EventFilter, "actor_kind", "via")
+    search_fields = ("=chain__name", "=actor_id", "=key_id", "=app_id")
+    search_help_text = "An app's, key's or actor's id, or a chain such as app:123."
+    fields = (
+        "at",
+        "event",
+        "actor",
+        "personal",
+        "via",
+        "chain_id",
+        "sequence",
+        "deployment_id",
+        "app_id",
+        "key_id",
+        "session_id",
+        "details",
+        "proof",
+    )
+    readonly_fields = fields
+
+    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
+        return lookup in ("key_id", "app_id") or super().lookup_allowed(lookup, value, request)
+
+    @column("Actor")
+    def actor(self, row: ActivityEntry) -> str:
+        return str(row.personal.get("name") or row.actor_id)
+
+    @column("Chain")
+    def chain_id(self, row: ActivityEntry) -> str:
+        return row.chain_id
+
+    @column("Details")
+    def what(self, row: ActivityEntry) -> str:
+        text = json.dumps(row.details, ensure_ascii=False)
+        return text if len(text) <= 100 else text[:99] + "…"
+
+    @column("Hash")
+    def proof(self, row: ActivityEntry) -> str:
+        return format_html('<span class="ks-mono">{}</span>', bytes(row.hash).hex())

@@ -1,0 +1,223 @@
+"""Keys: looked at, disabled, enabled and revoked; made by customers and the API alone."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+
+from apiauth.admin.confirm import Deed, carry_out, door
+from apiauth.admin.window import Window, badge, column, mono, staff
+from apiauth.core import clock
+from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
+from apiauth.services import keys
+
+TONES = {
+    KeyStatus.ACTIVE: ("Active", "good"),
+    KeyStatus.IN_GRACE: ("In grace", "warn"),
+    KeyStatus.DISABLED: ("Disabled", "warn"),
+    KeyStatus.EXPIRED: ("Expired", "quiet"),
+    KeyStatus.ROTATED_OUT: ("Rotated out", "quiet"),
+    KeyStatus.REVOKED: ("Revoked", "bad"),
+}
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """What a key is now, and what deserves a look."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("active", "Active"),
+            ("in_grace", "In grace"),
+            ("ends_7", "Ends within 7 days"),
+            ("disabled", "Disabled"),
+            ("expired", "Expired"),
+            ("revoked", "Revoked"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        condition = _states(clock.now()).get(self.value() or "")
+        return queryset.filter(condition) if condition is not None else queryset
+
+
+def _states(now: datetime) -> dict[str, Q]:
+    works = Q(revoked_at=None, disabled_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))
+    week = now + timedelta(days=7)
+    return {
+        "active": works & Q(replaced_by=None),
+        "in_grace": works & Q(overlap_ends_at__gt=now),
+        "ends_7": works & (Q(expires_at__lte=week) | Q(overlap_ends_at__gt=now, overlap_ends_at__lte=week)),
+        "disabled": Q(revoked_at=None, disabled_at__isnull=False),
+        "expired": Q(revoked_at=None, disabled_at=None, expires_at__lte=now),
+        "revoked": Q(revoked_at__isnull=False),
+    }
+
+
+@admin.register(Key)
+class KeyAdmin(Window):
+    """Keys, without anything that could be used as one."""
+
+    change_list_template = "admin/key_list.html"
+    list_display = ("name", "ending", "app_link", "status", "last_used", "ends", "created_by", "created_at")
+    list_select_related = ("app",)
+    list_filter = (StatusFilter,)
+    search_fields = ("name", "=key_suffix")
+    fields = (
+        "name",
+        "ending",
+        "status",
+        "app_link",
+        "deployment",
+        "note",
+        "permissions",
+        "allowed_cidrs",
+        "metadata",
+        "last_used",
+        "requests",
+        "expires_at",
+        "overlap_ends_at",
+        "successor",
+        "disabled_at",
+        "revoked_at",
+        "revoked_reason",
+        "revoked_by",
+        "created_by",
+        "created_at",
+        "trail",
+    )
+    readonly_fields = fields
+    actions = ("disable", "enable", "revoke")
+    doors = ("disable", "enable", "revoke")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(**_figures())
+        return rows
+
+    def has_disable_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "disable_key")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "revoke_key")
+
+    @column("Key")
+    def ending(self, row: Key) -> str:
+        return mono(f"{row.key_prefix}_…{row.key_suffix}")
+
+    @column("App")
+    def app_link(self, row: Key) -> str:
+        return format_html('<a href="{}">{}</a>', reverse("admin:apiauth_app_change", args=[row.app_id]), row.app.name)
+
+    @column("Status")
+    def status(self, row: Key) -> str:
+        return badge(*TONES[row.status(clock.now())])
+
+    @column("Last used")
+    def last_used(self, row: Any) -> Any:
+        return row.used_at or "never"
+
+    @column("Ends")
+    def ends(self, row: Key) -> Any:
+        return row.ends_at or "never"
+
+    @column("Requests, 24 h")
+    def requests(self, row: Any) -> str:
+        return f"{row.checks_day}, {row.checks_blocked} of them blocked"
+
+    @column("Replaced by")
+    def successor(self, row: Key) -> str | None:
+        if row.replaced_by_id is None:
+            return None
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:apiauth_key_change", args=[row.replaced_by_id]), row.replaced_by
+        )
+
+    @column("More")
+    def trail(self, row: Key) -> str:
+        return format_html(
+            '<a href="{}?key={}">Decisions</a> · <a href="{}?key_id={}">Activity</a>',
+            reverse("admin:decisions"),
+            row.pk,
+            reverse("admin:apiauth_activityentry_changelist"),
+            row.pk,
+        )
+
+    @door("Disable…", "disable")
+    def disable(self, request: HttpRequest, rows: "QuerySet[Key]") -> HttpResponse | None:
+        return carry_out(self, request, rows, _DISABLE)
+
+    @door("Enable…", "disable")
+    def enable(self, request: HttpRequest, rows: "QuerySet[Key]") -> HttpResponse | None:
+        return carry_out(self, request, rows, _ENABLE)
+
+    @door("Revoke…", "revoke")
+    def revoke(self, request: HttpRequest, rows: "QuerySet[Key]") -> HttpResponse | None:
+        return carry_out(self, request, rows, _REVOKE)
+
+
+def _figures() -> dict[str, Any]:
+    """Return the numbers beside a key: each a small indexed question, asked for the rows of the page alone."""
+    used = KeyUsage.objects.filter(key_id=OuterRef("pk")).values("last_used_at")
+    checks = DecisionRollup.objects.filter(
+        app_id=OuterRef("app_id"), key_id=OuterRef("pk"), hour__gte=clock.now() - timedelta(hours=24)
+    )
+    sums = checks.order_by().values("key_id")
+    return {
+        "used_at": Subquery(used[:1]),
+        "checks_day": Coalesce(Subquery(sums.annotate(figure=Sum("count")).values("figure")), 0),
+        "checks_blocked": Coalesce(Subquery(sums.exclude(rule="").annotate(figure=Sum("count")).values("figure")), 0),
+    }
+
+
+def _deed(service: Any) -> Any:
+    def perform(request: HttpRequest, row: Key, reason: str) -> None:
+        service(app_id=row.app_id, key_id=row.pk, reason=reason, actor=staff(request), now=clock.now())
+
+    return perform
+
+
+def _described(row: Any) -> Iterable[tuple[str, object]]:
+    return (
+        ("App", row.app.name),
+        ("Key", f"{row.key_prefix}_…{row.key_suffix}"),
+        ("Status", TONES[row.status(clock.now())][0]),
+        ("Last used", row.used_at or "never"),
+        ("Requests in the last 24 hours", row.checks_day),
+    )
+
+
+_DISABLE = Deed(
+    action="disable",
+    title="Disable keys?",
+    explanation="Calls with a disabled key are blocked within a second. It can be enabled again.",
+    button="Disable",
+    done="Disabled",
+    perform=_deed(keys.disable_key),
+    describe=_described,
+)
+_ENABLE = Deed(
+    action="enable",
+    title="Enable keys?",
+    explanation="Calls with these keys are let through again, as far as nothing else blocks them.",
+    button="Enable",
+    done="Enabled",
+    perform=_deed(keys.enable_key),
+    describe=_described,
+)
+_REVOKE = Deed(
+    action="revoke",
+    title="Revoke keys?",
+    explanation="Calls with a revoked key are blocked within a second, for good. This cannot be undone.",
+    button="Revoke",
+    done="Revoked",
+    perform=_deed(keys.revoke_key),
+    describe=_described,
+    is_final=True,
+)

@@ -1,0 +1,80 @@
+"""Rate-limit schemes: rules as JSON, checked by the same rules as the API's."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apiauth.admin.window import Base, Window, column, refused_as_error, staff
+from apiauth.core import clock
+from apiauth.core.errors import Invalid
+from apiauth.core.limits import load_rules, parse_rules
+from apiauth.models import RateLimitScheme
+from apiauth.services import limits
+from apiauth.services.text import plain_slug, plain_text
+
+_EXAMPLE = '[{"unit": "minute", "duration": 1, "max_requests": 60, "mode": "per_key"}]'
+
+
+class SchemeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """A scheme's slug (for good), name, description and rules."""
+
+    rules = forms.JSONField(
+        widget=forms.Textarea(attrs={"rows": 14, "cols": 90, "class": "ks-mono", "spellcheck": "false"}),
+        help_text=f"A list of rules, such as {_EXAMPLE}. A rule that keeps its id keeps its counts.",
+    )
+
+    class Meta:
+        model = RateLimitScheme
+        fields = ("deployment", "slug", "name", "description", "rules")
+
+    def clean_slug(self) -> str:
+        return refused_as_error(lambda: plain_slug(self.cleaned_data["slug"], field="slug"))
+
+    def clean_name(self) -> str:
+        return refused_as_error(lambda: plain_text(self.cleaned_data["name"], field="name", most=100))
+
+    def clean_rules(self) -> Any:
+        rules = self.cleaned_data["rules"]
+        try:
+            parse_rules(rules)
+        except Invalid as refusal:
+            raise forms.ValidationError(f"{refusal.field}: {refusal.message}") from None
+        return rules
+
+
+@admin.register(RateLimitScheme)
+class RateLimitSchemeAdmin(Window):
+    """Rate-limit schemes."""
+
+    form = SchemeForm
+    list_display = ("slug", "name", "deployment", "in_words", "used_by", "updated_at")
+    list_select_related = ("deployment",)
+    search_fields = ("=slug", "name")
+    has_add_permission = Base.has_add_permission
+    has_change_permission = Base.has_change_permission
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("deployment", "slug", "used_by") if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(deleted_at=None)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        values: dict[str, Any] = {"name": obj.name, "description": obj.description or None, "rules": obj.rules}
+        who: dict[str, Any] = {"actor": staff(request), "now": clock.now()}
+        if change:
+            limits.update_scheme(deployment_id=obj.deployment_id, slug=obj.slug, changes=values, **who)
+            return
+        saved = limits.create_scheme(deployment_id=obj.deployment_id, slug=obj.slug, **values, **who)
+        obj.__dict__.update(saved.__dict__)
+
+    @column("Rules")
+    def in_words(self, row: RateLimitScheme) -> str:
+        return ", ".join(f"{rule.text} {rule.mode.value.replace('_', ' ')}" for rule in load_rules(row.rules))
+
+    @column("Used by")
+    def used_by(self, row: RateLimitScheme) -> str:
+        count = row.apps.filter(deleted_at=None).count()
+        return f"{count} app" + ("" if count == 1 else "s")

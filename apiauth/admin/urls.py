@@ -1,0 +1,30 @@
+"""The addresses of the pages that are no plain table."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpResponse
+from django.urls import URLPattern, path
+
+from apiauth.admin import decisions, finding, proof
+
+
+def urlpatterns(site: AdminSite) -> list[URLPattern]:
+    """Return our pages' addresses, each behind the site's own log-in."""
+    return [
+        path("find/", _guarded(site, finding.find_key), name="find_key"),
+        path("decisions/", _guarded(site, decisions.decision_list), name="decisions"),
+        path("decisions/<str:request_id>/", _guarded(site, decisions.decision), name="decision"),
+        path("verify/", _guarded(site, proof.verify_activity), name="verify_activity"),
+    ]
+
+
+def _guarded(site: AdminSite, page: Callable[..., HttpResponse]) -> Any:
+    """Let staff in and nobody else; tell the page which site it belongs to."""
+
+    def view(request: Any, **arguments: Any) -> HttpResponse:
+        request.current_app = site.name
+        return page(request, site.each_context(request), **arguments)
+
+    return site.admin_view(view)

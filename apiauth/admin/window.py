@@ -1,0 +1,143 @@
+"""What every page of the admin shares: looking is free, changing goes through a service, deleting does not exist."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.db import OperationalError, models
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apiauth.core.actor import Actor
+from apiauth.core.errors import Invalid, KeysteadError
+from apiauth.core.redaction import without_secrets
+
+if TYPE_CHECKING:
+    Base = admin.ModelAdmin[Any]
+    BasePaginator = Paginator[Any]
+else:
+    Base = admin.ModelAdmin
+    BasePaginator = Paginator
+
+Value = TypeVar("Value")
+
+COUNTED_AT_MOST = 10_000
+NO_SECRETS_HERE = "That looked like a secret, so it was not searched for. Paste secrets into “Find a key” alone."
+
+
+class BoundedPaginator(BasePaginator):
+    """Counts to a bound: nobody turns two hundred pages, and counting millions of rows takes seconds."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        if isinstance(rows, models.QuerySet):
+            return rows.order_by()[:COUNTED_AT_MOST].count()
+        return len(rows)
+
+
+class Window(Base):
+    """A table to look at. Adding and changing are off unless a subclass says otherwise, deleting always is."""
+
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50  # with its check boxes well below DATA_UPLOAD_MAX_NUMBER_FIELDS
+    paginator = BoundedPaginator
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+    ordering = ("-id",)
+    change_form_template = "admin/keystead_change_form.html"
+    doors: Sequence[str] = ()
+    """Actions that a row's own page offers too, in this order."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def may(self, request: HttpRequest, codename: str) -> bool:
+        """Tell whether this person holds one of our permissions."""
+        return request.user.has_perm(f"apiauth.{codename}")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list; a secret in the address is refused, a search that takes too long says so."""
+        if has_secret(request):
+            messages.error(request, NO_SECRETS_HERE)
+            return HttpResponseRedirect(request.path)
+        try:
+            response = super().changelist_view(request, extra_context)
+            if isinstance(response, TemplateResponse):
+                response.render()
+        except OperationalError:
+            return TemplateResponse(request, "admin/too_slow.html", self.admin_site.each_context(request), status=503)
+        return response
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show or save one row; what the service refuses although the form let it pass becomes a message."""
+        context = {**(extra_context or {}), "doors": self.open_doors(request)}
+        try:
+            return super().changeform_view(request, object_id, form_url, context)
+        except KeysteadError as refusal:
+            messages.error(request, refusal.message)
+            return HttpResponseRedirect(request.path)
+
+    def open_doors(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return the actions that this person may take on a row, with their labels."""
+        actions = self.get_actions(request)
+        return [(name, action[2]) for name in self.doors if (action := actions.get(name))]
+
+
+def refused_as_error(check: Callable[[], Value]) -> Value:
+    """Run a service's own check inside a form, whose error its refusal becomes."""
+    try:
+        return check()
+    except Invalid as refusal:
+        raise forms.ValidationError(refusal.message) from None
+
+
+def has_secret(request: HttpRequest) -> bool:
+    """Tell whether a secret stands in the address: it must not be searched for, shown again or linked to."""
+    return any(without_secrets(value) != value for values in request.GET.lists() for value in values[1])
+
+
+def staff(request: HttpRequest) -> Actor:
+    """Return the person at the admin as the one who acts."""
+    user: Any = request.user
+    return Actor(
+        kind="staff",
+        id=f"staff:{user.pk}",
+        name=user.get_username(),
+        email=user.email,
+        client_ip=request.META.get("REMOTE_ADDR") or None,
+        user_agent=request.headers.get("User-Agent", "")[:400],
+        via="admin",
+    )
+
+
+def mono(text: str) -> SafeString:
+    """Return a key's ending or an id in the type that tells 0 from O."""
+    return format_html('<span class="ks-mono">{}</span>', text)
+
+
+def badge(word: str, tone: str) -> SafeString:
+    """Return a status as a word with a tone: good, warn, bad or quiet."""
+    return format_html('<span class="ks-badge ks-{}">{}</span>', tone, word)
+
+
+def column(name: str) -> Callable[[Callable[[Any, Any], Any]], Callable[[Any, Any], Any]]:
+    """Name a computed column; nothing computed can be sorted by."""
+    return admin.display(description=name, empty_value="-")
