@@ -29,7 +29,7 @@ class NotAFetch(NotAllowed):
 @router.api_operation(["GET", "POST"], "/session/ticket/exchange")
 def exchange(request: HttpRequest) -> HttpResponse:
     """Use up a ticket, open its session and hand over the cookie; a session held before ends."""
-    ticket = _presented(request, "ticket")
+    ticket, verifier = _presented(request, "ticket"), _presented(request, "code_verifier")
     if not ticket:
         raise Invalid("Send ticket.", field="ticket")
     now = clock.now()
@@ -43,7 +43,7 @@ def exchange(request: HttpRequest) -> HttpResponse:
             now=now,
             via="session_api",
             replaces=live_session(request, now=now),
-            code_verifier=_presented(request, "code_verifier") or None,
+            code_verifier=verifier or None,
         )
     except NotFound:
         raise TicketRefused from None  # a deleted app's ticket is refused like any other

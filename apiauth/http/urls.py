@@ -5,23 +5,25 @@ from ninja import NinjaAPI
 
 from apiauth.http import (
     backend_apps,
+    backend_audit,
     backend_keys,
     backend_limits,
     backend_tickets,
     exchange,
     health,
     session_api,
+    session_audit,
 )
 from apiauth.http.backend_api import make_api
 
 app_name = "http"
 
 backend = make_api("Keystead backend API", "backend")
-for room in (backend_apps, backend_keys, backend_limits, backend_tickets):
+for room in (backend_apps, backend_keys, backend_limits, backend_tickets, backend_audit):
     backend.add_router("", room.router)
 
 browser = make_api("Keystead browser session API", "browser")
-for room in (exchange, session_api):
+for room in (exchange, session_api, session_audit):
     browser.add_router("", room.router)
 
 

@@ -41,7 +41,7 @@ def moment(text: str, field: str, *, zone_required: bool = True) -> datetime:
         read = datetime.fromisoformat(text.upper())
         if read.tzinfo is None and not zone_required:
             read = read.replace(tzinfo=UTC)
-        if read.tzinfo is None:
+        if read.tzinfo is None or not 1970 < read.year < 9999:  # room to count days on both sides
             raise ValueError
         return read.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -1,0 +1,144 @@
+"""An app's decisions as the clients read them: pages of the log, totals, counts over time."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from apiauth.audit import search, series
+from apiauth.audit.search import DecisionRow
+from apiauth.audit.series import Point, Reason, Step
+from apiauth.core.decision import Rule
+from apiauth.http.audit_query import SERIES_WINDOW, AnalyticsQuery, LogsQuery, SeriesQuery
+from apiauth.http.wire import moment_json
+from apiauth.models import App, Key
+
+
+def logs(app: App, query: LogsQuery, now: datetime) -> dict[str, Any]:
+    """Return a page of the decision log, the newest first. Raises Invalid."""
+    asked = query.page(now)
+    found = search.decisions(
+        app_id=app.id, filters=asked.filters, cursor=asked.cursor, limit=asked.limit, offset=asked.offset
+    )
+    return {
+        "data": [_log(row, app) for row in found.rows],
+        "limit": asked.limit,
+        "has_more": found.has_more,
+        "next_cursor": asked.wire_cursor(found.next_cursor),
+    }
+
+
+def for_browser(page: dict[str, Any]) -> dict[str, Any]:
+    """Return a page as the hooks read it: `rate_limits` is a JSON text there, and texts are never null."""
+    return {**page, "data": [_browser_log(entry) for entry in page["data"]]}
+
+
+def _browser_log(entry: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: entry[name] or "" for name in ("key_id", "key_name", "client_ip")}
+    return {**entry, **texts, "rate_limits": json.dumps(entry["rate_limits"])}
+
+
+def _log(row: DecisionRow, app: App) -> dict[str, Any]:
+    return {
+        "request_id": row.request_id,
+        "deployment_id": str(app.deployment_id),
+        "app_slug": app.slug,
+        "key_id": str(row.key_id) if row.key_id else None,
+        "key_name": row.key_name,
+        "outcome": "allowed" if row.allowed else "blocked",
+        "blocked_by_rule": row.blocked_by,
+        "rule": row.rule,
+        "client_ip": row.client_ip,
+        "path": f"{row.method} {row.path}",
+        "user_agent": row.user_agent,
+        "required_permissions": row.required_permissions,
+        "held_permissions": row.held_permissions,
+        "presented_start": row.presented_start,
+        "retry_after": row.retry_after,
+        "rate_limits": row.rate_limits,
+        "timestamp": moment_json(row.decided_at),
+    }
+
+
+def analytics(app: App, query: AnalyticsQuery, now: datetime) -> dict[str, Any]:
+    """Return totals and the parts that were asked for. Rates and percentages are 0 to 100. Raises Invalid."""
+    start, end = query.bounds(now, SERIES_WINDOW)
+    where: dict[str, Any] = {"app_id": app.id, "key_id": query.key(), "start": start, "end": end}
+    totals = series.totals(**where)
+    answer: dict[str, Any] = {
+        "total_requests": totals.total,
+        "allowed_requests": totals.allowed,
+        "blocked_requests": totals.blocked,
+        "success_rate": _percent(totals.allowed, totals.total),
+        "keys_used_24h": series.keys_used(app_id=app.id, start=now - timedelta(hours=24), end=now),
+    }
+    if query.wants("include_top_keys"):
+        answer["top_keys"] = _top_keys(app, query, start, end)
+    if query.wants("include_top_paths"):
+        paths = series.top_paths(**where, limit=query.most())
+        answer["top_paths"] = [{"path": entry.path, "total_requests": entry.total} for entry in paths]
+    reasons_wanted, limits_wanted = query.wants("include_blocked_reasons"), query.wants("include_rate_limits")
+    if reasons_wanted or limits_wanted:
+        reasons = series.blocked_reasons(**where)
+        if reasons_wanted:
+            answer["blocked_reasons"] = [_reason(entry, totals.blocked) for entry in reasons[: query.most()]]
+        if limits_wanted:
+            answer["rate_limit_stats"] = _limit_stats(reasons, totals.blocked, query.most())
+    return answer
+
+
+def _top_keys(app: App, query: AnalyticsQuery, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    wanted = query.key()
+    counted = series.per_key(app_id=app.id, start=start, end=end).items()
+    known = [(key_id, totals.total) for key_id, totals in counted if key_id and wanted in (None, key_id)]
+    most = sorted(known, key=lambda entry: (-entry[1], entry[0]))[: query.most()]
+    names = dict(Key.objects.in_app(app.id).filter(pk__in=[key_id for key_id, _ in most]).values_list("id", "name"))
+    return [
+        {"key_id": str(key_id), "key_name": names.get(key_id, ""), "total_requests": total} for key_id, total in most
+    ]
+
+
+def _reason(entry: Reason, blocked: int) -> dict[str, Any]:
+    return {
+        "blocked_by_rule": entry.blocked_by or entry.rule,
+        "rule": entry.rule,
+        "count": entry.count,
+        "percentage": _percent(entry.count, blocked),
+    }
+
+
+def _limit_stats(reasons: list[Reason], blocked: int, most: int) -> dict[str, Any]:
+    limits = [entry for entry in reasons if entry.rule == Rule.RATE_LIMITED]
+    hits = sum(entry.count for entry in limits)
+    return {
+        "total_hits": hits,
+        "percentage_of_blocked": _percent(hits, blocked),
+        "top_rules": [
+            {"rule": entry.blocked_by, "hit_count": entry.count, "percentage": _percent(entry.count, hits)}
+            for entry in limits[:most]
+        ],
+    }
+
+
+def timeseries(app: App, query: SeriesQuery, now: datetime) -> dict[str, Any]:
+    """Return counts over time, steps with checks alone. The shortest step is an hour. Raises Invalid."""
+    start, end = query.bounds(now, SERIES_WINDOW)
+    step: Step = query.interval if query.interval in get_args(Step) else "hour"  # type: ignore[assignment]  # one of its own literals
+    if step == "hour":
+        start = max(start, end - search.LONGEST_RANGE)
+    points = series.timeline(app_id=app.id, key_id=query.key(), start=start, end=end, step=step)
+    return {"data": [_point(point) for point in points if point.allowed or point.blocked], "interval": step}
+
+
+def _point(point: Point) -> dict[str, Any]:
+    total = point.allowed + point.blocked
+    return {
+        "timestamp": moment_json(point.start),
+        "total_requests": total,
+        "allowed_requests": point.allowed,
+        "blocked_requests": point.blocked,
+        "success_rate": _percent(point.allowed, total),
+    }
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(100 * part / whole, 2) if whole else 0.0

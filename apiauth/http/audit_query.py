@@ -1,0 +1,129 @@
+"""What a client may ask of an app's decisions: which window, which key, which page."""
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ninja import Schema
+
+from apiauth.audit.search import DecisionFilters
+from apiauth.core.errors import Invalid
+from apiauth.core.ids import parse_id
+from apiauth.http.values import clamped, flag, moment
+
+LOGS_WINDOW = timedelta(days=7)
+SERIES_WINDOW = timedelta(days=30)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LONGEST_CURSOR = 500
+
+
+class Window(Schema):
+    """The part that all audit questions share. Texts, because a query holds nothing else."""
+
+    start_date: str | None = None
+    end_date: str | None = None
+    key_id: str | None = None
+
+    def bounds(self, now: datetime, length: timedelta) -> tuple[datetime, datetime]:
+        """Return start and end; without a start, `length` before the end. Raises Invalid."""
+        end = moment(self.end_date, "end_date", zone_required=False) if self.end_date else now
+        if not self.start_date:
+            return end - length, end
+        start = moment(self.start_date, "start_date", zone_required=False)
+        if self.end_date and start > end:
+            raise Invalid("end_date must not lie before start_date.", field="end_date")
+        return start, max(start, end)
+
+    def key(self) -> int | None:
+        """Return the key that was asked for. Raises Invalid for what is no id."""
+        if not self.key_id:
+            return None
+        key_id = parse_id(self.key_id)
+        if key_id is None:
+            raise Invalid("key_id must be a key's id.", field="key_id")
+        return key_id
+
+
+class LogsQuery(Window):
+    """A page of the decision log."""
+
+    limit: str | None = None
+    offset: str | None = None
+    outcome: str | None = None
+    cursor: str | None = None
+
+    def page(self, now: datetime) -> "LogsPage":
+        """Return what to search for. Raises Invalid."""
+        started, inner = _read_cursor(self.cursor) if self.cursor else (None, None)
+        start, end = self.bounds(now, LOGS_WINDOW)
+        start = started if started and not self.start_date else start
+        return LogsPage(
+            DecisionFilters(
+                outcome=self.outcome if self.outcome in ("allowed", "blocked") else None,
+                key_id=self.key(),
+                start=start,
+                end=end if self.end_date else None,
+            ),
+            inner,
+            clamped(self.limit, "limit", default=100, least=1, most=1000),
+            clamped(self.offset, "offset", default=0, least=0, most=100_000),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogsPage:
+    """A search of the decision log; `cursor` is the search's own."""
+
+    filters: DecisionFilters
+    cursor: str | None
+    limit: int
+    offset: int
+
+    def wire_cursor(self, cursor: str | None) -> str | None:
+        """Return a cursor for the client, with the window's start in it.
+
+        A window that was not asked for begins some days before now, and now moves between two
+        pages; the search refuses a cursor whose start was altered.
+        """
+        if cursor is None or self.filters.start is None:
+            return None
+        text = f"{(self.filters.start - _EPOCH) // _MICROSECOND}~{cursor}"
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+class AnalyticsQuery(Window):
+    """Totals, with what else was asked for."""
+
+    include_top_keys: str | None = None
+    include_top_paths: str | None = None
+    include_blocked_reasons: str | None = None
+    include_rate_limits: str | None = None
+    top_limit: str | None = None
+
+    def wants(self, part: str) -> bool:
+        """Tell whether a part was asked for. Raises Invalid for a flag that is none."""
+        return flag(getattr(self, part), part)
+
+    def most(self) -> int:
+        """Return how many entries a list may have. Raises Invalid."""
+        return clamped(self.top_limit, "top_limit", default=10, least=1, most=50)
+
+
+class SeriesQuery(Window):
+    """Counts over time."""
+
+    interval: str | None = None
+
+
+def _read_cursor(text: str) -> tuple[datetime, str]:
+    try:
+        if len(text) > _LONGEST_CURSOR:
+            raise ValueError
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        started, separator, inner = base64.urlsafe_b64decode(padded).decode("ascii").partition("~")
+        if not separator or not started.removeprefix("-").isdecimal():
+            raise ValueError
+        return _EPOCH + timedelta(microseconds=int(started)), inner
+    except (ValueError, OverflowError):
+        raise Invalid("This cursor is not valid. Start again without one.", field="cursor") from None

@@ -1,0 +1,235 @@
+"""The browser session API, by outcome."""
+
+import base64
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from apiauth.core import clock
+from apiauth.models import ActivityEntry, App, Key, Session
+from apiauth.services import keys
+from apiauth.services.keys import IssuedKey
+from apiauth.services.sessions import OpenedSession
+
+ORIGIN = "http://127.0.0.1:9000"
+FORM = "application/x-www-form-urlencoded"
+Browser = Callable[..., Client]
+
+
+@pytest.fixture
+def browser(session_for: Callable[..., OpenedSession]) -> Browser:
+    """A page of the product, in a live session."""
+
+    def make(app: App | None = None, *, origin: str | None = ORIGIN, **fields: object) -> Client:
+        client = Client(headers={"Origin": origin} if origin else {})
+        client.cookies["ks_session"] = session_for(app, **fields).token
+        return client
+
+    return make
+
+
+def data_of(response: object) -> object:
+    body = response.json()
+    assert (response.status_code, body["status"], body["errors"], body["session"]) == (200, 200, None, None), body
+    return body["data"]
+
+
+def test_the_deployment_answers_facts_of_the_installation_alone(db: None) -> None:
+    data = data_of(Client().get("/deployment"))
+    assert data["mode"] == "production"
+    kind, environment, encoded = data["publishable_key"].split("_")
+    assert (kind, environment, base64.b64decode(encoded).decode()) == ("pk", "live", data["backend_host"])
+    assert not {"id", "name", "project_id", "deployment_id"} & set(data)
+
+
+def test_the_session_shows_its_app(browser: Browser, app: App) -> None:
+    data = data_of(browser().get("/api-auth/session"))
+    assert data["session_id"] == str(Session.objects.get().id)
+    assert data["api_auth_app"] == {
+        "id": str(app.id),
+        "app_slug": app.slug,
+        "name": app.name,
+        "key_prefix": app.key_prefix,
+        "is_active": True,
+        "rate_limits": [],
+    }
+
+
+def test_401_without_a_session(db: None) -> None:
+    for address in ("session", "keys", "audit/logs", "audit/analytics", "audit/timeseries"):
+        response = Client().get(f"/api-auth/{address}")
+        assert (response.status_code, response.json()["errors"][0]["code"]) == (401, "not_authenticated")
+
+
+def test_keys_are_a_bare_list_without_absent_moments(browser: Browser, make_key: Callable[..., IssuedKey]) -> None:
+    make_key("first")
+    (key,) = data_of(browser().get("/api-auth/keys"))
+    assert not {"expires_at", "last_used_at", "revoked_at", "revoked_reason", "secret"} & set(key)
+    assert key["org_role_permissions"] == key["workspace_role_permissions"] == []
+
+
+def test_keys_are_filtered_by_status(
+    browser: Browser, app: App, make_key: Callable[..., IssuedKey], actor: object
+) -> None:
+    past = clock.now() - timedelta(days=2)
+    make_key("active")
+    make_key("expired", now=past, expires_at=past + timedelta(days=1))
+    make_key("rotated")
+    keys.rotate_key(app_id=app.id, key_id=Key.objects.get(name="rotated").id, actor=actor, now=clock.now())
+    keys.revoke_key(app_id=app.id, key_id=make_key("revoked").key.id, actor=actor, now=clock.now())
+    client = browser()
+
+    def names(query: str) -> list[str]:
+        return sorted(key["name"] for key in data_of(client.get(f"/api-auth/keys{query}")))
+
+    assert names("") == names("?status=active") == ["active", "expired", "rotated"]
+    assert names("?status=revoked") == ["revoked", "rotated"]
+    assert names("?status=expired") == ["expired"]
+    assert (
+        names("?status=all")
+        == names("?include_inactive=true")
+        == ["active", "expired", "revoked", "rotated", "rotated"]
+    )
+    assert client.get("/api-auth/keys?status=odd").status_code == 400
+
+
+def test_a_key_is_made_from_a_form_and_its_secret_is_in_that_answer_alone(browser: Browser, app: App) -> None:
+    client = browser()
+    made = data_of(client.post("/api-auth/keys", "name=%20ci%20&expires_at=2031-04-05T06:07:08Z", content_type=FORM))
+    assert (made["name"], made["expires_at"]) == ("ci", "2031-04-05T06:07:08.000000Z")
+    assert made["secret"] not in client.get("/api-auth/keys?status=all").content.decode()
+    entry = ActivityEntry.objects.get(event="key.created")
+    assert (entry.actor_kind, entry.via, entry.personal["name"]) == ("subject", "session_api", "Dana Okafor")
+
+
+def test_a_form_cannot_set_what_the_clients_form_has_not(browser: Browser, app: App) -> None:
+    meant = "name=ci&app_id=1&permissions=routes:write&is_active=false&user_id=9&key_hash=x"
+    data_of(browser().post("/api-auth/keys", meant, content_type=FORM))
+    key = Key.objects.get()
+    assert (key.app_id, key.permissions) == (app.id, [])
+
+
+def test_rotate_and_revoke_go_by_the_clients_own_requests(browser: Browser, make_key: Callable[..., IssuedKey]) -> None:
+    client, old = browser(), make_key("ci").key
+    new = data_of(client.generic("POST", f"/api-auth/keys/{old.id}/rotate"))
+    assert new["id"] != str(old.id)
+    assert "secret" in new
+    revoked = client.post(f"/api-auth/keys/{new['id']}/revoke", "", content_type=FORM)
+    assert data_of(revoked) == {"success": True}
+    before = Key.objects.get(pk=new["id"]).revoked_at
+    assert data_of(client.post(f"/api-auth/keys/{new['id']}/revoke", "", content_type=FORM)) == {"success": True}
+    assert Key.objects.get(pk=new["id"]).revoked_at == before
+
+
+def test_409_when_a_rotated_key_is_rotated_again(browser: Browser, make_key: Callable[..., IssuedKey]) -> None:
+    client, old = browser(), make_key("ci").key
+    client.post(f"/api-auth/keys/{old.id}/rotate")
+    response = client.post(f"/api-auth/keys/{old.id}/rotate")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (409, "key_not_active")
+
+
+CHANGES = ("keys", "keys/{key}/rotate", "keys/{key}/revoke")
+ROLES = {
+    "viewer": (403, 403, 403),
+    "member": (200, 200, 403),
+    "admin": (200, 200, 200),
+    "owner": (200, 200, 200),
+}
+
+
+@pytest.mark.parametrize(("role", "statuses"), ROLES.items(), ids=ROLES)
+def test_the_role_decides(
+    browser: Browser, make_key: Callable[..., IssuedKey], role: str, statuses: tuple[int, ...]
+) -> None:
+    client = browser(role=role)
+    answered = []
+    for change in CHANGES:
+        key = make_key("ci").key
+        address = f"/api-auth/{change.format(key=key.id)}"
+        answered.append(client.post(address, "name=ci", content_type=FORM).status_code)
+    assert tuple(answered) == statuses
+
+
+def test_the_ceilings_of_the_ticket_hold(browser: Browser) -> None:
+    client = browser(key_cap=1, longest_expiry_days=7)
+    assert client.post("/api-auth/keys", "name=ci", content_type=FORM).status_code == 400
+    soon = (clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert client.post("/api-auth/keys", f"name=ci&expires_at={soon}", content_type=FORM).status_code == 200
+    assert client.post("/api-auth/keys", f"name=ci&expires_at={soon}", content_type=FORM).status_code == 403
+
+
+STRANGERS = ["null", "https://evil.example", "http://127.0.0.1:9001", f"{ORIGIN}.evil.example", f"{ORIGIN}/", "", None]
+
+
+@pytest.mark.parametrize("origin", STRANGERS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_403_for_a_change_from_an_origin_that_is_not_listed(
+    browser: Browser, make_key: Callable[..., IssuedKey], origin: str | None, change: str
+) -> None:
+    key = make_key("ci").key
+    response = browser(origin=origin).post(f"/api-auth/{change.format(key=key.id)}", "name=x", content_type=FORM)
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (403, "origin_not_allowed")
+    assert not response.has_header("Access-Control-Allow-Origin")
+    assert Key.objects.count() == 1
+    key.refresh_from_db()
+    assert key.revoked_at is None
+
+
+@pytest.mark.parametrize("address", ["/deployment", "/api-auth/session", "/api-auth/keys", "/session/ticket/exchange"])
+def test_cors_names_the_listed_origin_on_errors_too(browser: Browser, app: App, address: str) -> None:
+    for client in (browser(), Client(headers={"Origin": ORIGIN})):
+        response = client.get(address)
+        assert response["Access-Control-Allow-Origin"] == ORIGIN, response.status_code
+        assert response["Access-Control-Allow-Credentials"] == "true"
+        assert "Origin" in response["Vary"]
+    stranger = Client(headers={"Origin": "https://evil.example"}).get(address)
+    assert not stranger.has_header("Access-Control-Allow-Origin")
+    assert "Origin" in stranger["Vary"]
+
+
+def test_the_backend_api_is_open_to_no_page(backend: Client, app: App) -> None:
+    response = backend.get("/api-auth/apps", headers={"Origin": ORIGIN})
+    assert response.status_code == 200
+    assert not response.has_header("Access-Control-Allow-Origin")
+
+
+def test_signing_out_ends_the_session_and_takes_the_cookie(browser: Browser) -> None:
+    client = browser()
+    token = client.cookies["ks_session"].value
+    response = client.delete("/api-auth/session")
+    assert response.json()["data"] == {"success": True}
+    assert response.cookies["ks_session"]["max-age"] == 0
+    client.cookies["ks_session"] = token
+    assert client.get("/api-auth/session").status_code == 401
+
+
+BAD_FORMS = {
+    "no name": ("", FORM, 400),
+    "empty name": ("name=", FORM, 400),
+    "spaces": ("name=%20%20", FORM, 400),
+    "NUL": ("name=a%00b", FORM, 400),
+    "line break": ("name=a%0Ab", FORM, 400),
+    "name of 10000": (f"name={'n' * 10_000}", FORM, 400),
+    "name twice": ("name=a&name=b", FORM, 400),
+    "broken UTF-8": ("name=%ff%fe%00", FORM, 400),
+    "past expiry": ("name=a&expires_at=2020-01-01T00:00:00Z", FORM, 400),
+    "year 9999": ("name=a&expires_at=9999-01-01T00:00:00Z", FORM, 400),
+    "31 February": ("name=a&expires_at=2031-02-31T00:00:00Z", FORM, 400),
+    "milliseconds": ("name=a&expires_at=1924992000000", FORM, 400),
+    "1001 fields": ("name=a&" + "&".join(f"f{n}=1" for n in range(1001)), FORM, 400),
+    "64 KiB and more": (f"name={'n' * 70_000}", FORM, 413),
+    "JSON": ('{"name":"a"}', "application/json", 415),
+    "text": ("name=a", "text/plain", 415),
+    "multipart that is none": ("name=a", "multipart/form-data", 400),
+    "multipart cut short": ("--x\r\nContent-Disposition: form-data", "multipart/form-data; boundary=x", 400),
+}
+
+
+@pytest.mark.parametrize(("body", "kind", "status"), BAD_FORMS.values(), ids=BAD_FORMS)
+def test_4xx_and_no_key_for_a_form_that_cannot_be_used(browser: Browser, body: str, kind: str, status: int) -> None:
+    response = browser().generic("POST", "/api-auth/keys", body, content_type=kind)
+    assert response.status_code == status, response.content
+    assert response.json()["errors"][0]["message"]
+    assert not Key.objects.exists()
