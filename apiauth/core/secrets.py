@@ -29,6 +29,9 @@ SESSION_PREFIX = "kss"
 RESERVED_PREFIXES = frozenset({TICKET_PREFIX, BACKEND_KEY_PREFIX, SESSION_PREFIX})
 
 _SECRET = re.compile(SECRET_PATTERN)
+_PAIRS = {
+    first + second: 62 * high + low for high, first in enumerate(ALPHABET) for low, second in enumerate(ALPHABET)
+}
 _BLOCK_BYTES = 64  # of SHA-256, RFC 2104
 
 
@@ -68,8 +71,13 @@ def is_well_formed(text: str) -> bool:
 
 
 def checksum_matches(text: str) -> bool:
-    """Tell whether a well-formed secret carries the checksum of its own characters."""
-    return text[-CHECKSUM_CHARACTERS:] == checksum(text[:-CHECKSUM_CHARACTERS])
+    """Tell whether a well-formed secret carries the checksum of its own characters.
+
+    Reads the six characters as a number instead of writing the number as characters: every
+    check of the gateway does this, and a look-up by pairs costs a fifth of six divisions.
+    """
+    written = _PAIRS[text[-6:-4]] * 14_776_336 + _PAIRS[text[-4:-2]] * 3_844 + _PAIRS[text[-2:]]
+    return written == zlib.crc32(text[:-CHECKSUM_CHARACTERS].encode("ascii"))
 
 
 def prefix_of(text: str) -> str:
