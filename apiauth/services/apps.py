@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 
@@ -18,7 +17,7 @@ from apiauth.models import App, Deployment
 from apiauth.models.fields import PREFIX, insert, violated_constraint
 from apiauth.services import activity
 from apiauth.services.limits import find_scheme
-from apiauth.services.text import plain_slug, plain_text
+from apiauth.services.text import plain_slug, plain_text, web_address
 
 LONGEST_OVERLAP_SECONDS = 2_592_000  # 30 days
 _RESOURCES_AT_MOST = 200
@@ -175,7 +174,7 @@ def _overlap(value: object) -> int:
 def _link(field: str) -> Any:
     def check(value: object) -> str:
         text = plain_text(value or "", field=field, most=2000, required=False)
-        if text and (urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname):
+        if text and web_address(text) is None:
             raise Invalid(f"{field} must be an http or https address.", field=field)
         return text
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +23,7 @@ from apiauth.core.secrets import (
 from apiauth.models import BackendKey, Deployment
 from apiauth.models.fields import insert
 from apiauth.services import activity
-from apiauth.services.text import plain_text
+from apiauth.services.text import plain_text, web_address
 
 SCOPES = ("apps:read", "apps:write", "keys:write", "tickets:issue", "gateway:check")
 _LAST_USED_EVERY = timedelta(seconds=60)
@@ -80,8 +79,8 @@ def update_deployment(
 def valid_origin(text: str) -> str:
     """Return a web origin in its one form. Raises Invalid for a path, a wildcard or another scheme."""
     origin = text.strip().lower().rstrip("/")
-    parts = urlsplit(origin) if _ORIGIN.fullmatch(origin) else None
-    if parts is None or not parts.hostname or parts.path or "@" in origin:
+    parts = web_address(origin) if _ORIGIN.fullmatch(origin) else None
+    if parts is None or parts.path or "@" in origin:
         raise Invalid("An origin looks like https://app.example: scheme, host, and a port if any.", field="origin")
     return origin
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from urllib.parse import SplitResult, urlsplit
 
 from apiauth.core.errors import Invalid
 
@@ -36,3 +37,13 @@ def plain_slug(value: object, *, field: str) -> str:
     if not isinstance(value, str) or not _SLUG.fullmatch(value):
         raise Invalid("Use 1 to 64 lower-case letters, digits, - or _.", field=field)
     return value
+
+
+def web_address(text: str) -> SplitResult | None:
+    """Return the parts of an http or https address, or None where a text is none."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # read lazily, and refused only then
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None

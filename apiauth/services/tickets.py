@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
@@ -20,7 +20,7 @@ from apiauth.models import App, Deployment, Ticket
 from apiauth.models.fields import insert
 from apiauth.services import activity
 from apiauth.services.apps import find_app
-from apiauth.services.text import plain_text
+from apiauth.services.text import plain_text, web_address
 
 ENTRY_PATH = "/vanity/api-auth"
 THEMES = ("", "light", "dark", "system")
@@ -142,13 +142,12 @@ def _return_url(app: App, link: str) -> str:
     text = plain_text(link, field="return_url", most=2000, required=False)
     if not text:
         return app.return_url
-    parts = urlsplit(text)
     listed = {*Deployment.objects.get(pk=app.deployment_id).allowed_origins, _origin(app.return_url)}
-    if parts.scheme not in ("http", "https") or _origin(text) not in listed:
+    if not _origin(text) or _origin(text) not in listed:
         raise Unprocessable("return_url must lie on one of the deployment's origins.", field="return_url")
     return text
 
 
 def _origin(link: str) -> str:
-    parts = urlsplit(link)
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    parts = web_address(link)
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts else ""
