@@ -6,13 +6,12 @@ ignored, because a client's bound method sends its whole self along.
 
 from typing import Any
 
-from ninja import Schema
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 WireId = str | int
 
 
-class Body(Schema):
+class Body(BaseModel):
     """A JSON body whose fields are read as the types they are sent in."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
