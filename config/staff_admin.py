@@ -20,6 +20,7 @@ class StaffSite(AdminSite):
     site_header = site_title = "Keystead"
     index_title = "Support and security"
     site_url = None
+    enable_nav_sidebar = False  # its room is the lists'
     index_template = "admin/keystead_index.html"
 
     def get_urls(self) -> list[Any]:
@@ -35,7 +36,7 @@ class StaffSite(AdminSite):
             if app["app_label"] == "apiauth" and request.user.has_perm("apiauth.view_decision"):
                 app["models"].append(_decisions())
                 app["models"].sort(key=lambda model: str(model["name"]))
-        return apps
+        return sorted(apps, key=lambda app: app["app_label"] != "apiauth")
 
 
 def _decisions() -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """The activity log, to read and to prove."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from django.contrib import admin
-from django.utils.html import format_html
 
-from apiauth.admin.window import Window, column
+from apiauth.admin.window import Window, column, link, mono, when
+from apiauth.core.actor import ActorKind
 from apiauth.core.events import Event
 from apiauth.models import ActivityEntry
 
@@ -24,27 +24,40 @@ class EventFilter(admin.SimpleListFilter):
         return queryset.filter(event=self.value()) if self.value() else queryset
 
 
+class ActorFilter(admin.SimpleListFilter):
+    """Who acts; the list is closed, so no query is needed to know it."""
+
+    title = "actor"
+    parameter_name = "actor"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, kind.replace("_", " ").capitalize()) for kind in get_args(ActorKind)]
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        return queryset.filter(actor_kind=self.value()) if self.value() else queryset
+
+
 @admin.register(ActivityEntry)
 class ActivityEntryAdmin(Window):
     """Entries are final: nobody adds, changes or deletes one, whatever they may do elsewhere."""
 
     change_list_template = "admin/activity_list.html"
-    list_display = ("at", "event", "actor", "via", "chain_id", "sequence", "what")
-    list_filter = (EventFilter, "actor_kind", "via")
+    list_display = (when("at"), "event", "actor", "via", "app", "key", "what")
+    list_filter = (EventFilter, ActorFilter)
     search_fields = ("=chain__name", "=actor_id", "=key_id", "=app_id")
     search_help_text = "An app's, key's or actor's id, or a chain such as app:123."
     fields = (
-        "at",
+        when("at"),
         "event",
         "actor",
         "personal",
         "via",
         "chain_id",
         "sequence",
-        "deployment_id",
-        "app_id",
-        "key_id",
-        "session_id",
+        "deployment",
+        "app",
+        "key",
+        "session",
         "details",
         "proof",
     )
@@ -61,11 +74,27 @@ class ActivityEntryAdmin(Window):
     def chain_id(self, row: ActivityEntry) -> str:
         return row.chain_id
 
+    @column("Deployment")
+    def deployment(self, row: ActivityEntry) -> str:
+        return link("deployment", row.deployment_id)
+
+    @column("App")
+    def app(self, row: ActivityEntry) -> str:
+        return link("app", row.app_id)
+
+    @column("Key")
+    def key(self, row: ActivityEntry) -> str:
+        return link("key", row.key_id)
+
+    @column("Session")
+    def session(self, row: ActivityEntry) -> str:
+        return link("session", row.session_id)
+
     @column("Details")
     def what(self, row: ActivityEntry) -> str:
         text = json.dumps(row.details, ensure_ascii=False)
-        return text if len(text) <= 100 else text[:99] + "…"
+        return text if len(text) <= 80 else text[:79] + "…"
 
     @column("Hash")
     def proof(self, row: ActivityEntry) -> str:
-        return format_html('<span class="ks-mono">{}</span>', bytes(row.hash).hex())
+        return mono(bytes(row.hash).hex())

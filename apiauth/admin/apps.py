@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 
 from apiauth.admin.confirm import Deed, carry_out, door
-from apiauth.admin.window import Base, Window, badge, column, mono, staff
+from apiauth.admin.window import Base, Window, badge, column, mono, staff, when
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
 from apiauth.models import App, DecisionRollup, Key, RateLimitScheme
@@ -68,12 +68,13 @@ class AppAdmin(Window):
     """Apps."""
 
     form = AppForm
-    list_display = ("slug", "name", "deployment", "status", "active_keys", "requests", "blocked", "created_at")
+    list_display = ("slug", "name", "deployment", "status", "active_keys", "requests", "blocked", when("created_at"))
     list_select_related = ("deployment",)
     list_filter = (StatusFilter,)
     search_fields = ("=slug", "name", "=user_id", "=organization_id", "=workspace_id")
     fields = (
         "slug",
+        "row_id",
         "deployment",
         "status",
         "disabled_reason",
@@ -87,8 +88,8 @@ class AppAdmin(Window):
         "user_id",
         "organization_id",
         "workspace_id",
-        "created_at",
-        "updated_at",
+        when("created_at"),
+        when("updated_at"),
     )
     readonly_fields = tuple(name for name in fields if name not in (*SAFE, "rate_limit_scheme"))
     actions = ("pause", "resume")

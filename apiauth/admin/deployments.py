@@ -15,7 +15,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
 from apiauth.admin.confirm import Deed, carry_out, door
-from apiauth.admin.window import Base, Window, badge, column, mono, refused_as_error, staff
+from apiauth.admin.window import Base, Window, badge, column, moment, mono, refused_as_error, staff, when
 from apiauth.core import clock
 from apiauth.core.errors import KeysteadError
 from apiauth.core.secrets import BACKEND_KEY_PREFIX
@@ -52,7 +52,7 @@ class DeploymentAdmin(Window):
     """Deployments."""
 
     form = DeploymentForm
-    list_display = ("name", "id", "origins", "apps", "created_at")
+    list_display = ("name", "row_id", "origins", "apps", when("created_at"))
     search_fields = ("name",)
     has_add_permission = Base.has_add_permission
     has_change_permission = Base.has_change_permission
@@ -94,11 +94,20 @@ class BackendKeyForm(forms.Form):
 class BackendKeyAdmin(Window):
     """Backend keys: made with their secret shown once, revoked, never changed."""
 
-    list_display = ("name", "deployment", "ending", "status", "may_do", "created_at", "last_used_at")
+    list_display = ("name", "deployment", "ending", "status", "may_do", when("created_at"), when("last_used_at"))
     list_select_related = ("deployment",)
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "=key_suffix")
-    fields = ("name", "deployment", "ending", "status", "may_do", "created_at", "last_used_at", "revoked_at")
+    fields = (
+        "name",
+        "deployment",
+        "ending",
+        "status",
+        "may_do",
+        when("created_at"),
+        when("last_used_at"),
+        when("revoked_at"),
+    )
     readonly_fields = fields
     actions = ("revoke",)
     doors = ("revoke",)
@@ -174,7 +183,7 @@ def _revoke(request: HttpRequest, row: BackendKey, reason: str) -> None:
 
 
 def _described(row: BackendKey) -> Iterable[tuple[str, object]]:
-    return (("Deployment", row.deployment), ("Last used", row.last_used_at or "never"))
+    return (("Deployment", row.deployment), ("Last used", moment(row.last_used_at, "never")))
 
 
 _REVOKE = Deed(

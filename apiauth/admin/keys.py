@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from apiauth.admin.confirm import Deed, carry_out, door
-from apiauth.admin.window import Window, badge, column, mono, staff
+from apiauth.admin.window import Window, badge, column, link, moment, mono, staff, when
 from apiauth.core import clock
 from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
 from apiauth.services import keys
@@ -66,7 +66,7 @@ class KeyAdmin(Window):
     """Keys, without anything that could be used as one."""
 
     change_list_template = "admin/key_list.html"
-    list_display = ("name", "ending", "app_link", "status", "last_used", "ends", "created_by", "created_at")
+    list_display = ("name", "ending", "app_link", "status", "last_used", "ends", "created_by", when("created_at"))
     list_select_related = ("app",)
     list_filter = (StatusFilter,)
     search_fields = ("name", "=key_suffix")
@@ -82,15 +82,15 @@ class KeyAdmin(Window):
         "metadata",
         "last_used",
         "requests",
-        "expires_at",
-        "overlap_ends_at",
+        when("expires_at"),
+        when("overlap_ends_at"),
         "successor",
-        "disabled_at",
-        "revoked_at",
+        when("disabled_at"),
+        when("revoked_at"),
         "revoked_reason",
         "revoked_by",
         "created_by",
-        "created_at",
+        when("created_at"),
         "trail",
     )
     readonly_fields = fields
@@ -113,31 +113,27 @@ class KeyAdmin(Window):
 
     @column("App")
     def app_link(self, row: Key) -> str:
-        return format_html('<a href="{}">{}</a>', reverse("admin:apiauth_app_change", args=[row.app_id]), row.app.name)
+        return link("app", row.app_id, row.app.name)
 
     @column("Status")
     def status(self, row: Key) -> str:
         return badge(*TONES[row.status(clock.now())])
 
     @column("Last used")
-    def last_used(self, row: Any) -> Any:
-        return row.used_at or "never"
+    def last_used(self, row: Any) -> str:
+        return moment(row.used_at, "never")
 
     @column("Ends")
-    def ends(self, row: Key) -> Any:
-        return row.ends_at or "never"
+    def ends(self, row: Key) -> str:
+        return moment(row.ends_at, "never")
 
     @column("Requests, 24 h")
     def requests(self, row: Any) -> str:
         return f"{row.checks_day}, {row.checks_blocked} of them blocked"
 
     @column("Replaced by")
-    def successor(self, row: Key) -> str | None:
-        if row.replaced_by_id is None:
-            return None
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:apiauth_key_change", args=[row.replaced_by_id]), row.replaced_by
-        )
+    def successor(self, row: Key) -> str:
+        return link("key", row.replaced_by_id, row.replaced_by)
 
     @column("More")
     def trail(self, row: Key) -> str:
@@ -188,7 +184,7 @@ def _described(row: Any) -> Iterable[tuple[str, object]]:
         ("App", row.app.name),
         ("Key", f"{row.key_prefix}_…{row.key_suffix}"),
         ("Status", TONES[row.status(clock.now())][0]),
-        ("Last used", row.used_at or "never"),
+        ("Last used", moment(row.used_at, "never")),
         ("Requests in the last 24 hours", row.checks_day),
     )
 

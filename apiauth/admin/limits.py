@@ -1,12 +1,13 @@
 """Rate-limit schemes: rules as JSON, checked by the same rules as the API's."""
 
+import json
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from apiauth.admin.window import Base, Window, column, refused_as_error, staff
+from apiauth.admin.window import Base, Window, column, refused_as_error, staff, when
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
 from apiauth.core.limits import load_rules, parse_rules
@@ -17,16 +18,24 @@ from apiauth.services.text import plain_slug, plain_text
 _EXAMPLE = '[{"unit": "minute", "duration": 1, "max_requests": 60, "mode": "per_key"}]'
 
 
+class RulesField(forms.JSONField):
+    """Rules as JSON that a person can read."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else json.dumps(value, indent=2)
+
+
 class SchemeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     """A scheme's slug (for good), name, description and rules."""
 
-    rules = forms.JSONField(
+    rules = RulesField(
         widget=forms.Textarea(attrs={"rows": 14, "cols": 90, "class": "ks-mono", "spellcheck": "false"}),
         help_text=f"A list of rules, such as {_EXAMPLE}. A rule that keeps its id keeps its counts.",
     )
 
     class Meta:
         model = RateLimitScheme
+        widgets = {"description": forms.TextInput(attrs={"class": "vTextField"})}
         fields = ("deployment", "slug", "name", "description", "rules")
 
     def clean_slug(self) -> str:
@@ -49,7 +58,7 @@ class RateLimitSchemeAdmin(Window):
     """Rate-limit schemes."""
 
     form = SchemeForm
-    list_display = ("slug", "name", "deployment", "in_words", "used_by", "updated_at")
+    list_display = ("slug", "name", "deployment", "in_words", "used_by", when("updated_at"))
     list_select_related = ("deployment",)
     search_fields = ("=slug", "name")
     has_add_permission = Base.has_add_permission

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from apiauth.admin.confirm import Deed, carry_out, door
-from apiauth.admin.window import Window, badge, column, staff
+from apiauth.admin.window import Window, badge, column, moment, staff, when
 from apiauth.core import clock
 from apiauth.models import Session, Ticket
 from apiauth.services import sessions
@@ -32,10 +32,20 @@ _GRANT = (
 class TicketAdmin(Window):
     """Tickets; a row is kept for a day after it expires."""
 
-    list_display = ("id", "app", "subject", "role", "status", "issued_by", "created_at", "expires_at", "used_at")
+    list_display = (
+        "row_id",
+        "app",
+        "subject",
+        "role",
+        "status",
+        "issued_by",
+        when("created_at"),
+        when("expires_at"),
+        when("used_at"),
+    )
     list_select_related = ("app",)
     search_fields = ("=id", "=subject_id", "subject_name", "=subject_email")
-    fields = ("id", *_GRANT, "status", "issued_by", "created_at", "expires_at", "used_at")
+    fields = ("row_id", *_GRANT, "status", "issued_by", when("created_at"), when("expires_at"), when("used_at"))
     readonly_fields = fields
 
     @column("Subject")
@@ -53,19 +63,19 @@ class TicketAdmin(Window):
 class SessionAdmin(Window):
     """Sessions of subjects in the portal and the session API."""
 
-    list_display = ("id", "app", "subject", "role", "status", "client_ip", "created_at", "last_seen_at")
+    list_display = ("row_id", "app", "subject", "role", "status", "client_ip", when("created_at"), when("last_seen_at"))
     list_select_related = ("app",)
     search_fields = ("=id", "=subject_id", "subject_name", "=subject_email")
     fields = (
-        "id",
+        "row_id",
         *_GRANT,
         "status",
         "client_ip",
         "user_agent",
-        "created_at",
-        "last_seen_at",
-        "expires_at",
-        "ended_at",
+        when("created_at"),
+        when("last_seen_at"),
+        when("expires_at"),
+        when("ended_at"),
         "ended_reason",
     )
     readonly_fields = fields
@@ -95,7 +105,12 @@ def _end(request: HttpRequest, row: Session, reason: str) -> None:
 
 
 def _described(row: Any) -> Iterable[tuple[str, object]]:
-    return (("App", row.app), ("Subject", row.display_name), ("Role", row.role), ("Last seen", row.last_seen_at))
+    return (
+        ("App", row.app),
+        ("Subject", row.display_name),
+        ("Role", row.role),
+        ("Last seen", moment(row.last_seen_at)),
+    )
 
 
 _END = Deed(

@@ -1,15 +1,19 @@
 """What every page of the admin shares: looking is free, changing goes through a service, deleting does not exist."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.db import OperationalError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -54,6 +58,11 @@ class Window(Base):
     doors: Sequence[str] = ()
     """Actions that a row's own page offers too, in this order."""
 
+    @admin.display(description="Id")
+    def row_id(self, row: Any) -> str:
+        """Return the id without separators, as it is pasted and searched for."""
+        return str(row.pk)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -69,6 +78,8 @@ class Window(Base):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list; a secret in the address is refused, a search that takes too long says so."""
+        if not all(_is_an_id(value) for value in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadRequest("An action names rows by their ids.")
         if has_secret(request):
             messages.error(request, NO_SECRETS_HERE)
             return HttpResponseRedirect(request.path)
@@ -109,6 +120,10 @@ def refused_as_error(check: Callable[[], Value]) -> Value:
         raise forms.ValidationError(refusal.message) from None
 
 
+def _is_an_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20
+
+
 def has_secret(request: HttpRequest) -> bool:
     """Tell whether a secret stands in the address: it must not be searched for, shown again or linked to."""
     return any(without_secrets(value) != value for values in request.GET.lists() for value in values[1])
@@ -133,9 +148,34 @@ def mono(text: str) -> SafeString:
     return format_html('<span class="ks-mono">{}</span>', text)
 
 
+def link(page: str, row_id: int | None, text: object = None) -> str:
+    """Return a link to a row's page, or a dash where there is no row."""
+    if row_id is None:
+        return "-"
+    return format_html(
+        '<a href="{}">{}</a>', reverse(f"admin:apiauth_{page}_change", args=[row_id]), text or str(row_id)
+    )
+
+
 def badge(word: str, tone: str) -> SafeString:
     """Return a status as a word with a tone: good, warn, bad or quiet."""
     return format_html('<span class="ks-badge ks-{}">{}</span>', tone, word)
+
+
+def moment(value: datetime | None, absent: str = "-") -> str:
+    """Return a moment as staff read it beside logs: in UTC, to the minute, sorting as text."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}" if value else absent
+
+
+def when(field: str) -> Any:
+    """Return a column that shows a moment; the stubs know columns by name alone."""
+
+    @admin.display(description=f"{field.replace('_', ' ').capitalize()} (UTC)")
+    def shown(row: Any) -> str:
+        return moment(getattr(row, field))
+
+    shown.__name__ = f"{field}_utc"
+    return shown
 
 
 def column(name: str) -> Callable[[Callable[[Any, Any], Any]], Callable[[Any, Any], Any]]:
