@@ -73,12 +73,7 @@ def create_key(
     ceiling.check_count(Key.objects.in_app(app_id).newest_of_lineage().active_at(now).count())
     issued = _issue(app, now=now, values=values)
     forms.take(form, issued.key, now)
-    details = {
-        "name": values["name"],
-        "permissions": values["permissions"],
-        "expires_at": _written(values["expires_at"]),
-    }
-    _record(Event.KEY_CREATED, issued.key, actor, now, details)
+    _record(Event.KEY_CREATED, issued.key, actor, now, _described(issued.key))
     return issued
 
 
@@ -110,20 +105,15 @@ def rotate_key(
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise Invalid("The overlap must be 0 to 2592000 seconds (30 days).", field="overlap_seconds")
     kept = ("name", "note", "permissions", "metadata", "expires_at", "allowed_cidrs", "lineage_id")
-    issued = _issue(
-        app, now=now, values={**{name: getattr(old, name) for name in kept}, "created_by": actor.name[:200]}
-    )
+    values = {name: getattr(old, name) for name in kept}
+    issued = _issue(app, now=now, values={**values, "created_by": actor.name[:200]})
     old.replaced_by = issued.key
     old.overlap_ends_at = now + overlap
     old.updated_at = now
     old.save(update_fields=["replaced_by", "overlap_ends_at", "updated_at"])
     forms.take(form, issued.key, now)
-    details = {
-        "name": old.name,
-        "replaced_by": str(issued.key.id),
-        "overlap_ends_at": _written(old.overlap_ends_at),
-    }
-    _record(Event.KEY_ROTATED, old, actor, now, details)
+    changed = {"replaced_by": str(issued.key.id), "overlap_ends_at": _written(old.overlap_ends_at)}
+    _record(Event.KEY_ROTATED, old, actor, now, {"name": old.name, **changed})
     return issued
 
 
@@ -217,6 +207,10 @@ def _lock_key(app_id: int, key_id: int) -> Key:
     if key is None:
         raise NotFound("This key doesn't exist, or it belongs to another app.")
     return key
+
+
+def _described(key: Key) -> dict[str, Any]:
+    return {"name": key.name, "permissions": key.permissions, "expires_at": _written(key.expires_at)}
 
 
 def _written(moment: datetime | None) -> str | None:
