@@ -43,9 +43,9 @@ def span(length: timedelta) -> str:
 
 
 def ago(value: datetime, now: datetime) -> str:
-    """Return `34 min ago` for the last two days, else the date and time."""
+    """Return `34 min ago` for the last two days, else the date."""
     if not timedelta(0) <= now - value < NEAR:
-        return in_full(value) if value < now else "just now"
+        return day(value) if value < now else "just now"
     return f"{span(now - value)} ago"
 
 

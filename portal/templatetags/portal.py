@@ -27,7 +27,7 @@ def moment(value: datetime | None) -> SafeString | str:
 
 @register.simple_tag
 def ago(value: datetime | None, now: datetime) -> SafeString | str:
-    """Write how long ago a point in time was; in full where it is more than two days."""
+    """Write how long ago a point in time was; its date where it is more than two days."""
     if value is None:
         return ""
     return format_html('<time datetime="{}">{}</time>', value.isoformat(), times.ago(value, now))

@@ -1,4 +1,4 @@
-/* Small behaviours on top of pages that work without them; delegated, so that they survive a swap. */
+// Extras for pages that work without them.
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
@@ -77,9 +77,10 @@
 
   on("submit", (event) => {
     const form = event.target;
-    if (form.matches("[data-guard]") && isHeld(form)) {
+    if (form.matches("[data-guard]")) {
       event.preventDefault();
-      hold(form);
+      if (isHeld(form)) hold(form);
+      else location.assign(form.action);
     } else if (form.matches("[data-entry]")) {
       history.replaceState(null, "", location.pathname);
     } else if (form.method === "post" && !form.hasAttribute("hx-post")) {
@@ -96,7 +97,7 @@
   on("htmx:afterSwap", ({ detail }) => {
     if (detail.target !== dialog) return;
     if (!dialog.open) dialog.showModal();
-    else dialog.querySelector("[role=alert], h2").focus();
+    else (dialog.querySelector("[role=alert]") ?? dialog.querySelector("h2")).focus();
   });
   on("htmx:sendError", () => { byId("alert").textContent = "Couldn't reach the server. Nothing was changed."; });
   on("htmx:load", refresh);
