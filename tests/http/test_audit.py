@@ -1,0 +1,286 @@
+"""The decision log, totals and series of both JSON doors, by outcome."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apiauth.core import clock, ids
+from apiauth.models import App, Decision, DecisionRollup, Deployment, Key, PathRollup
+from apiauth.services.keys import IssuedKey
+from apiauth.services.sessions import OpenedSession
+
+LOGS, ANALYTICS, TIMESERIES = "audit/logs", "audit/analytics", "audit/timeseries"
+
+
+def record(app: App, key: Key | None, moment: datetime, **fields: Any) -> Decision:
+    """Write one decision and its counts, as the drain does."""
+    milliseconds = clock.to_ms(moment)
+    values = {
+        "allowed": True,
+        "rule": None,
+        "blocked_by": None,
+        "method": "GET",
+        "path": "/v1/a",
+        "client_ip": "203.0.113.9",
+        "user_agent": "x/1",
+        "required_permissions": [],
+        "rate_limits": [{"rule": "60/60s", "remaining": 59, "limit": 60}],
+        "snapshot_age_ms": 0,
+        "duration_us": 1,
+        "node": "test",
+        **fields,
+    }
+    row = Decision(
+        id=ids.new_decision_id(milliseconds),
+        decided_at=clock.from_ms(milliseconds),
+        deployment_id=app.deployment_id,
+        app_id=app.id,
+        key_id=key.id if key else None,
+        key_name=key.name if key else None,
+        **values,
+    )
+    row.save(force_insert=True)
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    key_id = key.id if key else 0
+    rule, blocked_by = values["rule"] or "", values["blocked_by"] or ""
+    path = f"{values['method']} {values['path']}"
+    where = {"hour": hour, "app_id": app.id, "key_id": key_id}
+    counted: tuple[tuple[Any, dict[str, Any]], ...] = (
+        (DecisionRollup, {**where, "rule": rule, "blocked_by": blocked_by, "deployment_id": app.deployment_id}),
+        (PathRollup, {**where, "path": path, "allowed": values["allowed"]}),
+    )
+    for model, place in counted:
+        if not model.objects.filter(**place).exists():
+            model(**place, count=0).save(force_insert=True)
+        kept = model.objects.get(**place)
+        model.objects.filter(**place).update(count=kept.count + 1)
+    return row
+
+
+@pytest.fixture
+def traffic(app: App, make_key: Callable[..., IssuedKey]) -> Key:
+    """Six allowed and three blocked calls, a minute apart, the newest just now."""
+    key, now = make_key("ci").key, clock.now()
+    for minute in range(9):
+        blocked = {"allowed": False, "rule": "rate_limited", "blocked_by": "60/60s"} if minute < 2 else {}
+        if minute == 2:
+            blocked = {"allowed": False, "rule": "key_revoked", "blocked_by": "key_revoked"}
+        record(app, key, now - timedelta(seconds=minute), **blocked)
+    return key
+
+
+@pytest.fixture
+def page(session_for: Callable[..., OpenedSession], app: App) -> Client:
+    client = Client()
+    client.cookies["ks_session"] = session_for(app, role="viewer").token
+    return client
+
+
+@pytest.fixture
+def asked(backend: Client, page: Client, app: App) -> Callable[..., dict[str, Any]]:
+    """Ask both doors, check that they say the same, return what they say."""
+
+    def ask(part: str, **query: Any) -> dict[str, Any]:
+        one = backend.get(f"/api-auth/apps/{app.slug}/{part}", query)
+        other = page.get(f"/api-auth/{part}", query)
+        assert (one.status_code, other.status_code) == (200, 200), (one.content, other.content)
+        answer = one.json()
+        if part != LOGS:
+            assert other.json()["data"] == answer
+        return answer
+
+    return ask
+
+
+def test_a_log_line_is_as_the_clients_read_it(
+    backend: Client, page: Client, app: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    key = make_key("ci").key
+    row = record(app, key, clock.now(), allowed=False, rule="rate_limited", blocked_by="60/60s", retry_after=7)
+    (line,) = backend.get(f"/api-auth/apps/{app.slug}/{LOGS}").json()["data"]
+    expected = {
+        "request_id": ids.request_id(row.id),
+        "deployment_id": str(app.deployment_id),
+        "app_slug": app.slug,
+        "key_id": str(key.id),
+        "key_name": "ci",
+        "outcome": "blocked",
+        "blocked_by_rule": "60/60s",
+        "rule": "rate_limited",
+        "client_ip": "203.0.113.9",
+        "path": "GET /v1/a",
+        "user_agent": "x/1",
+        "rate_limits": [{"rule": "60/60s", "remaining": 59, "limit": 60}],
+    }
+    assert {name: line[name] for name in expected} == expected
+    assert line["timestamp"].endswith("Z")
+    (seen,) = page.get(f"/api-auth/{LOGS}").json()["data"]["data"]
+    assert json.loads(seen["rate_limits"]) == expected["rate_limits"]
+
+
+def test_texts_are_never_null_in_the_browser(page: Client, app: App) -> None:
+    record(app, None, clock.now(), allowed=False, rule="key_unknown", blocked_by="invalid_key", client_ip=None)
+    (line,) = page.get(f"/api-auth/{LOGS}").json()["data"]["data"]
+    assert line["key_id"] == line["key_name"] == line["client_ip"] == ""
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(backend: Client, app: App, traffic: Key) -> None:
+    address, found, cursor = f"/api-auth/apps/{app.slug}/{LOGS}", [], {}
+    for _ in range(5):
+        answer = backend.get(address, {"limit": 2, **cursor}).json()
+        found += [line["request_id"] for line in answer["data"]]
+        cursor = {"cursor": answer["next_cursor"]}
+        assert answer["has_more"] is (answer["next_cursor"] is not None)
+    everything = backend.get(address).json()
+    assert found == [line["request_id"] for line in everything["data"]]
+    assert len(set(found)) == 9
+    assert everything["limit"] == 100
+
+
+def test_logs_are_filtered(asked: Callable[..., dict[str, Any]], traffic: Key) -> None:
+    assert len(asked(LOGS, outcome="blocked")["data"]) == 3
+    assert len(asked(LOGS, outcome="allowed", limit=4)["data"]) == 4
+    assert len(asked(LOGS, outcome="odd")["data"]) == 9
+    assert len(asked(LOGS, key_id=str(traffic.id))["data"]) == 9
+    assert asked(LOGS, key_id="1")["data"] == []
+    assert asked(LOGS, end_date="2020-01-01")["data"] == []
+    assert asked(LOGS, start_date="2020-01-01 00:00:00", end_date="2020-02-01T00:00:00+01:00")["data"] == []
+    assert len(asked(LOGS, offset=7)["data"]) == 2
+
+
+def test_logs_go_back_seven_days_unless_told(asked: Callable[..., dict[str, Any]], app: App) -> None:
+    old = clock.now() - timedelta(days=8)
+    record(app, None, old)
+    assert asked(LOGS)["data"] == []
+    assert len(asked(LOGS, start_date=(old - timedelta(days=1)).strftime("%Y-%m-%d"))["data"]) == 1
+
+
+def test_totals_and_rates_are_of_a_hundred(asked: Callable[..., dict[str, Any]], traffic: Key) -> None:
+    assert asked(ANALYTICS) == {
+        "total_requests": 9,
+        "allowed_requests": 6,
+        "blocked_requests": 3,
+        "success_rate": 66.67,
+        "keys_used_24h": 1,
+    }
+
+
+def test_analytics_adds_what_was_asked_for(asked: Callable[..., dict[str, Any]], traffic: Key) -> None:
+    flags = ("include_top_keys", "include_top_paths", "include_blocked_reasons", "include_rate_limits")
+    answer = asked(ANALYTICS, **dict.fromkeys(flags, "true"))
+    assert answer["top_keys"] == [{"key_id": str(traffic.id), "key_name": "ci", "total_requests": 9}]
+    assert answer["top_paths"] == [{"path": "GET /v1/a", "total_requests": 9}]
+    assert [(entry["blocked_by_rule"], entry["count"], entry["percentage"]) for entry in answer["blocked_reasons"]] == [
+        ("60/60s", 2, 66.67),
+        ("key_revoked", 1, 33.33),
+    ]
+    assert answer["rate_limit_stats"] == {
+        "total_hits": 2,
+        "percentage_of_blocked": 66.67,
+        "top_rules": [{"rule": "60/60s", "hit_count": 2, "percentage": 100.0}],
+    }
+
+
+def test_a_series_has_the_steps_with_checks_alone(asked: Callable[..., dict[str, Any]], app: App) -> None:
+    now = clock.now()
+    record(app, None, now - timedelta(hours=30))
+    record(app, None, now)
+    answer = asked(TIMESERIES)
+    assert answer["interval"] == "hour"
+    assert [point["total_requests"] for point in answer["data"]] == [1, 1]
+    assert answer["data"][0]["timestamp"] < answer["data"][1]["timestamp"]
+    assert answer["data"][0]["success_rate"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "answered"),
+    [("minute", "hour"), ("hour", "hour"), ("day", "day"), ("week", "week"), ("month", "month"), ("odd", "hour")],
+)
+def test_the_interval_that_was_used_is_named(
+    asked: Callable[..., dict[str, Any]], traffic: Key, asked_for: str, answered: str
+) -> None:
+    answer = asked(TIMESERIES, interval=asked_for)
+    assert answer["interval"] == answered
+    assert sum(point["total_requests"] for point in answer["data"]) == 9
+
+
+def test_an_app_without_checks_has_empty_answers(asked: Callable[..., dict[str, Any]]) -> None:
+    assert asked(LOGS)["data"] == asked(TIMESERIES)["data"] == []
+    assert asked(ANALYTICS)["success_rate"] == 0.0
+
+
+BAD_QUERIES = {
+    "limit in words": (LOGS, "limit=x"),
+    "limit in other digits": (LOGS, "limit=%D9%A3"),
+    "limit as a list": (LOGS, "limit=[1]"),
+    "offset in words": (LOGS, "offset=x"),
+    "cursor of junk": (LOGS, "cursor=junk"),
+    "cursor with SQL": (LOGS, "cursor=' OR 1=1 --"),
+    "cursor of 10 KB": (LOGS, f"cursor={'a' * 10_000}"),
+    "cursor with NUL": (LOGS, "cursor=%00"),
+    "cursor that is no text": (LOGS, "cursor=%ff%fe"),
+    "cursor with a start alone": (LOGS, "cursor=MTIzfg"),
+    "cursor of the far future": (LOGS, "cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5fmE"),
+    "key id in words": (LOGS, "key_id=abc"),
+    "key id too large": (ANALYTICS, "key_id=99999999999999999999"),
+    "start as a number": (LOGS, "start_date=1"),
+    "start of year 99999": (LOGS, "start_date=99999-01-01"),
+    "start in milliseconds": (TIMESERIES, "start_date=1700000000000"),
+    "start on 31 February": (ANALYTICS, "start_date=2026-02-31"),
+    "start in the first year": (LOGS, "start_date=0001-01-01"),
+    "end in the first year": (LOGS, "end_date=0001-01-01T00:00:00Z"),
+    "end in the last year": (TIMESERIES, "end_date=9999-12-31"),
+    "start after end": (LOGS, "start_date=2026-02-02&end_date=2026-02-01"),
+    "zone of nowhere": (LOGS, "start_date=2026-02-02T00:00:00../../etc"),
+    "flag as a list": (ANALYTICS, "include_top_keys=[true]"),
+    "flag in words": (ANALYTICS, "include_rate_limits=maybe"),
+    "top in words": (ANALYTICS, "include_top_keys=true&top_limit=x"),
+}
+
+
+@pytest.mark.parametrize(("part", "query"), BAD_QUERIES.values(), ids=BAD_QUERIES)
+def test_400_for_a_query_that_cannot_be_read(backend: Client, page: Client, app: App, part: str, query: str) -> None:
+    for response in (
+        backend.get(f"/api-auth/apps/{app.slug}/{part}?{query}"),
+        page.get(f"/api-auth/{part}?{query}"),
+    ):
+        assert response.status_code == 400, response.content
+        assert response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=-1", "limit=1000000000", "offset=-1", "", "limit=", "sort=key__digest"]
+)
+def test_a_number_out_of_range_is_clamped_and_an_unknown_field_ignored(backend: Client, app: App, query: str) -> None:
+    answer = backend.get(f"/api-auth/apps/{app.slug}/{LOGS}?{query}").json()
+    assert 1 <= answer["limit"] <= 1000
+
+
+def test_a_cursor_of_another_app_is_refused(
+    backend: Client, app: App, make_app: Callable[..., App], traffic: Key
+) -> None:
+    other = make_app("aa_other")
+    cursor = backend.get(f"/api-auth/apps/{app.slug}/{LOGS}?limit=2").json()["next_cursor"]
+    assert backend.get(f"/api-auth/apps/{other.slug}/{LOGS}", {"cursor": cursor}).status_code == 400
+
+
+def test_a_key_of_another_app_counts_nothing(
+    asked: Callable[..., dict[str, Any]], make_app: Callable[..., App], make_key: Callable[..., IssuedKey], traffic: Key
+) -> None:
+    other = make_app("aa_other")
+    foreign = make_key("foreign", in_app=other).key
+    record(other, foreign, clock.now())
+    assert asked(LOGS, key_id=str(foreign.id))["data"] == []
+    assert asked(ANALYTICS, key_id=str(foreign.id))["total_requests"] == 0
+    assert asked(ANALYTICS)["total_requests"] == 9
+
+
+def test_404_for_an_app_of_another_deployment(
+    backend: Client, make_app: Callable[..., App], make_deployment: Callable[..., Deployment]
+) -> None:
+    foreign = make_app("aa_foreign", in_deployment=make_deployment("Other"))
+    assert backend.get(f"/api-auth/apps/{foreign.slug}/{LOGS}").status_code == 404

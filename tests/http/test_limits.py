@@ -1,0 +1,90 @@
+"""Rate-limit schemes of the backend API, by outcome."""
+
+import pytest
+from django.test import Client
+
+from apiauth.models import App, RateLimitScheme
+
+JSON = "application/json"
+SCHEMES = "/api-auth/rate-limit-schemes"
+RULE = {"unit": "minute", "duration": 1, "max_requests": 60}
+NEW_SCHEME = {"slug": "basic", "name": "Basic", "rules": [RULE]}
+
+
+def test_200_with_the_scheme_when_one_is_created(backend: Client) -> None:
+    answer = backend.post(SCHEMES, {**NEW_SCHEME, "description": "For trials"}, content_type=JSON).json()
+    assert isinstance(answer["id"], str)
+    assert isinstance(answer["deployment_id"], str)
+    (rule,) = answer["rules"]
+    assert {**RULE, "mode": "per_app", "priority": 0, "id": rule["id"]} == rule
+    assert backend.get(SCHEMES).json() == {"schemes": [answer], "total": 1}
+    assert backend.get(f"{SCHEMES}/basic").json() == answer
+
+
+def test_a_rule_sent_back_keeps_its_id(backend: Client) -> None:
+    made = backend.post(SCHEMES, NEW_SCHEME, content_type=JSON).json()
+    rules = [{**made["rules"][0], "max_requests": 90}, {**RULE, "endpoints": ["/v1/a"], "mode": "per_key"}]
+    changed = backend.patch(f"{SCHEMES}/basic", {"rules": rules}, content_type=JSON).json()
+    assert changed["rules"][0]["id"] == made["rules"][0]["id"]
+    assert changed["rules"][1]["endpoints"] == ["/v1/a"]
+    assert changed["name"] == "Basic"
+
+
+def test_patch_tells_null_from_absent(backend: Client) -> None:
+    backend.post(SCHEMES, {**NEW_SCHEME, "description": "For trials"}, content_type=JSON)
+    assert backend.patch(f"{SCHEMES}/basic", {"name": "Still"}, content_type=JSON).json()["description"] == "For trials"
+    assert backend.patch(f"{SCHEMES}/basic", {"description": None}, content_type=JSON).json()["description"] is None
+    assert backend.patch(f"{SCHEMES}/basic", {"rules": None}, content_type=JSON).status_code == 400
+
+
+def test_409_when_the_slug_is_taken(backend: Client) -> None:
+    backend.post(SCHEMES, NEW_SCHEME, content_type=JSON)
+    assert backend.post(SCHEMES, NEW_SCHEME, content_type=JSON).status_code == 409
+
+
+def test_204_when_deleted_and_400_while_an_app_uses_it(backend: Client, app: App) -> None:
+    backend.post(SCHEMES, NEW_SCHEME, content_type=JSON)
+    backend.patch(f"/api-auth/apps/{app.slug}", {"rate_limit_scheme_slug": "basic"}, content_type=JSON)
+    assert backend.delete(f"{SCHEMES}/basic").status_code == 400
+    backend.patch(f"/api-auth/apps/{app.slug}", {"rate_limit_scheme_slug": None}, content_type=JSON)
+    response = backend.delete(f"{SCHEMES}/basic")
+    assert (response.status_code, response.content) == (204, b"")
+    assert backend.get(f"{SCHEMES}/basic").status_code == 404
+
+
+BAD_RULES: dict[str, tuple[object, str]] = {
+    "no rules": ([], "rules"),
+    "rules as an object": ({}, "rules"),
+    "rule as a text": (["60/60s"], "rules[0]"),
+    "no limit": ([{"unit": "minute", "duration": 1}], "rules[0].max_requests"),
+    "limit 0": ([{**RULE, "max_requests": 0}], "rules[0].max_requests"),
+    "limit -1": ([{**RULE, "max_requests": -1}], "rules[0].max_requests"),
+    "limit 2^31": ([{**RULE, "max_requests": 2**31}], "rules[0].max_requests"),
+    "limit 1.5": ([{**RULE, "max_requests": 1.5}], "rules[0].max_requests"),
+    "limit as a text": ([{**RULE, "max_requests": "60"}], "rules[0].max_requests"),
+    "limit as a flag": ([{**RULE, "max_requests": True}], "rules[0].max_requests"),
+    "window 0": ([{**RULE, "duration": 0}], "rules[0].duration"),
+    "window of ten years": ([{**RULE, "unit": "day", "duration": 3650}], "rules[0].duration"),
+    "two calendar months": ([{**RULE, "unit": "calendar_month", "duration": 2}], "rules[0].duration"),
+    "unit unknown": ([{**RULE, "unit": "fortnight"}], "rules[0].unit"),
+    "unit as a list": ([{**RULE, "unit": []}], "rules[0].unit"),
+    "mode unknown": ([{**RULE, "mode": "per_planet"}], "rules[0].mode"),
+    "endpoints as a text": ([{**RULE, "endpoints": "/v1"}], "rules[0].endpoints"),
+    "endpoint without a slash": ([{**RULE, "endpoints": ["v1"]}], "rules[0].endpoints[0]"),
+    "endpoint that climbs": ([{**RULE, "endpoints": ["/a/../b"]}], "rules[0].endpoints[0]"),
+    "21 rules": ([RULE] * 21, "rules"),
+    "one id twice": ([{**RULE, "id": "a"}, {**RULE, "id": "a"}], "rules[1].id"),
+}
+
+
+@pytest.mark.parametrize(("rules", "field"), BAD_RULES.values(), ids=BAD_RULES)
+def test_400_that_names_the_rule_and_its_field(backend: Client, rules: object, field: str) -> None:
+    response = backend.post(SCHEMES, {**NEW_SCHEME, "rules": rules}, content_type=JSON)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field), response.content
+    assert not RateLimitScheme.objects.exists()
+
+
+def test_two_rules_of_one_window_are_two_rules(backend: Client) -> None:
+    answer = backend.post(SCHEMES, {**NEW_SCHEME, "rules": [RULE, RULE]}, content_type=JSON).json()
+    first, second = answer["rules"]
+    assert first["id"] != second["id"]
