@@ -5,7 +5,7 @@ Django's admin cannot show a table with a composite key, and its pages would cou
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from apiauth.core.decision import Rule
 from apiauth.models import App, Decision
 
 ROWS = 50
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 _may_view = permission_required("apiauth.view_decision", raise_exception=True)
 
@@ -59,10 +60,16 @@ class FilterForm(forms.Form):
 
 def _request_id(text: str) -> UUID | None:
     """Return a request id's UUID; the form says which where it is none."""
-    found = ids.parse_request_id(text.strip()) if text.strip() else None
+    found = _known(text.strip()) if text.strip() else None
     if text.strip() and found is None:
         raise forms.ValidationError("A request id is req_ and 32 hexadecimal digits.")
     return found
+
+
+def _known(text: str) -> UUID | None:
+    """Return a request id's UUID, or None where it is none of ours: its time has to be one."""
+    found = ids.parse_request_id(text)
+    return found if found and ids.decision_time_ms(found) < clock.to_ms(_LATEST) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ def _with_apps(decisions: list[Decision]) -> list[Row]:
 @_may_view
 def decision(request: HttpRequest, context: dict[str, Any], request_id: str) -> HttpResponse:
     """Show everything that was recorded of one decision."""
-    found_id = ids.parse_request_id(request_id)
+    found_id = _known(request_id)
     if found_id is None:
         raise Http404
     moment = clock.from_ms(ids.decision_time_ms(found_id))

@@ -1,0 +1,107 @@
+"""Staff see every app's decisions, within a period, and look one up by its request id."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from django.test import Client
+
+from apiauth.core import clock, ids
+from apiauth.models import App, Decision
+
+
+@pytest.fixture
+def decide(app: App) -> Callable[..., UUID]:
+    """Record a decision without a gateway."""
+
+    def make(at: datetime, *, rule: str | None = None, for_app: int | None = app.id, path: str = "/v2/routes") -> UUID:
+        decision_id = ids.new_decision_id(clock.to_ms(at))
+        Decision.objects.create(
+            id=decision_id,
+            decided_at=clock.from_ms(ids.decision_time_ms(decision_id)),
+            app_id=for_app,
+            allowed=rule is None,
+            rule=rule,
+            blocked_by=rule,
+            method="GET",
+            path=path,
+            user_agent="tests",
+            required_permissions=[],
+            rate_limits=[],
+            snapshot_age_ms=1,
+            duration_us=9,
+            node="n",
+        )
+        return decision_id
+
+    return make
+
+
+def test_the_last_hour_is_shown_unless_more_is_asked_for(
+    administrator: Client, decide: Callable[..., UUID], now: datetime
+) -> None:
+    recent, old = ids.request_id(decide(now)), ids.request_id(decide(now - timedelta(hours=2)))
+    page = administrator.get("/admin/decisions/").content.decode()
+    assert (recent in page, old in page) == (True, False)
+    assert old in administrator.get("/admin/decisions/", {"period": "24h"}).content.decode()
+
+
+def test_a_request_id_leads_to_its_decision(administrator: Client, decide: Callable[..., UUID], now: datetime) -> None:
+    request_id = ids.request_id(decide(now - timedelta(days=3), rule="permission_denied"))
+    answer = administrator.get("/admin/decisions/", {"request_id": request_id}, follow=True)
+    assert answer.redirect_chain[0][0] == f"/admin/decisions/{request_id}/"
+    assert "permission_denied" in answer.content.decode()
+
+
+def test_decisions_of_no_app_are_for_staff(administrator: Client, decide: Callable[..., UUID], now: datetime) -> None:
+    request_id = ids.request_id(decide(now, rule="key_unknown", for_app=None))
+    assert request_id in administrator.get("/admin/decisions/", {"outcome": "key_unknown"}).content.decode()
+
+
+def test_filters_leave_out_the_rest(
+    administrator: Client, decide: Callable[..., UUID], app: App, now: datetime
+) -> None:
+    mine, other = ids.request_id(decide(now)), ids.request_id(decide(now, for_app=5, rule="key_revoked"))
+    for query in ({"app": app.slug}, {"app": str(app.pk)}, {"outcome": "allowed"}):
+        page = administrator.get("/admin/decisions/", query).content.decode()
+        assert (mine in page, other in page) == (True, False)
+
+
+def test_older_goes_on_where_the_page_ended(administrator: Client, decide: Callable[..., UUID], now: datetime) -> None:
+    made = [ids.request_id(decide(now - timedelta(milliseconds=step // 2))) for step in range(60)]
+    first = administrator.get("/admin/decisions/")
+    second = administrator.get(f"/admin/decisions/?{first.context['older']}")
+    shown = [row.request_id for page in (first, second) for row in page.context["rows"]]
+    assert sorted(shown) == sorted(made)
+    assert "older" not in second.context
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"request_id": "zzz"},
+        {"request_id": "req_" + "g" * 32},
+        {"key": "x"},
+        {"key": "9" * 20},
+        {"period": "1y"},
+        {"outcome": "' OR 1=1"},
+        {"app": "a" * 65},
+        {"before": "req_1"},
+        {"app": "a\x00b"},
+    ],
+)
+def test_400_names_the_field(administrator: Client, query: dict[str, str]) -> None:
+    answer = administrator.get("/admin/decisions/", query)
+    assert answer.status_code == 400
+    assert list(answer.context["form"].errors) == list(query)
+
+
+@pytest.mark.parametrize("request_id", ["req_" + "0" * 32, "nonsense", "req_" + "f" * 32])
+def test_404_for_a_decision_that_is_not_there(administrator: Client, request_id: str) -> None:
+    assert administrator.get(f"/admin/decisions/{request_id}/").status_code == 404
+
+
+def test_a_paths_markup_is_shown_as_text(administrator: Client, decide: Callable[..., UUID], now: datetime) -> None:
+    decide(now, path="/<img src=x onerror=alert(1)>")
+    assert "<img src=x" not in administrator.get("/admin/decisions/").content.decode()
