@@ -43,7 +43,6 @@ TITLES = {
     429: "Too many changes",
     503: "Not available just now",
 }
-NOT_FOUND = Problem(404, TITLES[404], "This page doesn't exist, or it belongs to another app.", "not_found")
 OLD_FORM = Problem(
     403, "This page was open for too long", "Nothing was changed. Go back, reload it and try again.", "old_form"
 )
@@ -82,20 +81,3 @@ def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
     response = show(request, Problem(405, TITLES[405], "This address can't be used like that.", "method_not_allowed"))
     response["Allow"] = allowed
     return response
-
-
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer what Django could not read."""
-    return show(request, Problem(400, TITLES[400], "The request can't be read. Nothing was changed.", "invalid"))
-
-
-def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer an address that does not exist."""
-    return show(request, NOT_FOUND)
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer a defect of ours. The transaction rolled back, so nothing was changed."""
-    reference = str(getattr(request, "request_id", ""))
-    message = "Something went wrong on our side. Nothing was changed."
-    return show(request, Problem(500, "Something went wrong", message, "error", reference))
