@@ -60,7 +60,7 @@ def pepper_problem() -> str | None:
             if not hmac.compare_digest(bytes(row.fingerprint), peppers.fingerprint(row.version)):
                 return f"Pepper {row.version} is not the one that this database's keys were made under: " + _RESTORE
         elif count := _needing(row.version):
-            return f"Pepper {row.version} is missing and {count} keys still need it: " + _RESTORE
+            return f"Pepper {row.version} is missing, and live keys still need it ({count}): " + _RESTORE
     return None
 
 

@@ -1,0 +1,98 @@
+"""Doctor names what is wrong and what to do, and `check --deploy` knows unsafe settings."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apiauth import checks
+from apiauth.core import clock
+from apiauth.models import GatewayStatus, PepperCheck
+from apiauth.services import installation
+from tests.commands.conftest import Ran
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def healthy(db: None, tmp_path: Path, settings: Any) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, spool_dir=tmp_path)
+    installation.remember_peppers(now=clock.now())
+    GatewayStatus.objects.create(
+        incarnation="018f0000-0000-7000-8000-000000000000",
+        host="h",
+        pid=1,
+        generation=1,
+        confirmed_at=timezone.now(),
+        started_at=timezone.now(),
+    )
+
+
+def failed(ran: Ran) -> list[str]:
+    return [check["name"] for check in ran.json["checks"] if not check["ok"]]
+
+
+def test_a_healthy_installation_ends_with_0(run: Run, healthy: None) -> None:
+    ran = run("doctor", "--json")
+    assert (failed(ran), ran.json["ok"], ran.code, ran.err) == ([], True, 0, "")
+
+
+def test_every_failed_check_comes_with_advice(run: Run, healthy: None, settings: Any, tmp_path: Path) -> None:
+    settings.ENVIRONMENT = replace(
+        settings.ENVIRONMENT, spool_dir=tmp_path / "absent", gateway_url="http://8.8.8.8:8001"
+    )
+    GatewayStatus.objects.update(confirmed_at=timezone.now() - timedelta(minutes=5))
+    PepperCheck.objects.update(fingerprint=bytes(32))
+    ran = run("doctor", "--json")
+    assert ran.code == 1
+    assert failed(ran) == ["gateway_access", "pepper", "spool", "gateways"]
+    assert all(check["advice"] for check in ran.json["checks"] if not check["ok"])
+
+
+def test_a_spool_that_nobody_drains_is_a_problem(run: Run, healthy: None, tmp_path: Path) -> None:
+    spool = tmp_path / "host-1-abc.spool"
+    spool.write_bytes(b"x" * 100)
+    long_ago = clock.now().timestamp() - 600
+    os.utime(spool, (long_ago, long_ago))
+    ran = run("doctor", "--json")
+    assert failed(ran) == ["spool"]
+    assert "100 bytes wait" in ran.out
+
+
+def test_without_json_a_person_reads_lines(run: Run, healthy: None) -> None:
+    assert "ok        database: PostgreSQL" in run("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"gateway_url": "http://8.8.8.8:8001"}, ["keystead.W004"]),
+        ({"gateway_url": "http://8.8.8.8:8001", "gateway_auth": "token"}, []),
+        ({"gateway_url": "http://8.8.8.8:8001", "gateway_allow": (ip_network("8.8.4.4/32"),)}, []),
+        ({"public_url": "http://keys.example"}, ["keystead.W003"]),
+    ],
+    ids=["safe", "open gateway", "token", "allow list", "plain http"],
+)
+def test_unsafe_settings_are_named(settings: Any, change: dict[str, Any], expected: list[str]) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, **change)
+    assert [message.id for message in checks.check_environment(None)] == expected
+
+
+def test_secrets_that_others_can_read_are_named(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    (tmp_path / "secrets" / "peppers").write_text("1:x")
+    (tmp_path / "secrets" / "peppers").chmod(0o644)
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, data_dir=tmp_path)
+    assert [str(message.msg) for message in checks.check_environment(None)] == ["Others can read peppers."]
+
+
+def test_debug_and_any_host_are_named(settings: Any) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = True, ["*"]
+    assert [message.id for message in checks.check_environment(None)] == ["keystead.W001", "keystead.W002"]
