@@ -13,7 +13,7 @@ def test_every_bar_stands_on_the_base_line_inside_the_frame(values):
     top = charts.scale_top(values)
     for rect in charts.bars(values, top=top, width=280, height=168):
         x, y, width, height = (float(number) for number in (rect.x, rect.y, rect.width, rect.height))
-        assert 0 <= x
+        assert x >= 0
         assert x + width <= 280.2
         assert 0 <= y <= 168
         assert abs(y + height - 168) <= 0.11
