@@ -163,6 +163,7 @@ def go_back(page: Page) -> None:
     except Error as problem:
         if "ERR_CACHE_MISS" not in str(problem):
             raise
+        page.wait_for_url("chrome-error://**")
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
