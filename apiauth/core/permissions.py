@@ -23,9 +23,7 @@ DEEPEST_EXPRESSION = 10
 
 Requirement = Callable[[AbstractSet[str]], bool]
 
-_TOKEN = re.compile(
-    rf"\s*(?:({PERMISSION_PATTERN})(?![A-Za-z0-9_.:/-])|(AND|OR)(?![A-Za-z0-9_.:/-])|([(),]))"
-)
+_TOKEN = re.compile(rf"\s*(?:({PERMISSION_PATTERN})(?![A-Za-z0-9_.:/-])|(AND|OR)(?![A-Za-z0-9_.:/-])|([(),]))")
 
 
 def check_permission(name: object, field: str = "permissions") -> str:
@@ -91,9 +89,7 @@ class _Parser:
     def _term(self, depth: int) -> Requirement:
         return _all_of(self._joined({"AND", ","}, self._factor, depth))
 
-    def _joined(
-        self, operators: set[str], part: Callable[[int], Requirement], depth: int
-    ) -> list[Requirement]:
+    def _joined(self, operators: set[str], part: Callable[[int], Requirement], depth: int) -> list[Requirement]:
         parts = [part(depth)]
         while self.next in operators:
             self._advance()
