@@ -1,5 +1,6 @@
 """Collects the static files when their sources changed, and only then: a warm start has no time for more."""
 
+import fcntl
 import hashlib
 from importlib.metadata import version
 from pathlib import Path
@@ -9,18 +10,25 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
 _STAMP = ".sources"
+_LOCK = ".lock"
 
 
 def collect() -> bool:
-    """Bring STATIC_ROOT up to date; return whether there was anything to do."""
+    """Bring STATIC_ROOT up to date; return whether there was anything to do. Two at once take turns."""
     root = Path(settings.STATIC_ROOT)
-    stamp, present = root / _STAMP, fingerprint()
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / _LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _collect(root / _STAMP)
+
+
+def _collect(stamp: Path) -> bool:
+    present = fingerprint()
     try:
         if stamp.read_text() == present:
             return False
     except OSError:
         pass
-    root.mkdir(parents=True, exist_ok=True)
     call_command("collectstatic", interactive=False, verbosity=0)
     draft = stamp.with_suffix(".draft")
     draft.write_text(present)

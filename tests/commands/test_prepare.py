@@ -1,21 +1,27 @@
 """The first run: once whatever happens, with its secrets in files that their owner alone can read."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.db import connection
 
 from apiauth.core import clock
 from apiauth.management import static_files
 from apiauth.models import App, Deployment, Key, PepperCheck
 from apiauth.services import deployments
-from config import env
+from config import env, first_secrets
 from tests.commands.conftest import Ran
 
 Run = Callable[..., Ran]
+ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = "http://127.0.0.1:9000"
 
 
@@ -133,3 +139,23 @@ def test_static_files_are_fingerprinted_by_their_sources(monkeypatch: pytest.Mon
     assert static_files.fingerprint() != before
     monkeypatch.undo()
     static_files.get_finders.__globals__["get_finder"].cache_clear()
+
+
+def test_two_first_runs_at_once_take_turns(tmp_path: Path, transactional_db: None) -> None:
+    """Over one database and one data folder, both end well and only one of them was the first."""
+    first_secrets.make(tmp_path / "secrets")
+    variables = {**os.environ, "KEYSTEAD_DATA_DIR": str(tmp_path), "DATABASE_URL": _url_of_test_database()}
+    command = [sys.executable, "manage.py", "prepare", "--json", "--product-url", PRODUCT]
+    running = [
+        subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0, 0], told
+    assert sorted(json.loads(out)["first_run"] for out, _ in told) == [False, True]
+    assert Deployment.objects.count() == 1
+
+
+def _url_of_test_database() -> str:
+    url = urlsplit(settings.ENVIRONMENT.database_url)
+    return url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
