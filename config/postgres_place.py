@@ -65,9 +65,7 @@ def private_folder(path: Path) -> None:
     """Make a folder that only its owner can enter; one that is there must be a real folder."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.is_symlink():
-        raise EnvironmentProblem(
-            f"{path} is a symbolic link: remove it, so that Keystead can make its own folder."
-        )
+        raise EnvironmentProblem(f"{path} is a symbolic link: remove it, so that Keystead can make its own folder.")
     path.chmod(0o700)
 
 

@@ -29,9 +29,7 @@ SESSION_PREFIX = "kss"
 RESERVED_PREFIXES = frozenset({TICKET_PREFIX, BACKEND_KEY_PREFIX, SESSION_PREFIX})
 
 _SECRET = re.compile(SECRET_PATTERN)
-_PAIRS = {
-    first + second: 62 * high + low for high, first in enumerate(ALPHABET) for low, second in enumerate(ALPHABET)
-}
+_PAIRS = {first + second: 62 * high + low for high, first in enumerate(ALPHABET) for low, second in enumerate(ALPHABET)}
 _BLOCK_BYTES = 64  # of SHA-256, RFC 2104
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import django.contrib.postgres.fields
 from django.db import migrations, models
 
-
 SQL = Path(__file__).parent / "sql"
 
 

@@ -45,9 +45,12 @@ def keystead(data_dir: Path, *options: str, variables: dict[str, str] | None = N
     environment = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
     environment = {name: value for name, value in environment.items() if not name.startswith("KEYSTEAD_")}
     output = (data_dir / "up.output").open("wb")
-    with output, subprocess.Popen(
-        command, env={**environment, **(variables or {})}, stdout=output, stderr=subprocess.STDOUT
-    ) as process:
+    with (
+        output,
+        subprocess.Popen(
+            command, env={**environment, **(variables or {})}, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
         try:
             until(lambda: ready.exists() or process.poll() is not None, START_SECONDS, "Keystead is ready")
             if process.poll() is not None:
