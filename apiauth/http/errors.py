@@ -7,6 +7,7 @@ KeysteadError (core.errors)
 │   ├── MissingScope       403  the backend key may not do this
 │   └── ForeignOrigin      403  the page that asks is not on the deployment's list
 ├── MethodNotAllowed       405
+├── LengthRequired         411
 └── WrongMediaType         415
 """
 
@@ -55,6 +56,13 @@ class MethodNotAllowed(KeysteadError):
 
     code = "method_not_allowed"
     status = 405
+
+
+class LengthRequired(KeysteadError):
+    """Send the body with its Content-Length."""
+
+    code = "length_required"
+    status = 411
 
 
 class WrongMediaType(KeysteadError):

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
+from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
 
 from apiauth.core.errors import Invalid, NotFound, TooLarge
 from apiauth.http import cors, errors
@@ -68,19 +70,26 @@ class ErrorsAsJson:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer what a JSON door raised; a defect goes on to Django, which logs it with its traceback."""
+        """Answer what a JSON door raised; a defect is logged with its traceback and told without it."""
         if not errors.is_json_path(request.path):
             return None
         refusal = errors.refusal_of(exception)
-        if refusal is not None and refusal.status >= 500:
+        if refusal is None:
+            got_request_exception.send(sender=type(self), request=request)
+            _log.error("defect", path=request.path[:500], exc_info=exception)
+            refusal = errors.refusal_of_status(500)
+        elif refusal.status >= 500:
             _log.warning("unavailable", cause=type(exception).__name__)
-        return errors.answer(request, refusal) if refusal else None
+        return errors.answer(request, refusal)
 
     def _checked(self, request: HttpRequest) -> HttpResponse:
         try:
             request.get_host()
             _refuse_size(request)
             _refuse_nul(request)
+            resolve(request.path_info)
+        except Resolver404:
+            return errors.answer(request, errors.refusal_of_status(404))
         except Exception as problem:
             refusal = errors.refusal_of(problem)
             if refusal is None:
@@ -93,7 +102,9 @@ class ErrorsAsJson:
 
 def _refuse_size(request: HttpRequest) -> None:
     """Stop a body that says it is too large before anyone reads it."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not length and "Transfer-Encoding" in request.headers:
+        raise errors.LengthRequired
     if length.isascii() and length.isdecimal() and int(length[:20]) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         raise TooLarge
 
