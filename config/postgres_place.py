@@ -151,11 +151,13 @@ def _copied_programs(programs: Path) -> Path:
     build = programs / "postgres"
     version = hashlib.sha256(f"{build.stat().st_size}:{build.stat().st_mtime_ns}".encode()).hexdigest()[:16]
     copy = _outside() / f"programs-{version}"
-    if not copy.exists():
+    # The programs find their libraries by a path relative to themselves: keep both names.
+    parts = (f"{package.name}/pginstall", f"{package.name}.libs")
+    if not all((copy / part).exists() for part in parts):
+        shutil.rmtree(copy, ignore_errors=True)
         partial = _outside() / f"programs-{version}.{secrets.token_hex(4)}"
-        # The programs find their libraries by a path relative to themselves: keep both names.
-        for name in (f"{package.name}/pginstall", f"{package.name}.libs"):
-            shutil.copytree(package.parent / name, partial / name, symlinks=True)
+        for part in parts:
+            shutil.copytree(package.parent / part, partial / part, symlinks=True)
         _open_to_all(partial)
         try:
             partial.rename(copy)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from config import postgres_place
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
@@ -58,6 +61,14 @@ def keystead(data_dir: Path, *options: str, variables: dict[str, str] | None = N
             yield Running(json.loads(ready.read_text()), data_dir, process)
         finally:
             stop(process)
+            remove_outside_cluster(data_dir)
+
+
+def remove_outside_cluster(data_dir: Path) -> None:
+    """Remove the database that root keeps outside a data folder which its account cannot reach."""
+    note = data_dir / "postgres.place"
+    if note.exists():
+        shutil.rmtree(postgres_place.OUTSIDE / note.read_text().strip(), ignore_errors=True)
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
