@@ -34,7 +34,8 @@ class Ceiling:
     def check_count(self, active: int) -> None:
         """Return if one more key fits; raise NotAllowed that says how many there may be."""
         if self.key_cap is not None and active >= self.key_cap:
-            raise NotAllowed(f"You've reached your limit of {self.key_cap} active keys. Revoke one to make room.")
+            keys = "1 active key" if self.key_cap == 1 else f"{self.key_cap} active keys"
+            raise NotAllowed(f"You've reached your limit of {keys}. Revoke one to make room.")
 
 
 UNBOUNDED = Ceiling()

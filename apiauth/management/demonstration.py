@@ -80,12 +80,12 @@ def _links(product_url: str) -> dict[str, str]:
 def _make_keys(app: App, traffic: Path, now: datetime) -> None:
     """Make three keys; their secrets go into a file that the caller deletes after the first traffic."""
     wanted: tuple[dict[str, Any], ...] = (
-        {"name": "Production API", "permissions": _PERMISSIONS[:3]},
-        {"name": "Billing worker", "permissions": ["invoices:read"], "expires_at": now + timedelta(days=3)},
         {"name": "Old importer", "permissions": ["routes:read"]},
+        {"name": "Billing worker", "permissions": ["invoices:read"], "expires_at": now + timedelta(days=3)},
+        {"name": "Production API", "permissions": _PERMISSIONS[:3]},
     )
     issued = [keys.create_key(app_id=app.id, actor=SYSTEM, now=now, **values) for values in wanted]
-    keys.revoke_key(app_id=app.id, key_id=issued[2].key.id, reason="No longer in use", actor=SYSTEM, now=now)
+    keys.revoke_key(app_id=app.id, key_id=issued[0].key.id, reason="No longer in use", actor=SYSTEM, now=now)
     shown = [{"name": one.key.name, "secret": one.secret.text, "permissions": one.key.permissions} for one in issued]
     first_secrets.write(traffic, json.dumps({"keys": shown}))
 

@@ -21,6 +21,7 @@ from apiauth.services.text import plain_slug, plain_text, web_address
 
 LONGEST_OVERLAP_SECONDS = 2_592_000  # 30 days
 _RESOURCES_AT_MOST = 200
+_OWNERSHIP = ("user_id", "organization_id", "workspace_id", "permissions", "resources")
 
 
 @transaction.atomic
@@ -57,7 +58,7 @@ def update_app(*, deployment_id: int, slug: str, changes: Mapping[str, Any], act
         setattr(app, name, value)
     if values.get("is_active"):
         app.disabled_reason = ""
-    _check_owner({name: getattr(app, name) for name in ("user_id", "organization_id", "workspace_id")})
+    _check_owner({name: getattr(app, name) for name in _OWNERSHIP})
     app.updated_at = now
     app.save(update_fields=[*values, "disabled_reason", "updated_at"])
     changed = {name: value for name, value in values.items() if before[name] != value}
@@ -199,10 +200,12 @@ EDITABLE = {
 
 
 def _check_owner(values: Mapping[str, Any]) -> None:
-    if not values.get("user_id"):
-        for field in ("organization_id", "workspace_id"):
-            if values.get(field):
-                raise Invalid(f"{field} needs a user_id beside it.", field=field)
+    """An organization or a workspace needs a user; a user's app takes its permissions from that user's roles."""
+    refused = ("permissions", "resources") if values.get("user_id") else ("organization_id", "workspace_id")
+    for field in refused:
+        if values.get(field):
+            with_or_without = "cannot stand beside a user_id" if values.get("user_id") else "needs a user_id beside it"
+            raise Invalid(f"{field} {with_or_without}.", field=field)
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, Any]:

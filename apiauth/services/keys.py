@@ -119,7 +119,12 @@ def rotate_key(
 
 @transaction.atomic
 def revoke_key(*, app_id: int, key_id: int, reason: str = "", actor: Actor, now: datetime) -> Key:
-    """End a key for good. Raises NotFound outside the app, KeyAlreadyRevoked, Invalid for the reason."""
+    """End a key for good. Raises NotFound outside the app, KeyAlreadyRevoked, Invalid for the reason.
+
+    In a paused app a subject may change nothing (NotAllowed); the product and staff still may.
+    """
+    if actor.kind == "subject":
+        _lock_open_app(app_id)
     key = _lock_key(app_id, key_id)
     if key.revoked_at is not None:
         raise KeyAlreadyRevoked

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -144,6 +145,17 @@ def test_a_paused_apps_keys_cannot_be_changed(make_key: MakeKey, app: App, actor
     apps.disable_app(deployment_id=app.deployment_id, slug=app.slug, reason="unpaid", actor=actor, now=now)
     with pytest.raises(NotAllowed):
         make_key()
+
+
+def test_in_a_paused_app_staff_can_revoke_and_a_subject_cannot(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    key = make_key().key
+    apps.disable_app(deployment_id=app.deployment_id, slug=app.slug, reason="unpaid", actor=actor, now=now)
+    subject = replace(actor, kind="subject", via="portal")
+    with pytest.raises(NotAllowed):
+        keys.revoke_key(app_id=app.id, key_id=key.id, actor=subject, now=now)
+    assert keys.revoke_key(app_id=app.id, key_id=key.id, actor=actor, now=now).revoked_at
 
 
 @pytest.mark.parametrize(

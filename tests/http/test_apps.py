@@ -141,6 +141,8 @@ BAD_APPS = {
     "organization without user": ({"organization_id": "7"}, "organization_id"),
     "user as an object": ({"user_id": {}}, "user_id"),
     "user as a flag": ({"user_id": True}, "user_id"),
+    "permissions beside a user": ({"user_id": "9", "permissions": ["routes:read"]}, "permissions"),
+    "resources beside a user": ({"user_id": "9", "resources": ["maps"]}, "resources"),
     "role unknown": ({"default_role": "root"}, "default_role"),
     "overlap below zero": ({"default_overlap_seconds": -1}, "default_overlap_seconds"),
     "overlap as a text": ({"default_overlap_seconds": "60"}, "default_overlap_seconds"),
