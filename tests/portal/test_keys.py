@@ -135,7 +135,7 @@ def test_the_cap_on_keys_is_said_in_the_form(portal_client, filled, make_key):
     client = portal_client(key_cap=1)
     response = client.post(NEW, filled(client, NEW, name="second", ends="30"))
     assert response.status_code == 422
-    assert "your limit of 1 active keys" in text_of(response)
+    assert "reached your limit of 1 active key" in text_of(response)
 
 
 def test_rotation_shows_the_new_secret_and_keeps_the_old_one_for_its_overlap(portal_client, filled, make_key):
