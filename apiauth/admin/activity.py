@@ -42,7 +42,7 @@ class ActivityEntryAdmin(Window):
     """Entries are final: nobody adds, changes or deletes one, whatever they may do elsewhere."""
 
     change_list_template = "admin/activity_list.html"
-    list_display = (when("at"), "event", "actor", "via", "app", "key", "what")
+    list_display = (when("at"), "event", "actor", "via", "app", "what")
     list_filter = (EventFilter, ActorFilter)
     search_fields = ("=chain__name", "=actor_id", "=key_id", "=app_id")
     search_help_text = "An app's, key's or actor's id, or a chain such as app:123."
