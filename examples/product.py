@@ -8,34 +8,32 @@ import http.client
 import json
 import logging
 import os
-import sys
+import secrets
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from string import Template
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-from pages import TEMPLATES, Pages
-
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 ROUTES = [{"id": "r1", "from": "Hamburg", "to": "Lyon"}, {"id": "r2", "from": "Oslo", "to": "Gdansk"}]
 log = logging.getLogger("northwind")
 
 
-@dataclass(frozen=True)
-class User:
-    """Somebody who can sign in. `key_role` is their role in the key portal; None: no right to it."""
-
-    id: str
-    name: str
-    email: str
-    organization: str
-    key_role: str | None
-
-
-NOBODY = User("", "", "", "", None)
-USERS = {
-    "dana": User("dana", "Dana Okafor", "dana@acme-logistics.example", "Acme Logistics", "admin"),
-    "sam": User("sam", "Sam Reyes", "sam@blue-harbor.example", "Blue Harbor", None),
+User = dict[str, str]  # somebody who can sign in; without `key_role`, with no right to API keys
+DANA = {"id": "dana", "name": "Dana Okafor", "email": "dana@acme-logistics.example", "key_role": "admin"}
+SAM = {"id": "sam", "name": "Sam Reyes", "email": "sam@blue-harbor.example"}
+USERS: dict[str, User] = {
+    "dana": DANA | {"organization": "Acme Logistics"},
+    "sam": SAM | {"organization": "Blue Harbor"},
+}
+SIGNED_IN: dict[str, User] = {}  # by cookie; sessions end with the process
+REFUSALS = {  # what the gateway says, and what this API answers
+    "rate_limited": (429, "Too many calls: wait, then try again."),
+    "permission_denied": (403, "This key may not do that."),
+    "unavailable": (503, "Keys can't be checked just now."),
 }
 
 
@@ -65,127 +63,137 @@ class Keystead:
         return (response.status, answer) if isinstance(answer, dict) else (503, {})
 
 
-class Product(Pages):
+class Product(BaseHTTPRequestHandler):
     """The pages and the API of Northwind Maps."""
 
-    keystead: ClassVar[Keystead]
-    known_paths = ("/", "/settings", "/keys", "/sign-in", "/sign-out", "/v2/routes", "/style.css")
+    keystead: Keystead
+    own_url: str
+    timeout = 10  # seconds for a visitor to send a request
 
     def do_GET(self) -> None:
         """Answer a page or an API call."""
-        if self.path_alone == "/v2/routes":
+        path = urlsplit(self.path).path
+        if path == "/v2/routes":
             self._answer_api("routes:read")
-        elif self.path_alone == "/style.css":
-            self.send(200, (TEMPLATES / "style.css").read_text(), "text/css", {})
-        elif self.headers.get("Host", "").lower().split(":")[0] == "localhost":
-            # A cookie of localhost is not sent to 127.0.0.1, so all pages live on one of them.
-            self.redirect(self.own_url(self.path_alone))
-        elif self.path_alone in ("/", "/settings"):
-            self._home(USERS.get(self.session()[0], NOBODY))
-        elif self.path_alone == "/keys":  # a reload, or the way back, after the button
-            self.redirect("/settings")
+        elif path == "/style.css":
+            self._send(200, (TEMPLATES / "style.css").read_text(), "text/css")
+        elif self.headers.get("Host", "").startswith("localhost"):
+            self._redirect(self.own_url + path)  # a cookie of localhost is not sent to 127.0.0.1
+        elif path in ("/", "/settings") and (user := self._user()):
+            right = "May manage API keys" if "key_role" in user else "May not manage API keys"
+            self._page(200, "settings", title="Settings", example=f"{self.own_url}/v2/routes", right=right, **user)
+        elif path in ("/", "/settings"):
+            self._page(200, "sign_in", title="Sign in")
         else:
             self._message(404, "There is no such page", "Perhaps its address was cut off.")
 
-    do_HEAD = do_GET  # send() leaves the body out
+    do_HEAD = do_GET  # _send leaves the body out
 
     def do_POST(self) -> None:
         """Answer a form or an API call."""
-        form = self.form()
-        if self.path_alone == "/v2/routes":
+        path = urlsplit(self.path).path
+        length = self.headers.get("Content-Length", "0")
+        body = self.rfile.read(min(int(length[:6]) if length.isdecimal() else 0, 9_999))
+        form = parse_qs(body.decode("utf-8", "replace"))
+        if path == "/v2/routes":
             self._answer_api("routes:write")
-        elif not self.is_genuine(form):
-            self._message(403, "This form is out of date", "Go back, reload the page and try again.")
-        elif self.path_alone == "/keys":
-            self._manage_keys(USERS.get(self.session()[0], NOBODY))
-        elif self.path_alone in ("/sign-in", "/sign-out"):
-            user = form.get("user", "") if self.path_alone == "/sign-in" else ""
-            self.redirect("/settings", self.new_session(user if user in USERS else "")[1])
+        elif self.headers.get("Origin") != self.own_url:  # a page of another site, or of another port
+            self._message(403, "This form came from elsewhere", "Go back, reload the page and try again.")
+        elif path == "/keys":
+            self._manage_keys(self._user())
+        elif path in ("/sign-in", "/sign-out"):
+            self._sign_in(USERS.get(form.get("user", [""])[0]) if path == "/sign-in" else None)
         else:
             self._message(404, "There is no such page", "Perhaps its address was cut off.")
 
-    def _home(self, user: User) -> None:
-        if user is NOBODY:
-            return self.page(200, "sign_in", title="Sign in")
-        right = "May manage API keys" if user.key_role else "May not manage API keys"
-        facts = {"name": user.name, "email": user.email, "organization": user.organization, "right": right}
-        return self.page(200, "settings", title="Settings", example=self.own_url("/v2/routes"), **facts)
-
-    def _message(self, status: int, title: str, text: str) -> None:
-        self.page(status, "message", title=title, text=text)
-
-    def _manage_keys(self, user: User) -> None:
+    def _manage_keys(self, user: User | None) -> None:
         """Hand the person over to Keystead. Who may manage keys is the product's decision: no right, no ticket."""
-        if user.key_role is None:
+        if user is None or "key_role" not in user:
             return self._message(403, "You can't manage API keys", "Ask an administrator of your organization.")
         request = {
             "ticket_type": "api_auth_access",
             "api_auth_app_slug": self.keystead.app,  # one app for each customer; only Acme Logistics has one here
-            "subject": {"id": user.id, "name": user.name, "email": user.email},
-            "role": user.key_role,
-            "return_url": self.own_url("/settings"),
+            "subject": {claim: user[claim] for claim in ("id", "name", "email")},
+            "role": user["key_role"],
+            "return_url": f"{self.own_url}/settings",
         }
         status, answer = self.keystead.ask(f"{self.keystead.url}/session/tickets", request)
         if status == 200 and str(answer.get("url")).startswith(("http://", "https://")):
-            return self.redirect(str(answer["url"]))
+            return self._redirect(str(answer["url"]))
         log.warning("no ticket: %d %s", status, answer.get("message", "no answer"))
         return self._message(502, "Key management isn't available just now", "Your keys keep working. Try again soon.")
 
     def _answer_api(self, permission: str) -> None:
         """Ask the gateway about this call, and do the work only on a clear yes."""
         scheme, _, presented = self.headers.get("Authorization", "").partition(" ")
-        question = {
-            "principal": {"type": "api_key", "value": presented[:512] if scheme.lower() == "bearer" else ""},
-            "resource": self.path,
-            "method": self.command,
-            "client_ip": self.client_address[0],
-            "user_agent": self.headers.get("User-Agent", "unknown")[:500],
-            "required_permissions": [permission],
-        }
-        status, answer = self.keystead.ask(f"{self.keystead.gateway_url}/v1/authz/check", question)
+        key = {"type": "api_key", "value": presented[:512] if scheme.lower() == "bearer" else ""}
+        call = {"resource": self.path, "method": self.command, "required_permissions": [permission]}
+        caller = {"client_ip": self.client_address[0], "user_agent": self.headers.get("User-Agent", "unknown")[:500]}
+        url = f"{self.keystead.gateway_url}/v1/authz/check"
+        status, answer = self.keystead.ask(url, {"principal": key, **call, **caller})
+        is_ours = (answer.get("identity") or {}).get("app_slug") == self.keystead.app
         headers = {name: str(value) for name, value in (answer.get("headers") or {}).items() if "ratelimit" in name}
-        reason, is_ours = answer.get("reason"), (answer.get("identity") or {}).get("app_slug") == self.keystead.app
+        body = {"request_id": answer.get("request_id"), "look_it_up": f"{self.own_url}/settings"}
         if status == 200 and answer.get("allowed") is True and is_ours:
-            self.json(200, {"routes": ROUTES, "request_id": answer.get("request_id")}, headers)
-        elif status == 200 and reason == "rate_limited":
-            headers["Retry-After"] = str(answer.get("retry_after") or 1)
-            self._refuse(429, answer, "Too many calls: wait, then try again.", headers)
-        elif status == 200 and reason == "permission_denied":
-            self._refuse(403, answer, f"This key may not do that. The call needs {permission}.", headers)
-        elif status in (200, 401):  # a 200 that comes to here is for a good key of some other app
-            why = str(answer.get("message") or "This key can't be used here.")
-            self._refuse(401, answer, why, {"WWW-Authenticate": "Bearer"})
-        else:
-            self._refuse(503, {"reason": "unavailable"}, "Keys can't be checked just now.", {"Retry-After": "5"})
+            return self._send(200, json.dumps({"routes": ROUTES, **body}), "application/json", headers)
+        reason = str(answer.get("reason") or "invalid_key") if status in (200, 401) else "unavailable"
+        status, message = REFUSALS.get(reason, (401, answer.get("message") or "This key can't be used here."))
+        if status in (429, 503):
+            headers["Retry-After"] = str(answer.get("retry_after") or 5)
+        body |= {"error": reason, "blocked_by": answer.get("blocked_rule"), "message": message}
+        return self._send(status, json.dumps(body), "application/json", headers)
 
-    def _refuse(self, status: int, answer: dict[str, Any], message: str, headers: dict[str, str]) -> None:
-        facts = {"error": answer.get("reason") or "invalid_key", "blocked_by": answer.get("blocked_rule")}
-        where = {"request_id": answer.get("request_id"), "look_it_up": self.own_url("/settings")}
-        self.json(status, {**facts, "message": message, **where}, headers)
+    def _user(self) -> User | None:
+        cookies = parse_qs(self.headers.get("Cookie", "").replace("; ", "&"))
+        return SIGNED_IN.get(cookies.get("product_session", [""])[0])
+
+    def _sign_in(self, user: User | None) -> None:
+        cookie = secrets.token_urlsafe(32) if user else "none"
+        if user:
+            SIGNED_IN[cookie] = user
+        self._redirect("/settings", {"Set-Cookie": f"product_session={cookie}; Path=/; HttpOnly; SameSite=Lax"})
+
+    def _message(self, status: int, title: str, text: str) -> None:
+        self._page(status, "message", title=title, text=text)
+
+    def _page(self, status: int, template: str, **values: str) -> None:
+        body, frame = (Template((TEMPLATES / f"{name}.html").read_text()) for name in (template, "page"))
+        safe = {name: escape(value) for name, value in values.items()}
+        self._send(status, frame.substitute(title=safe["title"], body=body.substitute(safe)), "text/html")
+
+    def _redirect(self, url: str, headers: dict[str, str] | None = None) -> None:
+        self._send(303, "", "text/plain", {"Location": url, **(headers or {})})
+
+    def _send(self, status: int, text: str, kind: str, headers: dict[str, str] | None = None) -> None:
+        policy = f"default-src 'none'; style-src 'self'; form-action 'self' {self.keystead.url}; frame-ancestors 'none'"
+        own = {"Content-Type": f"{kind}; charset=utf-8", "Content-Length": str(len(text.encode()))}
+        always = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin", "Content-Security-Policy": policy}
+        self.send_response(status)
+        for name, value in {**own, **always, **(headers or {})}.items():
+            self.send_header(name, value.replace("\r", "").replace("\n", ""))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log no request: its path may hold a key that somebody put there."""
 
 
 def main() -> None:
     """Serve the product that the environment describes."""
     logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
     names = ("KEYSTEAD_URL", "KEYSTEAD_GATEWAY_URL", "KEYSTEAD_BACKEND_KEY_FILE", "KEYSTEAD_APP")
-    if missing := [name for name in names if not os.environ.get(name)]:
-        sys.exit(f"Set {', '.join(missing)}: see examples/README.md.")
     url, gateway_url, key_file, app = (os.environ[name].rstrip("/") for name in names)
     Product.keystead = Keystead(url, gateway_url, Path(key_file).read_text().strip(), app)
-    Product.form_targets = f"'self' {url}"
-    address = (os.environ.get("PRODUCT_HOST", "127.0.0.1"), int(os.environ.get("PRODUCT_PORT", "0")))
-    with ThreadingHTTPServer(address, Product) as server:
-        port = server.server_address[1]
+    host = os.environ.get("PRODUCT_HOST", "127.0.0.1")
+    with ThreadingHTTPServer((host, int(os.environ.get("PRODUCT_PORT", "0"))), Product) as server:
+        Product.own_url = f"http://{host}:{server.server_port}"
         if port_file := os.environ.get("PRODUCT_PORT_FILE"):
-            draft = Path(f"{port_file}.draft")
-            draft.write_text(str(port))
-            draft.replace(port_file)
-        log.info("Northwind Maps: http://%s:%d/", address[0], port)
+            Path(f"{port_file}.draft").write_text(str(server.server_port))
+            Path(f"{port_file}.draft").replace(port_file)
+        log.info("Northwind Maps: %s/", Product.own_url)
         server.serve_forever()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(0)
+    main()

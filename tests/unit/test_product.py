@@ -6,7 +6,6 @@ which stands where Keystead would: these tests are about the product alone.
 
 import http.client
 import json
-import re
 import subprocess
 import sys
 import threading
@@ -99,9 +98,7 @@ class Product:
         return response.status, received, answer
 
     def submit(self, path: str, **fields: str) -> tuple[int, dict[str, str], str]:
-        token = re.search(r'name="token" value="([0-9a-f]+)"', self.ask("GET", "/")[2])
-        assert token
-        return self.ask("POST", path, urlencode({"token": token[1], **fields}))
+        return self.ask("POST", path, urlencode(fields), Origin=f"http://127.0.0.1:{self.port}")
 
     def call(self, method: str = "GET", key: str = KEY) -> tuple[int, dict[str, str], Any]:
         status, headers, body = self.ask(method, "/v2/routes?near=x", Authorization=f"Bearer {key}")
@@ -156,14 +153,14 @@ def test_a_user_without_the_right_gets_403_and_no_ticket_is_asked_for(product: P
 def test_a_form_from_elsewhere_gets_403_and_no_ticket_is_asked_for(product: Product, peer: Peer) -> None:
     product.submit("/sign-in", user="dana")
 
-    assert product.ask("POST", "/keys")[0] == 403
-    assert product.ask("POST", "/keys", "token=00")[0] == 403
+    for origin in ({}, {"Origin": "null"}, {"Origin": f"http://localhost:{product.port}"}, {"Origin": peer.url}):
+        assert product.ask("POST", "/keys", **origin)[0] == 403
     assert peer.asked == []
 
 
 def test_a_cookie_of_ones_own_making_signs_nobody_in(product: Product) -> None:
     product.submit("/sign-in", user="sam")
-    product.cookie = product.cookie.replace("=sam.", "=dana.")
+    product.cookie = "product_session=dana"
 
     assert "Choose who you are" in product.ask("GET", "/settings")[2]
 
@@ -269,6 +266,5 @@ def test_no_key_and_no_ticket_is_ever_logged(product: Product, peer: Peer) -> No
 
     log = product.stop()
 
-    assert "POST /keys 303" in log
     for secret in (KEY, BACKEND_KEY, "kst_x"):
         assert secret not in log
