@@ -6,7 +6,8 @@ Coordinates are texts, so that no template writes them with a thousands separato
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_STEPS = (1, 2, 4, 5, 8, 10)
+_STEPS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
+QUARTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,12 @@ class Spark:
 
 
 def scale_top(values: Sequence[int]) -> int:
-    """Return the round number at the top of a scale: the smallest that no value exceeds, at least 4."""
-    largest = max([*values, 4])
-    power = int("1" + "0" * (len(str(largest)) - 1))
-    return next(step * power for step in _STEPS if step * power >= largest)
+    """Return the top of a scale: the smallest that no value exceeds and whose quarters are round, at least 4."""
+    quarter = -(-max([*values, QUARTERS]) // QUARTERS)
+    if quarter < _STEPS[0]:
+        return QUARTERS * quarter
+    power = int("1" + "0" * (len(str(quarter)) - 2))
+    return QUARTERS * next(step * power for step in _STEPS if step * power >= quarter)
 
 
 def bars(values: Sequence[int], *, top: int, width: float, height: float, gap: float = 0.25) -> list[Rect]:
