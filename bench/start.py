@@ -88,12 +88,9 @@ def submit(opener: urllib.request.OpenerDirector, address: str, page: str, butto
     """Submit the form of a page that holds a button with this text."""
     form = next(form for form in re.findall(r"<form.*?</form>", page, re.DOTALL) if button in form)
     action = re.search(r'action="([^"]*)"', form)
-    fields = {
-        name: value
-        for tag in re.findall(r"<(?:input|button)[^>]*>", form)
-        for name, value in [(attribute(tag, "name"), attribute(tag, "value"))]
-        if name
-    }
+    tags = re.findall(r"<input[^>]*>", form)
+    tags += [tag for tag, text in re.findall(r"(<button[^>]*>)(.*?)</button>", form, re.DOTALL) if button in text]
+    fields = {attribute(tag, "name"): attribute(tag, "value") for tag in tags if attribute(tag, "name")}
     target = urllib.parse.urljoin(address, action[1] if action else "")
     request = urllib.request.Request(target, urllib.parse.urlencode(fields).encode())  # loopback alone
     origin = urllib.parse.urlsplit(target)
