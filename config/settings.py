@@ -34,6 +34,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apiauth.http.middleware.RequestContext",
     "django.middleware.security.SecurityMiddleware",
+    "portal.middleware.OneHostForPages",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "apiauth.http.middleware.ErrorsAsJson",

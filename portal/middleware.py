@@ -1,9 +1,11 @@
-"""CSRF under a strict referrer policy, and errors as pages."""
+"""One address for pages, CSRF under a strict referrer policy, and errors as pages."""
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import CsrfViewMiddleware
 
 from apiauth.core.errors import KeysteadError, Unavailable
@@ -12,6 +14,32 @@ from portal.views import errors
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 PORTAL_PATHS = ("/portal", "/vanity/")
+PAGE_PATHS = (*PORTAL_PATHS, "/admin")
+LOOPBACK_NAME = "localhost"
+
+
+class OneHostForPages:
+    """Sends a page asked of `localhost` on to the address that this installation goes by.
+
+    A browser does not send a cookie of one name to the other, so a hand-over across both would
+    end without its session. Where people reach Keystead by `localhost` itself, nothing changes.
+    A host that is not ours at all is refused.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith(PAGE_PATHS):
+            return self.get_response(request)
+        name = request.get_host().partition(":")[0].lower()  # raises DisallowedHost: a 400
+        public_url: str = settings.ENVIRONMENT.public_url
+        is_elsewhere = name == LOOPBACK_NAME and urlsplit(public_url).hostname != LOOPBACK_NAME
+        if not is_elsewhere or request.method not in ("GET", "HEAD"):
+            return self.get_response(request)
+        response = HttpResponseRedirect(public_url + request.get_full_path())
+        keep_private(response)
+        return response
 
 
 class CsrfProtection(CsrfViewMiddleware):
