@@ -15,7 +15,7 @@ def build(environment: env.Environment) -> Gateway:
     """Return a gateway that loads its snapshot in the background; it answers 503 until that is done."""
     snapshot = Snapshot()
     spool = Spool(environment.spool_dir, environment.spool_sync)
-    listener = Listener(environment.direct_database_url, snapshot)
+    listener = Listener(environment.direct_database_url, snapshot, environment.peppers)
     checker = Checker(
         snapshot=snapshot,
         limiter=Limiter(environment.limits_dir),

@@ -18,6 +18,8 @@ import psycopg
 import structlog
 
 from apiauth.audit.spool import host_name
+from apiauth.core.secrets import Peppers
+from apiauth.verify.peppers import WrongPepper, require_peppers
 from apiauth.verify.snapshot import Snapshot, Tables, sql
 
 CHANNEL = "keystead_changes"
@@ -38,11 +40,12 @@ class NotThePrimary(Exception):
 class Listener:
     """A thread with one connection that fills a snapshot and keeps it up to date."""
 
-    def __init__(self, direct_database_url: str, snapshot: Snapshot) -> None:
+    def __init__(self, direct_database_url: str, snapshot: Snapshot, peppers: Peppers) -> None:
         self.incarnation = uuid.uuid4()
         self.loaded = threading.Event()
         self._url = direct_database_url
         self._snapshot = snapshot
+        self._peppers = peppers
         self._identity: tuple[str, ...] | None = None
         self._stopping = threading.Event()
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -99,7 +102,7 @@ class Listener:
             started = time.monotonic()
             try:
                 self._serve()
-            except (psycopg.Error, OSError, NotThePrimary) as error:
+            except (psycopg.Error, OSError, NotThePrimary, WrongPepper) as error:
                 log.error("listener.interrupted", kind=type(error).__name__, error=str(error))
                 is_fresh = time.monotonic() - started > 10
                 back_off = 0.05 if is_fresh else min(2 * back_off, LONGEST_BACK_OFF_SECONDS)
@@ -112,6 +115,7 @@ class Listener:
     def _serve(self) -> None:
         with _connect(self._url) as connection:
             identity = _identity(connection)
+            require_peppers(connection, self._peppers)
             if identity != self._identity:
                 self._load(connection)
                 self._identity = identity

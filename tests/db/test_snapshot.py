@@ -1,16 +1,23 @@
 """The snapshot says what the database says, whatever order its transactions end in."""
 
+import base64
+
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection as django_connection
 
 from apiauth.core import clock
+from apiauth.core.secrets import Peppers
 from apiauth.models import Key
-from apiauth.services import apps, limits
+from apiauth.services import apps, installation, limits
 from apiauth.verify.listener import Listener
+from apiauth.verify.peppers import require_peppers
 from apiauth.verify.snapshot import Snapshot, Tables
+from config import env
 from tests.conftest import ACTOR
 from tests.support.database import dsn
+from tests.support.running import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,7 +89,7 @@ def test_a_key_digested_anew_is_not_found_by_its_old_digest(app, make_key, reade
 
 @pytest.fixture
 def listener(transactional_db):
-    listener = Listener(dsn(), Snapshot())
+    listener = Listener(dsn(), Snapshot(), settings.ENVIRONMENT.peppers)
     listener.start()
     assert listener.loaded.wait(10)
     yield listener
@@ -136,7 +143,9 @@ def test_the_snapshot_needs_no_superuser(app, make_key, transactional_db):
         cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
         cursor.execute("GRANT INSERT, UPDATE, DELETE ON apiauth_gatewaystatus TO reader")
     snapshot = Snapshot()
-    listener = Listener(psycopg.conninfo.make_conninfo(dsn(), user="reader", password="reader"), snapshot)
+    listener = Listener(
+        psycopg.conninfo.make_conninfo(dsn(), user="reader", password="reader"), snapshot, settings.ENVIRONMENT.peppers
+    )
     listener.start()
     loaded = listener.loaded.wait(10)
     listener.stop()
@@ -150,3 +159,32 @@ def test_the_snapshot_needs_no_superuser(app, make_key, transactional_db):
 def _role_exists(cursor):
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'reader'")
     return cursor.fetchone() is not None
+
+
+@pytest.mark.parametrize(
+    ("peppers", "complaint"),
+    [
+        (Peppers({1: b"another pepper of 32 bytes, at least"}, 1), "another one"),
+        (Peppers({2: b"a successor without its predecessor.."}, 2), "is missing"),
+    ],
+    ids=["another pepper", "a pepper lost"],
+)
+def test_a_gateway_without_the_keys_pepper_never_gets_ready(make_key, caplog, peppers, complaint):
+    make_key()
+    installation.remember_peppers(now=clock.now())
+    snapshot = Snapshot()
+    listener = Listener(dsn(), snapshot, peppers)
+    listener.start()
+    try:
+        until(lambda: complaint in caplog.text, 10, "the log says what is wrong")
+        assert not snapshot.is_loaded
+        assert not listener.loaded.is_set()
+    finally:
+        listener.stop()
+
+
+def test_a_new_pepper_beside_the_old_one_is_welcome(make_key, reader):
+    make_key()
+    installation.remember_peppers(now=clock.now())
+    both = env.parse_peppers("9:" + base64.urlsafe_b64encode(b"9" * 32).decode() + "\n" + env.secret("PEPPERS"))
+    require_peppers(reader, both)

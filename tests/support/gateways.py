@@ -26,7 +26,7 @@ class GatewayInProcess:
         self.peppers = env.load().peppers
         self.spool = Spool(folder / "spool")
         self.limiter = Limiter(folder / "limits", slots=4096)
-        self.listener = Listener(dsn(), self.snapshot)
+        self.listener = Listener(dsn(), self.snapshot, self.peppers)
         self.checker = Checker(
             snapshot=self.snapshot,
             limiter=self.limiter,
