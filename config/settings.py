@@ -130,6 +130,12 @@ SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # CSRF protection is on: portal.middleware.CsrfProtection is Django's, and stricter
+    "security.W008",  # sending plain http on to https is the reverse proxy's: no plain request reaches us
+    "security.W021",  # HSTS preloading cannot be taken back: the owner of the domain decides
+]
+
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

@@ -17,6 +17,10 @@ from apiauth.http import cors, errors
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_ALWAYS = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
 _KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 _log = structlog.get_logger("keystead.web")
 
@@ -37,6 +41,8 @@ class RequestContext:
             started_ns = time.monotonic_ns()
             response = self.get_response(request)
             response["X-Request-Id"] = request_id
+            for name, value in _ALWAYS.items():
+                response[name] = value
             _log.info(
                 "request",
                 method=(request.method or "")[:20],

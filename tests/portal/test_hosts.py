@@ -28,3 +28,17 @@ def test_a_stranger_host_is_refused_and_leads_nowhere(client: Client, address: s
     answer = client.get(address, headers={"Host": host})
     assert answer.status_code == 400
     assert "Location" not in answer
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/portal/expired", "/admin/login/", "/health"])
+def test_every_answer_keeps_to_its_own_origin_and_asks_for_no_device(client: Client, address: str) -> None:
+    answer = client.get(address)
+    assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "camera=()" in answer["Permissions-Policy"]
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_admin_is_found_without_its_last_slash(client: Client) -> None:
+    answer = client.get("/admin")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
