@@ -153,7 +153,8 @@ def _rights(role: Role, app: App) -> Rights:
 
 
 def _check(request: PortalRequest, action: Action) -> None:
-    roles.require(request.role, action, app_name=request.app.name)
+    is_change = request.method == "POST"
+    sessions.authorize(request.session_row, action, is_change=is_change, actor=request.actor, now=request.now)
     if action is not Action.SEE and not request.app.is_active:
         raise NotAllowed(f"{request.app.name} is paused. Its keys can be seen, not changed.")
     if request.method == "POST" and request.POST.get("session") != str(request.session_row.pk):

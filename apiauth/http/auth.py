@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
 
-from apiauth.core import clock, roles
+from apiauth.core import clock
 from apiauth.core.actor import Actor
 from apiauth.core.cookies import session_cookie_name
 from apiauth.core.errors import NotAuthenticated
@@ -112,10 +112,11 @@ class SessionAccess(AuthBase):
         if request.method not in _SAFE_METHODS and request.headers.get("Origin") not in listed:
             raise ForeignOrigin
         role = Role(session.role)
-        roles.require(role, self.action, app_name=session.app.name)
         actor = sessions.actor_of(
             session, via="session_api", client_ip=client_address(request), user_agent=user_agent(request)
         )
+        is_change = request.method not in _SAFE_METHODS
+        sessions.authorize(session, self.action, is_change=is_change, actor=actor, now=now)
         return SessionCaller(session, session.app, role, actor, now)
 
 

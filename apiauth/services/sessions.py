@@ -10,9 +10,11 @@ from typing import Literal
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from apiauth.core import roles
 from apiauth.core.actor import Actor
-from apiauth.core.errors import NotFound, TicketRefused
+from apiauth.core.errors import NotAllowed, NotFound, TicketRefused
 from apiauth.core.events import Event
+from apiauth.core.roles import Action, Role
 from apiauth.core.secrets import (
     SESSION_PREFIX,
     TICKET_PREFIX,
@@ -129,6 +131,26 @@ def find_session(token: str, *, now: datetime) -> Session | None:
         Session.objects.filter(pk=session.pk).update(last_seen_at=now)
         session.last_seen_at = now
     return session
+
+
+def authorize(session: Session, action: Action, *, is_change: bool, actor: Actor, now: datetime) -> None:
+    """Return if the session's role reaches the action; raise NotAllowed if not.
+
+    A refused attempt to change something stands in the activity log; a look at a page does not.
+    """
+    try:
+        roles.require(Role(session.role), action, app_name=session.app.name)
+    except NotAllowed:
+        if is_change:
+            activity.record(
+                Event.SESSION_DENIED,
+                actor=actor,
+                now=now,
+                deployment_id=session.deployment_id,
+                app_id=session.app_id,
+                details={"action": action, "role": session.role},
+            )
+        raise
 
 
 def ends_at(session: Session) -> datetime:

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from apiauth.core import clock
+from apiauth.core.events import Event
 from apiauth.models import ActivityEntry, App, Key, Session
 from apiauth.services import keys
 from apiauth.services.keys import IssuedKey
@@ -150,6 +151,7 @@ def test_the_role_decides(
         address = f"/api-auth/{change.format(key=key.id)}"
         answered.append(client.post(address, "name=ci", content_type=FORM).status_code)
     assert tuple(answered) == statuses
+    assert ActivityEntry.objects.filter(event=Event.SESSION_DENIED).count() == statuses.count(403)
 
 
 def test_the_ceilings_of_the_ticket_hold(browser: Browser) -> None:

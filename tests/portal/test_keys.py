@@ -6,6 +6,7 @@ import pytest
 from django.utils.html import escape
 
 from apiauth.core import clock
+from apiauth.core.events import Event
 from apiauth.models import ActivityEntry, FormToken, Key
 from apiauth.services import apps, keys
 from tests.conftest import ACTOR
@@ -279,6 +280,8 @@ def test_a_viewers_post_changes_nothing(portal_client, make_key):
     response = client.post(f"/portal/keys/{key.pk}/revoke", form)
     key.refresh_from_db()
     assert (response.status_code, key.revoked_at) == (403, None)
+    denied = ActivityEntry.objects.filter(event=Event.SESSION_DENIED)
+    assert [entry.details["action"] for entry in denied] == ["revoke_key"]
 
 
 def test_a_tab_of_another_session_changes_nothing(portal_client, make_key):
