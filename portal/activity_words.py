@@ -31,7 +31,7 @@ ACTIONS = {
     Event.TICKET_ISSUED: "made a link to these pages",
     Event.SESSION_OPENED: "opened these pages",
     Event.SESSION_ENDED: "ended a session",
-    Event.SESSION_DENIED: "was refused",
+    Event.SESSION_DENIED: "was refused a change that their role does not allow",
 }
 
 
