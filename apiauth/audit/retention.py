@@ -1,4 +1,7 @@
-"""Forgets what has served its time: spent tickets, form tokens, finished spool files, gateways that are gone."""
+"""Forgets what has served its time.
+
+Spent tickets, form tokens, answers kept for repeated calls, finished spool files, gateways that are gone.
+"""
 
 from typing import Any
 
@@ -6,7 +9,7 @@ import psycopg
 
 from apiauth.audit.statements import sql
 
-SPENT = ("forget_tickets", "forget_form_tokens", "forget_files", "forget_gateways")
+SPENT = ("forget_tickets", "forget_form_tokens", "forget_idempotent_answers", "forget_files", "forget_gateways")
 
 
 def forget_spent(connection: psycopg.Connection[Any]) -> None:

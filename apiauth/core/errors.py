@@ -10,9 +10,12 @@ KeysteadError
 │   ├── KeyNotActive       409
 │   ├── KeyAlreadyRevoked  409
 │   ├── AlreadySubmitted   409
+│   ├── InFlight           409
 │   └── SlugTaken          409
+├── ChangedMeanwhile       412
 ├── TooLarge               413
 ├── Unprocessable          422
+│   └── OtherBody          422
 ├── TooMany                429
 └── Unavailable            503
 
@@ -92,10 +95,23 @@ class AlreadySubmitted(Conflict):
     code = "already_submitted"
 
 
+class InFlight(Conflict):
+    """A request with this Idempotency-Key is being carried out just now. Try again shortly."""
+
+    code = "in_flight"
+
+
 class SlugTaken(Conflict):
     """This slug is already taken; a deleted app keeps its slug."""
 
     code = "conflict"
+
+
+class ChangedMeanwhile(KeysteadError):
+    """This was changed since you read it. Read it again, and send its new ETag as If-Match."""
+
+    code = "changed_meanwhile"
+    status = 412
 
 
 class TooLarge(KeysteadError):
@@ -110,6 +126,12 @@ class Unprocessable(KeysteadError):
 
     code = "unprocessable"
     status = 422
+
+
+class OtherBody(Unprocessable):
+    """This Idempotency-Key was sent before with another body. Use a new one for a new request."""
+
+    code = "idempotency_key_reused"
 
 
 class TooMany(KeysteadError):

@@ -7,6 +7,7 @@ from ninja import Router
 
 from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import AppCreate, AppUpdate
+from apiauth.http.idempotency import repeatable
 from apiauth.http.values import clamped, flag
 from apiauth.http.wire import AppJson, app_json, app_list_json
 from apiauth.models import App
@@ -38,6 +39,7 @@ def list_apps(
 
 
 @router.post("/api-auth/apps", auth=BackendAccess("apps:write"))
+@repeatable
 def create_app(request: BackendRequest, body: AppCreate) -> AppJson:
     """Make an app."""
     caller = request.auth

@@ -10,6 +10,7 @@ from apiauth.core.ids import parse_id
 from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.backend_api import as_not_found
 from apiauth.http.bodies import KeyCreate, KeyRevoke, KeyRotate
+from apiauth.http.idempotency import repeatable
 from apiauth.http.values import flag, moment
 from apiauth.http.wire import issued_key_json, key_json, key_list_json
 from apiauth.models import App, Key
@@ -30,6 +31,7 @@ def list_keys(request: BackendRequest, app_slug: str, include_inactive: str | No
 
 
 @router.post("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("keys:write"))
+@repeatable
 def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> dict[str, Any]:
     """Make a key; its secret is in this answer alone."""
     app, caller = _app(request, app_slug), request.auth
@@ -41,6 +43,7 @@ def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> dict[
 
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/rotate", auth=BackendAccess("keys:write"))
+@repeatable
 def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRotate = KeyRotate()) -> dict[str, Any]:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """Replace a key; the old one ends at once, or after `overlap_seconds`."""
     app, caller = _app(request, app_slug), request.auth

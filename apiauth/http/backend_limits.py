@@ -7,6 +7,7 @@ from ninja import Router
 
 from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import SchemeCreate, SchemeUpdate
+from apiauth.http.idempotency import repeatable
 from apiauth.http.wire import SchemeJson, scheme_json
 from apiauth.models import RateLimitScheme
 from apiauth.services import limits
@@ -23,6 +24,7 @@ def list_schemes(request: BackendRequest) -> dict[str, Any]:
 
 
 @router.post("/api-auth/rate-limit-schemes", auth=BackendAccess("apps:write"))
+@repeatable
 def create_scheme(request: BackendRequest, body: SchemeCreate) -> SchemeJson:
     """Make a scheme."""
     caller = request.auth

@@ -7,6 +7,7 @@ from ninja import Router
 from apiauth.core.errors import Invalid
 from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import TicketCreate
+from apiauth.http.idempotency import repeatable
 from apiauth.http.wire import ticket_json
 from apiauth.services import tickets
 from apiauth.services.tickets import TicketRequest
@@ -27,6 +28,7 @@ _PASSED_ON = (
 
 
 @router.post("/session/tickets", auth=BackendAccess("tickets:issue"))
+@repeatable
 def issue_ticket(request: BackendRequest, body: TicketCreate) -> dict[str, str | int]:
     """Issue a ticket; its text is in this answer alone."""
     if body.ticket_type != TICKET_TYPE:

@@ -4,6 +4,7 @@ from apiauth.models.activity import ActivityChain, ActivityEntry
 from apiauth.models.app import App
 from apiauth.models.audit import Decision, DecisionRollup, GatewayStatus, KeyUsage, PathRollup, SpoolFile
 from apiauth.models.deployment import BackendKey, Deployment
+from apiauth.models.idempotency import IdempotentAnswer
 from apiauth.models.installation import PepperCheck
 from apiauth.models.key import FormToken, Key, KeyStatus
 from apiauth.models.limit import RateLimitScheme
@@ -20,6 +21,7 @@ __all__ = [
     "Deployment",
     "FormToken",
     "GatewayStatus",
+    "IdempotentAnswer",
     "Key",
     "KeyStatus",
     "KeyUsage",
