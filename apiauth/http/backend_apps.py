@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.db.models import Q
+from django.http import HttpResponse
 from ninja import Router
 
 from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import AppCreate, AppUpdate
+from apiauth.http.etags import etag, seen
 from apiauth.http.idempotency import repeatable
 from apiauth.http.values import clamped, flag
 from apiauth.http.wire import AppJson, app_json, app_list_json
@@ -50,18 +52,26 @@ def create_app(request: BackendRequest, body: AppCreate) -> AppJson:
 
 
 @router.get("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:read"))
-def get_app(request: BackendRequest, app_slug: str) -> AppJson:
+def get_app(request: BackendRequest, app_slug: str, response: HttpResponse) -> AppJson:
     """Show one app, paused or not."""
-    return app_json(apps.find_app(deployment_id=request.auth.deployment_id, slug=app_slug))
+    app = apps.find_app(deployment_id=request.auth.deployment_id, slug=app_slug)
+    response["ETag"] = etag(app.updated_at)
+    return app_json(app)
 
 
 @router.patch("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
-def update_app(request: BackendRequest, app_slug: str, body: AppUpdate) -> AppJson:
-    """Change the fields that were sent."""
+def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response: HttpResponse) -> AppJson:
+    """Change the fields that were sent; with `If-Match`, only what the caller has seen."""
     caller = request.auth
     app = apps.update_app(
-        deployment_id=caller.deployment_id, slug=app_slug, changes=body.sent(), actor=caller.actor, now=caller.now
+        deployment_id=caller.deployment_id,
+        slug=app_slug,
+        changes=body.sent(),
+        actor=caller.actor,
+        now=caller.now,
+        seen=seen(request),
     )
+    response["ETag"] = etag(app.updated_at)
     return app_json(app)
 
 

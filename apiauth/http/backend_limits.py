@@ -7,6 +7,7 @@ from ninja import Router
 
 from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import SchemeCreate, SchemeUpdate
+from apiauth.http.etags import etag, seen
 from apiauth.http.idempotency import repeatable
 from apiauth.http.wire import SchemeJson, scheme_json
 from apiauth.models import RateLimitScheme
@@ -33,18 +34,26 @@ def create_scheme(request: BackendRequest, body: SchemeCreate) -> SchemeJson:
 
 
 @router.get("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:read"))
-def get_scheme(request: BackendRequest, slug: str) -> SchemeJson:
+def get_scheme(request: BackendRequest, slug: str, response: HttpResponse) -> SchemeJson:
     """Show one scheme."""
-    return scheme_json(limits.find_scheme(deployment_id=request.auth.deployment_id, slug=slug))
+    row = limits.find_scheme(deployment_id=request.auth.deployment_id, slug=slug)
+    response["ETag"] = etag(row.updated_at)
+    return scheme_json(row)
 
 
 @router.patch("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:write"))
-def update_scheme(request: BackendRequest, slug: str, body: SchemeUpdate) -> SchemeJson:
-    """Change the fields that were sent; `rules` replaces all rules."""
+def update_scheme(request: BackendRequest, slug: str, body: SchemeUpdate, response: HttpResponse) -> SchemeJson:
+    """Change the fields that were sent, with `If-Match` only what the caller has seen; `rules` replaces all rules."""
     caller = request.auth
     row = limits.update_scheme(
-        deployment_id=caller.deployment_id, slug=slug, changes=body.sent(), actor=caller.actor, now=caller.now
+        deployment_id=caller.deployment_id,
+        slug=slug,
+        changes=body.sent(),
+        actor=caller.actor,
+        now=caller.now,
+        seen=seen(request),
     )
+    response["ETag"] = etag(row.updated_at)
     return scheme_json(row)
 
 

@@ -1,7 +1,7 @@
 """Apps: made, changed, paused and deleted here alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from apiauth.models.fields import PREFIX, insert, violated_constraint
 from apiauth.services import activity
 from apiauth.services.limits import find_scheme
 from apiauth.services.text import plain_slug, plain_text, web_address
+from apiauth.services.versions import refuse_unseen
 
 LONGEST_OVERLAP_SECONDS = 2_592_000  # 30 days
 _RESOURCES_AT_MOST = 200
@@ -49,9 +50,21 @@ def create_app(*, deployment_id: int, fields: Mapping[str, Any], actor: Actor, n
 
 
 @transaction.atomic
-def update_app(*, deployment_id: int, slug: str, changes: Mapping[str, Any], actor: Actor, now: datetime) -> App:
-    """Change the fields that `changes` names; null clears what can be empty. Raises NotFound, Invalid."""
+def update_app(
+    *,
+    deployment_id: int,
+    slug: str,
+    changes: Mapping[str, Any],
+    actor: Actor,
+    now: datetime,
+    seen: Collection[datetime] | None = None,
+) -> App:
+    """Change the fields that `changes` names; null clears what can be empty.
+
+    `seen` holds the values of `updated_at` that the caller has seen. Raises NotFound, Invalid, ChangedMeanwhile.
+    """
     app = find_app(deployment_id=deployment_id, slug=slug, lock=True)
+    refuse_unseen(app.updated_at, seen)
     values = _checked(deployment_id, changes)
     before = {name: getattr(app, name) for name in values}
     for name, value in values.items():

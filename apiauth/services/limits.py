@@ -1,6 +1,6 @@
 """Rate-limit schemes: made, changed and deleted here alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from apiauth.models import App, RateLimitScheme
 from apiauth.models.fields import insert, violated_constraint
 from apiauth.services import activity
 from apiauth.services.text import plain_slug, plain_text
+from apiauth.services.versions import refuse_unseen
 
 
 @transaction.atomic
@@ -53,10 +54,20 @@ def create_scheme(
 
 @transaction.atomic
 def update_scheme(
-    *, deployment_id: int, slug: str, changes: Mapping[str, Any], actor: Actor, now: datetime
+    *,
+    deployment_id: int,
+    slug: str,
+    changes: Mapping[str, Any],
+    actor: Actor,
+    now: datetime,
+    seen: Collection[datetime] | None = None,
 ) -> RateLimitScheme:
-    """Change `name`, `description` or `rules` (all of them at once). Raises NotFound, Invalid."""
+    """Change `name`, `description` or `rules` (all of them at once).
+
+    `seen` holds the values of `updated_at` that the caller has seen. Raises NotFound, Invalid, ChangedMeanwhile.
+    """
     scheme = find_scheme(deployment_id=deployment_id, slug=slug, lock=True)
+    refuse_unseen(scheme.updated_at, seen)
     if "name" in changes:
         scheme.name = plain_text(changes["name"], field="name", most=100)
     if "description" in changes:
