@@ -31,6 +31,13 @@ class Ceiling:
                 f"Keys made with your access can last at most {self.longest_expiry_days} days.", field="expires_at"
             )
 
+    def within_expiry(self, expires_at: datetime | None, now: datetime) -> datetime | None:
+        """Return when a successor ends: as its predecessor would, but no later than the session may grant."""
+        if self.longest_expiry_days is None:
+            return expires_at
+        latest = now + timedelta(days=self.longest_expiry_days)
+        return latest if expires_at is None else min(expires_at, latest)
+
     def check_count(self, active: int) -> None:
         """Return if one more key fits; raise NotAllowed that says how many there may be."""
         if self.key_cap is not None and active >= self.key_cap:

@@ -37,6 +37,7 @@ _STATUS = {
     403: "403 Forbidden",
     404: "404 Not Found",
     405: "405 Method Not Allowed",
+    411: "411 Length Required",
     413: "413 Content Too Large",
     500: "500 Internal Server Error",
     503: "503 Service Unavailable",
@@ -54,6 +55,19 @@ class CallerNotAllowed(NotAllowed):
     """This gateway answers only callers on its own network. See KEYSTEAD_GATEWAY_ALLOW."""
 
     code = "caller_not_allowed"
+
+
+class NotForBrowsers(NotAllowed):
+    """The gateway answers servers. A browser never asks it: that would show keys to whoever looks."""
+
+    code = "not_for_browsers"
+
+
+class LengthRequired(KeysteadError):
+    """Send the body with a Content-Length, not in chunks."""
+
+    code = "length_required"
+    status = 411
 
 
 class CallerUnknown(NotAuthenticated):
@@ -77,6 +91,8 @@ class NetworkAdmission:
         self._admitted: set[str] = set()
 
     def admit(self, peer: Address | None, environ: Environ) -> None:
+        if "HTTP_ORIGIN" in environ:  # a page that was led here by its own name for our address
+            raise NotForBrowsers
         if peer is None or peer.text in self._admitted:
             return  # no address: a socket in the file system, whose permissions have decided
         if not self._is_allowed(peer):
@@ -201,7 +217,9 @@ def _headers_of(error: KeysteadError) -> Headers:
 
 
 def _read(environ: Environ) -> bytes:
-    """Return the body. Raises TooLarge: before reading where its length is announced, at the bound where not."""
+    """Return the body. Raises LengthRequired; TooLarge before reading, or at the bound where the length is not told."""
+    if "HTTP_TRANSFER_ENCODING" in environ:  # two ways to say where a body ends are one too many
+        raise LengthRequired
     length = environ.get("CONTENT_LENGTH")
     if length and length.isdecimal() and int(length[:9]) > MOST_BODY_BYTES:
         raise TooLarge

@@ -90,7 +90,8 @@ def rotate_key(
 ) -> IssuedKey:
     """Replace a key and let the old one work for `overlap` longer; None is the app's default, zero ends it at once.
 
-    Name, permissions, metadata and expiry go to the new key; the old key's expiry is not touched.
+    Name, permissions, metadata and expiry (cut to the caller's ceiling) go to the new key; the old
+    key's expiry is not touched.
     Raises NotFound outside the app, KeyNotActive if it is revoked, disabled, expired or rotated
     already, NotAllowed where it can do more than the caller may hand out, Invalid for an overlap
     outside 0 to 30 days. Two calls at once yield one new key.
@@ -106,6 +107,7 @@ def rotate_key(
         raise Invalid("The overlap must be 0 to 2592000 seconds (30 days).", field="overlap_seconds")
     kept = ("name", "note", "permissions", "metadata", "expires_at", "allowed_cidrs", "lineage_id")
     values = {name: getattr(old, name) for name in kept}
+    values["expires_at"] = ceiling.within_expiry(old.expires_at, now)
     issued = _issue(app, now=now, values={**values, "created_by": actor.name[:200]})
     old.replaced_by = issued.key
     old.overlap_ends_at = now + overlap

@@ -203,6 +203,17 @@ def test_a_key_never_goes_beyond_the_ceiling_of_its_session(
     assert Key.objects.count() == 1
 
 
+@pytest.mark.parametrize(("old_days", "new_days"), [(None, 30), (90, 30), (7, 7)])
+def test_a_rotation_never_outlasts_the_ceiling_of_its_session(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime, old_days: int | None, new_days: int
+) -> None:
+    expires_at = None if old_days is None else now + timedelta(days=old_days)
+    old = make_key(expires_at=expires_at, now=now).key
+    ceiling = Ceiling(longest_expiry_days=30)
+    new = keys.rotate_key(app_id=app.id, key_id=old.id, ceiling=ceiling, actor=actor, now=now).key
+    assert new.expires_at == now + timedelta(days=new_days)
+
+
 def test_every_refusal_has_a_code_and_a_sentence() -> None:
     pending: list[type[KeysteadError]] = [KeysteadError]
     while pending:

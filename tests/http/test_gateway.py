@@ -409,6 +409,20 @@ def test_403_for_a_caller_from_elsewhere_and_no_decision(gateway, app, secret, p
     assert gateway.records() == []
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:8001"])
+def test_403_for_a_browsers_page_and_no_decision(gateway, app, secret, origin):
+    status, _, answer = gateway.call(json.dumps(question(secret)).encode(), HTTP_ORIGIN=origin)
+    assert (status, answer["code"]) == (403, "not_for_browsers")
+    assert gateway.records() == []
+
+
+def test_411_for_a_body_in_chunks_and_no_decision(gateway, app, secret):
+    body = json.dumps(question(secret)).encode()
+    status, _, answer = gateway.call(body, HTTP_TRANSFER_ENCODING="chunked")
+    assert (status, answer["code"]) == (411, "length_required")
+    assert gateway.records() == []
+
+
 @pytest.mark.parametrize("peer", ["127.0.0.1", "10.1.2.3", "::1", "192.168.0.9", "fd00::1"])
 def test_callers_on_the_own_network_may_ask(gateway, app, secret, peer):
     assert gateway.call(json.dumps(question(secret)).encode(), peer=peer)[0] == 200
