@@ -1,0 +1,55 @@
+"""The published client, exactly as npm has it, against a whole Keystead."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.running import Running, keystead
+
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(240)]
+
+FOLDER = Path(__file__).parent
+VERSION = "1.0.0-beta.20"
+
+
+def run(*command: str, given: str = "") -> str:
+    done = subprocess.run(command, cwd=FOLDER, input=given, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def client() -> dict[str, str]:
+    """The client, installed from the lock; installed again only when the lock has changed."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        sentence = "There is no node with npm: the published client cannot be tried."
+        if os.environ.get("KEYSTEAD_REQUIRE_CONTRACT"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    done, lock = FOLDER / "node_modules" / ".package-lock.json", FOLDER / "package-lock.json"
+    if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
+        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    return json.loads((FOLDER / "node_modules" / "@wacht" / "backend" / "package.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def running(client: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with keystead(tmp_path_factory.mktemp("contract") / "data") as running:
+        yield running
+
+
+def test_the_published_client_goes_through_a_whole_life_cycle(client: dict[str, str], running: Running) -> None:
+    assert client["version"] == VERSION
+    facts = {name: running.facts[name] for name in ("web_url", "gateway_url", "backend_key")}
+
+    steps = [json.loads(line) for line in run("node", "life_cycle.mjs", given=json.dumps(facts)).splitlines()]
+
+    assert [step for step in steps if not step["ok"]] == []
+    assert steps[-1]["step"] == "the end"
+    logged = [path.read_text() for path in running.data_dir.glob("logs/*")]
+    assert not any(facts["backend_key"] in text for text in logged)  # the bound method posts it as a body
