@@ -11,4 +11,4 @@ class ApiAuthConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks of unsafe settings."""
-        from apiauth import checks  # noqa: F401
+        from apiauth import checks  # noqa: F401  # importing it registers the checks

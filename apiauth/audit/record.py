@@ -22,7 +22,7 @@ MOST_PAYLOAD_BYTES = 64 * 1024
 _LENGTH = struct.Struct("<I")
 
 # Ids need to be unique, not secret: a generator seeded by the operating system, without a system call each.
-_random = random.Random()  # noqa: S311
+_random = random.Random()  # noqa: S311  # ids have to be unique, not secret
 os.register_at_fork(after_in_child=_random.seed)
 _RANDOM_BITS = 74
 

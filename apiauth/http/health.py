@@ -12,14 +12,14 @@ from django.views.decorators.http import require_safe
 from apiauth.core.errors import Unavailable
 
 
-@csrf_exempt
+@csrf_exempt  # it only reads: another method hears 405, not of a token
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
     """Answer as long as the process lives."""
     return JsonResponse({"status": "ok"})
 
 
-@csrf_exempt
+@csrf_exempt  # it only reads: another method hears 405, not of a token
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """Answer once the database does and has every migration of this release. Raises Unavailable."""
