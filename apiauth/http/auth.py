@@ -32,6 +32,11 @@ class BackendCaller:
     actor: Actor
     now: datetime
 
+    @property
+    def credential(self) -> BackendKey:
+        """Return the row that the caller was recognised by."""
+        return self.backend_key
+
 
 @dataclass(frozen=True, slots=True)
 class SessionCaller:
@@ -42,6 +47,11 @@ class SessionCaller:
     role: Role
     actor: Actor
     now: datetime
+
+    @property
+    def credential(self) -> Session:
+        """Return the row that the caller was recognised by."""
+        return self.session
 
 
 class BackendRequest(HttpRequest):

@@ -1,23 +1,21 @@
 """Keys, for products' backends."""
 
-from datetime import timedelta
 from typing import Any
 
 from ninja import Router
 
-from apiauth.core.errors import Invalid, KeyAlreadyRevoked, KeyNotActive
+from apiauth.core.errors import KeyAlreadyRevoked, KeyNotActive
 from apiauth.core.ids import parse_id
 from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.backend_api import as_not_found
 from apiauth.http.bodies import KeyCreate, KeyRevoke, KeyRotate
 from apiauth.http.idempotency import repeatable
-from apiauth.http.values import flag, moment
+from apiauth.http.values import flag, moment, overlap
 from apiauth.http.wire import issued_key_json, key_json, key_list_json
 from apiauth.models import App, Key
 from apiauth.services import apps, keys
 
 router = Router()
-_LONGEST_OVERLAP_SECONDS = int(keys.LONGEST_OVERLAP.total_seconds())
 
 
 @router.get("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("apps:read"))
@@ -51,7 +49,7 @@ def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRot
         issued = keys.rotate_key(
             app_id=app.id,
             key_id=parse_id(key_id) or 0,
-            overlap=_overlap(body.overlap_seconds),
+            overlap=overlap(body.overlap_seconds),
             actor=caller.actor,
             now=caller.now,
         )
@@ -79,12 +77,3 @@ def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRev
 
 def _app(request: BackendRequest, slug: str) -> App:
     return apps.find_app(deployment_id=request.auth.deployment_id, slug=slug)
-
-
-def _overlap(seconds: int | None) -> timedelta | None:
-    """Return the overlap asked for, None for the app's default; bounded before it becomes a timedelta."""
-    if seconds is None:
-        return None
-    if not 0 <= seconds <= _LONGEST_OVERLAP_SECONDS:
-        raise Invalid(f"overlap_seconds must be 0 to {_LONGEST_OVERLAP_SECONDS}.", field="overlap_seconds")
-    return timedelta(seconds=seconds)

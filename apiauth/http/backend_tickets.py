@@ -23,6 +23,7 @@ _PASSED_ON = (
     "metadata",
     "return_url",
     "theme",
+    "locale",
     "code_challenge",
 )
 

@@ -124,4 +124,5 @@ class TicketCreate(Body):
     metadata: dict[str, Any] | None = None
     return_url: str | None = None
     theme: str | None = None
+    locale: str | None = None
     code_challenge: str | None = None

@@ -18,7 +18,7 @@ def decorate(request: HttpRequest, response: HttpResponse) -> None:
     if origin and _may_read(request, origin):
         response["Access-Control-Allow-Origin"] = origin
         response["Access-Control-Allow-Credentials"] = "true"
-        response["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After"
+        response["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"
 
 
 def preflight() -> HttpResponse:
@@ -26,7 +26,7 @@ def preflight() -> HttpResponse:
     response = HttpResponse(status=204)
     response["Allow"] = _METHODS
     response["Access-Control-Allow-Methods"] = _METHODS
-    response["Access-Control-Allow-Headers"] = "Content-Type, X-Request-Id"
+    response["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, X-Request-Id"
     response["Access-Control-Max-Age"] = "600"
     return response
 

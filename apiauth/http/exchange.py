@@ -13,6 +13,7 @@ from apiauth.http import cors
 from apiauth.http.auth import client_address, live_session, user_agent
 from apiauth.http.errors import ForeignOrigin
 from apiauth.http.wire import envelope, session_json
+from apiauth.models import Session
 from apiauth.services import sessions
 
 router = Router()
@@ -47,7 +48,7 @@ def exchange(request: HttpRequest) -> HttpResponse:
         )
     except NotFound:
         raise TicketRefused from None  # a deleted app's ticket is refused like any other
-    shown: dict[str, Any] = {"success": True, "message": "The session is open.", **session_json(opened.session)}
+    shown: dict[str, Any] = {"success": True, "message": "The session is open.", **_shown(opened.session)}
     response = JsonResponse(envelope(shown))
     is_https = settings.ENVIRONMENT.is_https
     response.set_cookie(
@@ -55,6 +56,10 @@ def exchange(request: HttpRequest) -> HttpResponse:
     )
     response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _shown(session: Session) -> dict[str, Any]:
+    return session_json(session, ends_at=sessions.ends_at(session))
 
 
 def _presented(request: HttpRequest, field: str) -> str:

@@ -1,5 +1,6 @@
 """The browser session API: what a product's own pages call with a session's cookie."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,8 @@ from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
 from apiauth.http.errors import WrongMediaType
-from apiauth.http.values import flag, moment
+from apiauth.http.idempotency import repeatable
+from apiauth.http.values import flag, moment, overlap, whole
 from apiauth.http.wire import (
     envelope,
     installation_json,
@@ -23,6 +25,7 @@ from apiauth.http.wire import (
     key_list_json,
     session_json,
     without_nulls,
+    wrapped,
 )
 from apiauth.models import Key
 from apiauth.models.key import KeyQuerySet
@@ -42,7 +45,8 @@ def get_deployment(request: HttpRequest) -> dict[str, Any]:
 @router.get("/api-auth/session", auth=SessionAccess())
 def get_session(request: SessionRequest) -> dict[str, Any]:
     """Show the session and its app."""
-    return envelope(session_json(request.auth.session))
+    session = request.auth.session
+    return envelope(session_json(session, ends_at=sessions.ends_at(session)))
 
 
 @router.delete("/api-auth/session", auth=SessionAccess())
@@ -70,15 +74,20 @@ def list_keys(
 
 
 @router.post("/api-auth/keys", auth=SessionAccess(Action.CREATE_KEY))
+@wrapped
+@repeatable
 def create_key(request: SessionRequest) -> dict[str, Any]:
     """Make a key within the session's ceilings; its secret is in this answer alone."""
-    caller, form = request.auth, _form(request)
+    caller, form = request.auth, _form(request, lists=("permissions", "allowed_cidrs"))
     if "name" not in form:
         raise Invalid("Send name.", field="name")
     expires_at = form.get("expires_at", "")
     issued = keys.create_key(
         app_id=caller.app.id,
         name=form["name"],
+        note=form.get("note", ""),
+        permissions=request.POST.getlist("permissions"),
+        allowed_cidrs=request.POST.getlist("allowed_cidrs"),
         expires_at=moment(expires_at, "expires_at") if expires_at else None,
         ceiling=caller.session.ceiling,
         actor=caller.actor,
@@ -88,12 +97,16 @@ def create_key(request: SessionRequest) -> dict[str, Any]:
 
 
 @router.post("/api-auth/keys/{key_id}/rotate", auth=SessionAccess(Action.ROTATE_KEY))
+@wrapped
+@repeatable
 def rotate_key(request: SessionRequest, key_id: str) -> dict[str, Any]:
-    """Replace a key; the app says how long the old one works on."""
-    caller = request.auth
+    """Replace a key; the old one works on for `overlap_seconds`, or as long as the app says."""
+    caller, form = request.auth, _form(request)
+    seconds = form.get("overlap_seconds", "")
     issued = keys.rotate_key(
         app_id=caller.app.id,
         key_id=parse_id(key_id) or 0,
+        overlap=overlap(whole(seconds, "overlap_seconds")) if seconds else None,
         ceiling=caller.session.ceiling,
         actor=caller.actor,
         now=caller.now,
@@ -131,12 +144,15 @@ def _with_status(rows: KeyQuerySet, status: str, now: datetime) -> KeyQuerySet:
     raise Invalid("status must be active, revoked, expired or all.", field="status")
 
 
-def _form(request: HttpRequest) -> dict[str, str]:
-    """Return the form that was sent, if any. Raises WrongMediaType; Invalid for a field that stands twice."""
+def _form(request: HttpRequest, *, lists: Collection[str] = ()) -> dict[str, str]:
+    """Return the form that was sent, if any.
+
+    Raises WrongMediaType; Invalid for a field that stands twice, unless it is one of `lists`.
+    """
     if request.content_type not in _FORMS:
         raise WrongMediaType("Send the fields as a form.")
     for name, values in request.POST.lists():
-        if len(values) > 1:
+        if len(values) > 1 and name not in lists:
             raise Invalid("This field stands twice in the form.", field=name[:100].replace("\x00", ""))
     return {name: str(value) for name, value in request.POST.items()}
 
@@ -144,4 +160,4 @@ def _form(request: HttpRequest) -> dict[str, str]:
 def _issued(request: SessionRequest, issued: IssuedKey) -> dict[str, Any]:
     caller = request.auth
     shape = without_nulls(key_json(issued.key, caller.app, now=caller.now))
-    return envelope(issued_key_json(shape, issued.secret))
+    return issued_key_json(shape, issued.secret)

@@ -1,14 +1,16 @@
 """Reads flags, numbers and moments out of the texts of a query or a form."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apiauth.core.errors import Invalid
+from apiauth.services.keys import LONGEST_OVERLAP
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
 )
+_LONGEST_OVERLAP_SECONDS = int(LONGEST_OVERLAP.total_seconds())
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -25,9 +27,23 @@ def clamped(text: str | None, field: str, *, default: int, least: int, most: int
     """Return a whole number moved into its bounds. Raises Invalid for what is no number."""
     if not text:
         return default
+    return min(max(whole(text, field), least), most)
+
+
+def overlap(seconds: int | None) -> timedelta | None:
+    """Return an overlap, None for the app's default; bounded before it becomes a timedelta. Raises Invalid."""
+    if seconds is None:
+        return None
+    if not 0 <= seconds <= _LONGEST_OVERLAP_SECONDS:
+        raise Invalid(f"overlap_seconds must be 0 to {_LONGEST_OVERLAP_SECONDS}.", field="overlap_seconds")
+    return timedelta(seconds=seconds)
+
+
+def whole(text: str, field: str) -> int:
+    """Return a whole number. Raises Invalid for what is none."""
     if not _WHOLE.fullmatch(text):
         raise Invalid(f"{field} must be a whole number.", field=field)
-    return min(max(int(text), least), most)
+    return int(text)
 
 
 def moment(text: str, field: str, *, zone_required: bool = True) -> datetime:

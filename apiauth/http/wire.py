@@ -1,16 +1,21 @@
 """The clients' field names and shapes: what leaves by a JSON door. Named here and nowhere else."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NotRequired, TypedDict
+from functools import wraps
+from typing import Any, Concatenate, NotRequired, ParamSpec, TypedDict, TypeVar
 from urllib.parse import urlsplit
+
+from django.http import HttpRequest
 
 from apiauth.core.limits import LimitRule, load_rules
 from apiauth.core.secrets import NewSecret
 from apiauth.models import App, Key, KeyStatus, KeyUsage, RateLimitScheme, Session
 from apiauth.services.tickets import IssuedTicket
 
+Parameters = ParamSpec("Parameters")
+RequestType = TypeVar("RequestType", bound=HttpRequest)
 _INACTIVE = (KeyStatus.REVOKED, KeyStatus.DISABLED, KeyStatus.ROTATED_OUT)
 _OMITTED_IN_BROWSER = ("expires_at", "last_used_at", "revoked_at", "revoked_reason")
 
@@ -244,8 +249,20 @@ def envelope(data: Any) -> dict[str, Any]:
     return {"status": 200, "message": "", "data": data, "session": None, "errors": None}
 
 
-def session_json(session: Session) -> dict[str, Any]:
-    """Return a session and its app, for the browser."""
+def wrapped(
+    operation: Callable[Concatenate[RequestType, Parameters], Any],
+) -> Callable[Concatenate[RequestType, Parameters], dict[str, Any]]:
+    """Let an operation return its data alone, and its door answer with the envelope."""
+
+    @wraps(operation)
+    def enveloped(request: RequestType, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> dict[str, Any]:
+        return envelope(operation(request, *args, **kwargs))
+
+    return enveloped
+
+
+def session_json(session: Session, *, ends_at: datetime) -> dict[str, Any]:
+    """Return a session, what it may do at most, and its app, for the browser."""
     app = session.app
     shape = {
         "id": str(app.id),
@@ -254,10 +271,24 @@ def session_json(session: Session) -> dict[str, Any]:
         "key_prefix": app.key_prefix,
         "is_active": app.is_active,
         "rate_limits": _limits_of(app),
+        "permissions": app.permissions,
+        "default_overlap_seconds": app.default_overlap_seconds,
     }
     if app.description is not None:
         shape["description"] = app.description
-    return {"session_id": str(session.id), "role": session.role, "api_auth_app": shape}
+    return {
+        "session_id": str(session.id),
+        "subject": {"id": session.subject_id, "name": session.subject_name, "email": session.subject_email},
+        "role": session.role,
+        "permissions": session.permissions,
+        "longest_expiry_days": session.longest_expiry_days,
+        "key_cap": session.key_cap,
+        "return_url": session.return_url,
+        "theme": session.theme,
+        "locale": session.locale,
+        "ends_at": moment_json(ends_at),
+        "api_auth_app": shape,
+    }
 
 
 def installation_json(public_url: str) -> dict[str, Any]:

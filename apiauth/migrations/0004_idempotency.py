@@ -29,13 +29,27 @@ class Migration(migrations.Migration):
                 (
                     "backend_key",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="apiauth.backendkey"
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="apiauth.backendkey",
+                    ),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="apiauth.session"
                     ),
                 ),
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(fields=("backend_key", "digest"), name="idempotent_answer_once_a_call")
+                    models.UniqueConstraint(fields=("backend_key", "digest"), name="idempotent_answer_once_a_call"),
+                    models.UniqueConstraint(fields=("session", "digest"), name="idempotent_answer_once_a_session_call"),
+                    models.CheckConstraint(
+                        condition=models.Q(("backend_key", None), ("session", None), _connector="XOR"),
+                        name="idempotent_answer_has_one_caller",
+                    ),
                 ],
             },
         ),

@@ -32,6 +32,7 @@ class Grant(Row):
     metadata = models.JSONField(default=dict, blank=True)
     return_url = models.CharField(max_length=2000, blank=True, default="")
     theme = models.CharField(max_length=10, blank=True, default="")
+    locale = models.CharField(max_length=35, blank=True, default="")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from apiauth.core.errors import InFlight, OtherBody
-from apiauth.models import IdempotentAnswer
+from apiauth.models import BackendKey, IdempotentAnswer, Session
 from apiauth.models.fields import insert
 
 SHOWN_ONCE = ("secret", "ticket", "url")
@@ -17,12 +17,21 @@ SHOWN_ONCE = ("secret", "ticket", "url")
 
 @dataclass(frozen=True, slots=True)
 class RepeatableCall:
-    """A call as its caller names it: who, where to, under which Idempotency-Key, with which body."""
+    """A call as its caller names it: who, where to, under which Idempotency-Key, with which body.
 
-    backend_key_id: int
+    The caller is a backend key or a session, by its row.
+    """
+
+    caller: BackendKey | Session
     route: str
     name: str
     body: bytes
+
+    @property
+    def whose(self) -> dict[str, int]:
+        """Return the caller as the row names it."""
+        column = "session_id" if isinstance(self.caller, Session) else "backend_key_id"
+        return {column: self.caller.pk}
 
     @property
     def digest(self) -> bytes:
@@ -41,7 +50,7 @@ def answer_once(
     """
     _lock(call)
     fingerprint = hashlib.sha256(call.body).digest()
-    known = IdempotentAnswer.objects.filter(backend_key_id=call.backend_key_id, digest=call.digest).first()
+    known = IdempotentAnswer.objects.filter(**call.whose, digest=call.digest).first()
     if known is not None:
         if bytes(known.fingerprint) != fingerprint:
             raise OtherBody(field="Idempotency-Key")
@@ -49,7 +58,7 @@ def answer_once(
     answer = carry_out()
     insert(
         lambda: IdempotentAnswer(
-            backend_key_id=call.backend_key_id,
+            **call.whose,
             digest=call.digest,
             fingerprint=fingerprint,
             answer=_without_secrets(answer),
@@ -61,7 +70,7 @@ def answer_once(
 
 def _lock(call: RepeatableCall) -> None:
     """Hold the call's name until the transaction ends; a lock that is taken means a request in flight."""
-    scope = hashlib.sha256(f"idempotency\n{call.backend_key_id}\n".encode() + call.digest).digest()
+    scope = hashlib.sha256(f"idempotency\n{call.whose}\n".encode() + call.digest).digest()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [int.from_bytes(scope[:8], "big", signed=True)])
         row = cursor.fetchone()

@@ -41,6 +41,7 @@ _CARRIED_OVER = (
     "metadata",
     "return_url",
     "theme",
+    "locale",
 )
 
 TicketState = Literal["ready", "used", "expired", "unknown"]

@@ -1,5 +1,6 @@
 """Tickets: issued by a product's backend, looked at without harm, and cleared away."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +25,10 @@ from apiauth.services.text import plain_text, web_address
 
 ENTRY_PATH = "/vanity/api-auth"
 THEMES = ("", "light", "dark", "system")
+_LOCALE = re.compile(
+    r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}"
+)  # a language tag: RFC 5646, section 2.1, without extensions
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # base64url of a SHA-256: RFC 7636, section 4.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class TicketRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     return_url: str = ""
     theme: str = ""
+    locale: str = ""
     code_challenge: str = ""
 
 
@@ -92,6 +98,12 @@ def _values(app: App, request: TicketRequest) -> dict[str, Any]:
     check_metadata(request.metadata)
     if request.theme not in THEMES:
         raise Invalid("theme must be light, dark or system.", field="theme")
+    if request.locale and not (len(request.locale) <= 35 and _LOCALE.fullmatch(request.locale)):
+        raise Invalid("locale must be a language tag such as en or pt-BR.", field="locale")
+    if request.code_challenge and not _CHALLENGE.fullmatch(request.code_challenge):
+        raise Invalid(
+            "code_challenge must be 43 characters: the SHA-256 of the verifier in base64url.", field="code_challenge"
+        )
     permissions = request.permissions
     return {
         "subject_id": plain_text(request.subject_id, field="subject.id", most=200, required=False),
@@ -104,7 +116,8 @@ def _values(app: App, request: TicketRequest) -> dict[str, Any]:
         "metadata": dict(request.metadata),
         "return_url": _return_url(app, request.return_url),
         "theme": request.theme,
-        "code_challenge": plain_text(request.code_challenge, field="code_challenge", most=128, required=False),
+        "locale": request.locale,
+        "code_challenge": request.code_challenge,
     }
 
 

@@ -55,7 +55,20 @@ def test_the_session_shows_its_app(browser: Browser, app: App) -> None:
         "key_prefix": app.key_prefix,
         "is_active": True,
         "rate_limits": [],
+        "permissions": ["routes:read", "routes:write"],
+        "default_overlap_seconds": 0,
     }
+
+
+def test_the_session_says_for_whom_and_how_far_it_reaches(browser: Browser, app: App) -> None:
+    client = browser(
+        subject_id="42", role="member", permissions=["routes:read"], key_cap=3, locale="pt-BR", theme="dark"
+    )
+    data = data_of(client.get("/api-auth/session"))
+    assert data["subject"] == {"id": "42", "name": "Dana Okafor", "email": ""}
+    assert (data["role"], data["permissions"], data["key_cap"]) == ("member", ["routes:read"], 3)
+    assert (data["locale"], data["theme"], data["longest_expiry_days"]) == ("pt-BR", "dark", None)
+    assert data["ends_at"] > clock.now().isoformat()
 
 
 def test_401_without_a_session(db: None) -> None:
@@ -106,10 +119,63 @@ def test_a_key_is_made_from_a_form_and_its_secret_is_in_that_answer_alone(browse
 
 
 def test_a_form_cannot_set_what_the_clients_form_has_not(browser: Browser, app: App) -> None:
-    meant = "name=ci&app_id=1&permissions=routes:write&is_active=false&user_id=9&key_hash=x"
+    meant = "name=ci&app_id=1&metadata=%7B%7D&is_active=false&user_id=9&digest=x&created_by=me"
     data_of(browser().post("/api-auth/keys", meant, content_type=FORM))
     key = Key.objects.get()
-    assert (key.app_id, key.permissions) == (app.id, [])
+    assert (key.app_id, key.permissions, key.created_by) == (app.id, [], "Dana Okafor")
+
+
+def test_a_key_has_the_permissions_and_addresses_that_the_form_lists(browser: Browser, app: App) -> None:
+    form = "name=ci&permissions=routes:read&permissions=routes:write&allowed_cidrs=10.0.0.0/8&note=for%20CI"
+    made = data_of(browser().post("/api-auth/keys", form, content_type=FORM))
+    assert made["permissions"] == ["routes:read", "routes:write"]
+    assert made["allowed_cidrs"] == ["10.0.0.0/8"]
+    assert Key.objects.get().note == "for CI"
+
+
+def test_a_page_hands_out_no_more_than_its_tickets_ceiling(browser: Browser, app: App) -> None:
+    client = browser(permissions=["routes:read"])
+    for asked, status in (("routes:read", 200), ("routes:write", 403), ("unknown:read", 400)):
+        response = client.post("/api-auth/keys", f"name=ci&permissions={asked}", content_type=FORM)
+        assert response.status_code == status, asked
+
+
+def test_a_rotation_overlaps_as_long_as_the_page_says(browser: Browser, make_key: Callable[..., IssuedKey]) -> None:
+    client, old = browser(), make_key("ci").key
+    data_of(client.post(f"/api-auth/keys/{old.id}/rotate", "overlap_seconds=3600", content_type=FORM))
+    old.refresh_from_db()
+    assert old.overlap_ends_at is not None
+    assert old.overlap_ends_at - Key.objects.get(pk=old.replaced_by_id).created_at == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "2592001", "1.5", "1e3", "soon", "9" * 30, "%D9%A3"])
+def test_400_for_an_overlap_that_is_none(browser: Browser, make_key: Callable[..., IssuedKey], seconds: str) -> None:
+    client, old = browser(), make_key("ci").key
+    response = client.post(f"/api-auth/keys/{old.id}/rotate", f"overlap_seconds={seconds}", content_type=FORM)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "overlap_seconds")
+    assert Key.objects.count() == 1
+
+
+def test_a_page_can_send_a_creating_call_again(browser: Browser, app: App) -> None:
+    client = browser()
+    name = {"Idempotency-Key": "click-1"}
+    first = data_of(client.post("/api-auth/keys", "name=ci", content_type=FORM, headers=name))
+    again = data_of(client.post("/api-auth/keys", "name=ci", content_type=FORM, headers=name))
+    assert again == {**first, "secret": None, "replayed": True}
+    other = client.post("/api-auth/keys", "name=other", content_type=FORM, headers=name)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert Key.objects.count() == 1
+
+    new = data_of(client.post(f"/api-auth/keys/{first['id']}/rotate", headers=name))
+    assert data_of(client.post(f"/api-auth/keys/{first['id']}/rotate", headers=name))["id"] == new["id"]
+    assert Key.objects.count() == 2
+
+
+def test_two_sessions_may_use_the_same_idempotency_key(browser: Browser, app: App) -> None:
+    name = {"Idempotency-Key": "click-1"}
+    for client in (browser(), browser()):
+        assert "replayed" not in data_of(client.post("/api-auth/keys", "name=ci", content_type=FORM, headers=name))
+    assert Key.objects.count() == 2
 
 
 def test_rotate_and_revoke_go_by_the_clients_own_requests(browser: Browser, make_key: Callable[..., IssuedKey]) -> None:
