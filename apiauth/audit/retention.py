@@ -1,6 +1,7 @@
 """Forgets what has served its time.
 
-Spent tickets, form tokens, answers kept for repeated calls, finished spool files, gateways that are gone.
+Spent tickets, form tokens, answers kept for repeated calls, finished spool files, gateways that are
+gone, counts by the minute.
 """
 
 from typing import Any
@@ -9,7 +10,14 @@ import psycopg
 
 from apiauth.audit.statements import sql
 
-SPENT = ("forget_tickets", "forget_form_tokens", "forget_idempotent_answers", "forget_files", "forget_gateways")
+SPENT = (
+    "forget_tickets",
+    "forget_form_tokens",
+    "forget_idempotent_answers",
+    "forget_files",
+    "forget_gateways",
+    "forget_minutes",
+)
 
 
 def forget_spent(connection: psycopg.Connection[Any]) -> None:

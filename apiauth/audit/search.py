@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -83,20 +83,22 @@ def decisions(
     app_id: int | None,
     filters: DecisionFilters = DecisionFilters(),
     cursor: str | None = None,
+    after: UUID | None = None,
     limit: int = 50,
     offset: int = 0,
 ) -> Page:
     """Return a page of an app's decisions, the newest first.
 
     Without `start` the range is the 90 days before `end`; no range is longer. `app_id` None
-    reads what belongs to no app, for staff. `offset` counts only without a cursor. Raises
-    Invalid for a cursor that was not made for this app and these filters.
+    reads what belongs to no app, for staff. A page begins behind `cursor`, else behind the
+    decision `after`, else at `offset`. Raises Invalid for a cursor that was not made for this
+    app and these filters.
     """
     limit = max(1, min(limit, MOST_ROWS))
     rows = _matching(app_id, filters)
-    if cursor is not None:
-        rows = _after(rows, *_read_cursor(cursor, app_id, filters))
-        offset = 0
+    last = _read_cursor(cursor, app_id, filters) if cursor is not None else after
+    if last is not None:
+        rows, offset = _after(rows, last), 0
     found = list(rows.newest_first().values_list(*_COLUMNS)[offset : offset + limit + 1])
     page = [DecisionRow(*row) for row in found[:limit]]
     has_more = len(found) > limit
@@ -108,10 +110,7 @@ def find_decision(*, app_id: int | None, request_id: str) -> DecisionRow | None:
     decision_id = ids.parse_request_id(request_id)
     if decision_id is None:
         return None
-    try:
-        moment = clock.from_ms(ids.decision_time_ms(decision_id))
-    except (ValueError, OverflowError):
-        return None  # an id of the year 5000 is none of ours
+    moment = clock.from_ms(ids.decision_time_ms(decision_id))
     rows = Decision.objects.in_app(app_id).filter(decided_at=moment, id=decision_id)
     row = rows.values_list(*_COLUMNS).first()
     return DecisionRow(*row) if row else None
@@ -131,7 +130,8 @@ def _matching(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:
     return rows.filter(**{name: value for name, value in exact.items() if value is not None})
 
 
-def _after(rows: DecisionQuerySet, decided_at: datetime, decision_id: UUID) -> DecisionQuerySet:
+def _after(rows: DecisionQuerySet, decision_id: UUID) -> DecisionQuerySet:
+    decided_at = clock.from_ms(ids.decision_time_ms(decision_id))
     return rows.filter(decided_at__lte=decided_at).filter(
         Q(decided_at__lt=decided_at) | Q(decided_at=decided_at, id__lt=decision_id)
     )
@@ -145,13 +145,12 @@ def _cursor(row: DecisionRow, app_id: int | None, filters: DecisionFilters) -> s
     return signing.dumps([row.id.hex, _fingerprint(app_id, filters)], salt=_SALT)
 
 
-def _read_cursor(cursor: str, app_id: int | None, filters: DecisionFilters) -> tuple[datetime, UUID]:
-    """Return the place that a cursor names; signed, so only we can have named it."""
+def _read_cursor(cursor: str, app_id: int | None, filters: DecisionFilters) -> UUID:
+    """Return the decision that a cursor names; signed, so only we can have named it."""
     try:
         hexadecimal, fingerprint = signing.loads(cursor, salt=_SALT)
     except (signing.BadSignature, ValueError, TypeError):
         raise Invalid("This cursor is not valid. Start again without one.", field="cursor") from None
     if fingerprint != _fingerprint(app_id, filters):
         raise Invalid("This cursor belongs to another list. Start again without one.", field="cursor")
-    decision_id = UUID(hex=hexadecimal)
-    return datetime.fromtimestamp(ids.decision_time_ms(decision_id) / 1000, UTC), decision_id
+    return UUID(hex=hexadecimal)

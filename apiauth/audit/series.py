@@ -1,8 +1,10 @@
-"""Numbers for charts and totals, read from the hourly counts alone.
+"""Numbers for charts and totals, read from counts alone, never from decisions.
 
-Counts are by the hour, so a range means every hour that overlaps it.
+Counts are by the hour, so a range means every hour that overlaps it; those by the minute
+reach two days back.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -10,9 +12,9 @@ from typing import Any, Literal
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Trunc
 
-from apiauth.models.audit import DecisionRollup, PathRollup, RollupQuerySet
+from apiauth.models.audit import DecisionRollup, MinuteRollup, PathRollup, RollupQuerySet
 
-Step = Literal["hour", "day", "week", "month"]
+Step = Literal["minute", "hour", "day", "week", "month"]
 MOST_POINTS = 2_300  # 90 days by the hour, and some
 
 
@@ -61,6 +63,7 @@ class PathCount:
         return self.allowed + self.blocked
 
 
+_Counted = tuple[datetime, int, int]
 _ALLOWED = Sum("count", filter=Q(rule=""), default=0)
 _BLOCKED = Sum("count", filter=~Q(rule=""), default=0)
 
@@ -75,15 +78,22 @@ def timeline(
     *, app_id: int, key_id: int | None = None, start: datetime, end: datetime, step: Step = "hour"
 ) -> list[Point]:
     """Return the counts step by step in UTC, the oldest first; a step without checks is there too."""
-    rows = (
-        _counts(app_id, key_id, start, end)
-        .annotate(step=Trunc("hour", step, tzinfo=UTC))
-        .values("step")
-        .annotate(allowed=_ALLOWED, blocked=_BLOCKED)
-        .values_list("step", "allowed", "blocked")
-    )
+    by_step = _by_minute if step == "minute" else _by_hours
+    rows = by_step(app_id, key_id, start, end, step)
     found = {moment: Point(moment, allowed, blocked) for moment, allowed, blocked in rows}
     return [found.get(moment, Point(moment)) for moment in steps(start, end, step)]
+
+
+def _by_minute(app_id: int, key_id: int | None, start: datetime, end: datetime, step: Step) -> Iterable[_Counted]:
+    rows = MinuteRollup.objects.in_app(app_id).between(start, end).of_key(key_id).values("minute")
+    found: Iterable[_Counted] = rows.annotate(yes=Sum("allowed"), no=Sum("blocked")).values_list("minute", "yes", "no")
+    return found
+
+
+def _by_hours(app_id: int, key_id: int | None, start: datetime, end: datetime, step: Step) -> Iterable[_Counted]:
+    rows = _counts(app_id, key_id, start, end).annotate(step=Trunc("hour", step, tzinfo=UTC)).values("step")
+    found: Iterable[_Counted] = rows.annotate(yes=_ALLOWED, no=_BLOCKED).values_list("step", "yes", "no")
+    return found
 
 
 def blocked_reasons(
@@ -149,6 +159,8 @@ def steps(start: datetime, end: datetime, step: Step) -> list[datetime]:
 
 
 def _first_of(moment: datetime, step: Step) -> datetime:
+    if step == "minute":
+        return moment.replace(second=0, microsecond=0)
     hour = moment.replace(minute=0, second=0, microsecond=0)
     if step == "hour":
         return hour
@@ -161,7 +173,12 @@ def _first_of(moment: datetime, step: Step) -> datetime:
 def _next_of(moment: datetime, step: Step) -> datetime:
     if step == "month":
         return (moment + timedelta(days=32)).replace(day=1)
-    lengths = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
+    lengths = {
+        "minute": timedelta(minutes=1),
+        "hour": timedelta(hours=1),
+        "day": timedelta(days=1),
+        "week": timedelta(weeks=1),
+    }
     return moment + lengths[step]
 
 

@@ -14,6 +14,7 @@ import uuid
 from apiauth.core import clock
 
 EPOCH_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+LAST_MS = 95_617_584_000_000  # 5000-01-01T00:00:00Z
 RANDOM_BITS = 22
 LARGEST_ID = (1 << 63) - 1
 
@@ -43,9 +44,10 @@ def request_id(decision_id: uuid.UUID) -> str:
 
 
 def parse_request_id(text: str) -> uuid.UUID | None:
-    """Return the decision id that a wire request id names, or None where it is no such id."""
+    """Return the decision id that a wire request id names, or None where it is no such id, or one of the year 5000."""
     match = _REQUEST_ID.fullmatch(text)
-    return uuid.UUID(hex=match[1]) if match else None
+    decision_id = uuid.UUID(hex=match[1]) if match else None
+    return decision_id if decision_id and decision_time_ms(decision_id) < LAST_MS else None
 
 
 def parse_id(text: str) -> int | None:

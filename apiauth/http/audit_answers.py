@@ -12,12 +12,19 @@ from apiauth.http.audit_query import SERIES_WINDOW, AnalyticsQuery, LogsQuery, S
 from apiauth.http.wire import moment_json
 from apiauth.models import App, Key
 
+_LONGEST = {"minute": timedelta(days=1), "hour": search.LONGEST_RANGE}
+
 
 def logs(app: App, query: LogsQuery, now: datetime) -> dict[str, Any]:
     """Return a page of the decision log, the newest first. Raises Invalid."""
     asked = query.page(now)
     found = search.decisions(
-        app_id=app.id, filters=asked.filters, cursor=asked.cursor, limit=asked.limit, offset=asked.offset
+        app_id=app.id,
+        filters=asked.filters,
+        cursor=asked.cursor,
+        after=asked.after,
+        limit=asked.limit,
+        offset=asked.offset,
     )
     return {
         "data": [_log(row, app) for row in found.rows],
@@ -120,11 +127,10 @@ def _limit_stats(reasons: list[Reason], blocked: int, most: int) -> dict[str, An
 
 
 def timeseries(app: App, query: SeriesQuery, now: datetime) -> dict[str, Any]:
-    """Return counts over time, steps with checks alone. The shortest step is an hour. Raises Invalid."""
+    """Return counts over time, steps with checks alone; the shorter the step, the shorter the range. Raises Invalid."""
     start, end = query.bounds(now, SERIES_WINDOW)
     step: Step = query.interval if query.interval in get_args(Step) else "hour"  # type: ignore[assignment]  # one of its own literals
-    if step == "hour":
-        start = max(start, end - search.LONGEST_RANGE)
+    start = max(start, end - _LONGEST.get(step, end - start))
     points = series.timeline(app_id=app.id, key_id=query.key(), start=start, end=end, step=step)
     return {"data": [_point(point) for point in points if point.allowed or point.blocked], "interval": step}
 

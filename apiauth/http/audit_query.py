@@ -3,12 +3,13 @@
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from ninja import Schema
 
 from apiauth.audit.search import DecisionFilters
 from apiauth.core.errors import Invalid
-from apiauth.core.ids import parse_id
+from apiauth.core.ids import parse_id, parse_request_id
 from apiauth.http.values import clamped, flag, moment
 
 LOGS_WINDOW = timedelta(days=7)
@@ -52,6 +53,8 @@ class LogsQuery(Window):
     offset: str | None = None
     outcome: str | None = None
     cursor: str | None = None
+    cursor_ts: str | None = None
+    cursor_id: str | None = None
 
     def page(self, now: datetime) -> "LogsPage":
         """Return what to search for. Raises Invalid."""
@@ -66,17 +69,36 @@ class LogsQuery(Window):
                 end=end if self.end_date else None,
             ),
             inner,
+            self._after(),
             clamped(self.limit, "limit", default=100, least=1, most=1000),
             clamped(self.offset, "offset", default=0, least=0, most=100_000),
         )
 
+    def _after(self) -> UUID | None:
+        """Return the decision that `cursor_ts` and `cursor_id` name, as the last row of a page tells them.
+
+        An id holds its moment, so the time must only be one. Raises Invalid.
+        """
+        if self.cursor or not (self.cursor_ts or self.cursor_id):
+            return None
+        if not (self.cursor_ts and self.cursor_id):
+            missing = "cursor_id" if self.cursor_ts else "cursor_ts"
+            raise Invalid("cursor_ts and cursor_id go together.", field=missing)
+        if not (self.cursor_ts.isascii() and self.cursor_ts.isdecimal()):
+            moment(self.cursor_ts, "cursor_ts", zone_required=False)
+        decision_id = parse_request_id(self.cursor_id)
+        if decision_id is None:
+            raise Invalid("cursor_id must be a request id, such as req_ and 32 hex digits.", field="cursor_id")
+        return decision_id
+
 
 @dataclass(frozen=True, slots=True)
 class LogsPage:
-    """A search of the decision log; `cursor` is the search's own."""
+    """A search of the decision log; `cursor` is the search's own, `after` the last decision that was seen."""
 
     filters: DecisionFilters
     cursor: str | None
+    after: UUID | None
     limit: int
     offset: int
 

@@ -120,6 +120,26 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="MinuteRollup",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "app_id", "minute", "key_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("minute", models.DateTimeField()),
+                ("app_id", models.BigIntegerField()),
+                ("key_id", models.BigIntegerField()),
+                ("allowed", models.BigIntegerField()),
+                ("blocked", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "apiauth_minuterollup",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
             name="PathRollup",
             fields=[
                 (

@@ -2,7 +2,15 @@
 
 from apiauth.models.activity import ActivityChain, ActivityEntry
 from apiauth.models.app import App
-from apiauth.models.audit import Decision, DecisionRollup, GatewayStatus, KeyUsage, PathRollup, SpoolFile
+from apiauth.models.audit import (
+    Decision,
+    DecisionRollup,
+    GatewayStatus,
+    KeyUsage,
+    MinuteRollup,
+    PathRollup,
+    SpoolFile,
+)
 from apiauth.models.deployment import BackendKey, Deployment
 from apiauth.models.idempotency import IdempotentAnswer
 from apiauth.models.installation import PepperCheck
@@ -25,6 +33,7 @@ __all__ = [
     "Key",
     "KeyStatus",
     "KeyUsage",
+    "MinuteRollup",
     "PathRollup",
     "PepperCheck",
     "RateLimitScheme",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -61,20 +61,32 @@ class Decision(models.Model):
         return f"req_{self.id.hex}"
 
 
-class RollupQuerySet(models.QuerySet[Any]):
-    """Reads of hourly counts; the first call is the app."""
+class CountsQuerySet(models.QuerySet[Any]):
+    """Reads of counts; the first call is the app."""
 
-    def in_app(self, app_id: int) -> RollupQuerySet:
+    def in_app(self, app_id: int) -> Self:
         return self.filter(app_id=app_id)
 
-    def between(self, start: datetime, end: datetime) -> RollupQuerySet:
+    def of_key(self, key_id: int | None) -> Self:
+        """Keep one key's counts; None for all keys."""
+        return self if key_id is None else self.filter(key_id=key_id)
+
+
+class RollupQuerySet(CountsQuerySet):
+    """Reads of hourly counts."""
+
+    def between(self, start: datetime, end: datetime) -> Self:
         """Keep the hours that overlap the time from `start` to `end`."""
         first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         return self.filter(hour__gte=first, hour__lt=end)
 
-    def of_key(self, key_id: int | None) -> RollupQuerySet:
-        """Keep one key's counts; None for all keys."""
-        return self if key_id is None else self.filter(key_id=key_id)
+
+class MinuteQuerySet(CountsQuerySet):
+    """Reads of counts by the minute."""
+
+    def between(self, start: datetime, end: datetime) -> Self:
+        """Keep the minutes that overlap the time from `start` to `end`."""
+        return self.filter(minute__gte=start.replace(second=0, microsecond=0), minute__lt=end)
 
 
 class DecisionRollup(models.Model):
@@ -97,6 +109,26 @@ class DecisionRollup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H}: {self.count}"
+
+
+class MinuteRollup(models.Model):
+    """How many decisions a key had in one minute of the last two days; key 0 means none."""
+
+    pk = models.CompositePrimaryKey("app_id", "minute", "key_id")
+    minute = models.DateTimeField()
+    app_id = models.BigIntegerField()
+    key_id = models.BigIntegerField()
+    allowed = models.BigIntegerField()
+    blocked = models.BigIntegerField()
+
+    objects = MinuteQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "apiauth_minuterollup"
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M}: {self.allowed + self.blocked}"
 
 
 class PathRollup(models.Model):

@@ -21,7 +21,10 @@ from tests.support.database import dsn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 APP, KEY, DEPLOYMENT = 11, 22, 33
-TABLES = "apiauth_decision, apiauth_decisionrollup, apiauth_pathrollup, apiauth_keyusage, apiauth_spoolfile"
+TABLES = (
+    "apiauth_decision, apiauth_decisionrollup, apiauth_minuterollup, apiauth_pathrollup, "
+    "apiauth_keyusage, apiauth_spoolfile"
+)
 
 
 def record(**fields) -> Record:
@@ -65,10 +68,12 @@ def count(connection) -> int:
 
 
 def counted(connection) -> list[int]:
-    return [
-        connection.execute(f"SELECT coalesce(sum(count), 0) FROM {table}").fetchone()[0]
-        for table in ("apiauth_decisionrollup", "apiauth_pathrollup")
-    ]
+    sums = (
+        "sum(count), 0) FROM apiauth_decisionrollup",
+        "sum(count), 0) FROM apiauth_pathrollup",
+        "sum(allowed + blocked), 0) FROM apiauth_minuterollup",
+    )
+    return [connection.execute(f"SELECT coalesce({counts}").fetchone()[0] for counts in sums]
 
 
 def write(folder, records, *extra: bytes) -> None:
@@ -104,7 +109,7 @@ def test_draining_twice_counts_once(connection, tmp_path):
     write(tmp_path, records)
     drain.drain_all()
     assert count(connection) == 50
-    assert counted(connection) == [50, 50]
+    assert counted(connection) == [50, 50, 50]
 
 
 def test_a_drained_file_of_a_dead_owner_is_deleted_and_a_live_one_kept(connection, tmp_path):
@@ -164,7 +169,7 @@ def test_three_workers_on_one_folder_double_nothing(connection, tmp_path):
     for thread in threads:
         thread.join()
     assert count(connection) == 1500
-    assert counted(connection) == [1500, 1500]
+    assert counted(connection) == [1500, 1500, 1500]
 
 
 DIE_BEFORE_COMMIT = """
@@ -190,7 +195,7 @@ def test_a_worker_killed_between_copy_and_commit_loses_and_doubles_nothing(conne
     assert count(connection) == 0
     Drain(connection, tmp_path).drain_all()
     assert count(connection) == 100
-    assert counted(connection) == [100, 100]
+    assert counted(connection) == [100, 100, 100]
 
 
 def test_the_worker_drains_until_it_is_told_to_stop(connection, tmp_path):

@@ -10,7 +10,7 @@ from django.db import connection
 
 from apiauth.audit.retention import forget_spent
 from apiauth.core import clock
-from apiauth.models import FormToken, Session, Ticket
+from apiauth.models import FormToken, MinuteRollup, Session, Ticket
 from apiauth.services import forms, keys, sessions
 from apiauth.services.tickets import IssuedTicket
 
@@ -30,3 +30,15 @@ def test_tickets_and_form_tokens_go_after_a_day_and_sessions_stay(
     assert list(Ticket.objects.values_list("pk", flat=True)) == [fresh.row.pk]
     assert Session.objects.get().ticket_id is None
     assert not FormToken.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counts_by_the_minute_go_after_two_days() -> None:
+    old, fresh = clock.now() - timedelta(hours=49), clock.now() - timedelta(hours=47)
+    for minute in (old, fresh):
+        MinuteRollup(minute=minute, app_id=1, key_id=0, allowed=1, blocked=0).save(force_insert=True)
+    database = connection.settings_dict["NAME"]
+    with psycopg.connect(settings.ENVIRONMENT.database_url, dbname=database, autocommit=True) as direct:
+        forget_spent(direct)
+    assert list(MinuteRollup.objects.values_list("minute", flat=True)) == [fresh]
+    MinuteRollup.objects.all().delete()

@@ -159,7 +159,10 @@ def drained(folder):
             "SELECT 'req_' || replace(id::text, '-', ''), allowed FROM apiauth_decision"
         ).fetchall()
         counted = connection.execute("SELECT sum(count) FROM apiauth_decisionrollup").fetchone()[0]
-        connection.execute("TRUNCATE apiauth_decision, apiauth_decisionrollup, apiauth_pathrollup, apiauth_keyusage")
+        connection.execute(
+            "TRUNCATE apiauth_decision, apiauth_decisionrollup, apiauth_minuterollup, "
+            "apiauth_pathrollup, apiauth_keyusage"
+        )
     return rows, counted
 
 

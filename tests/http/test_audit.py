@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
 from apiauth.core import clock, ids
-from apiauth.models import App, Decision, DecisionRollup, Deployment, Key, PathRollup
+from apiauth.models import App, Decision, DecisionRollup, Deployment, Key, MinuteRollup, PathRollup
 from apiauth.services.keys import IssuedKey
 from apiauth.services.sessions import OpenedSession
 
@@ -53,12 +54,20 @@ def record(app: App, key: Key | None, moment: datetime, **fields: Any) -> Decisi
         (DecisionRollup, {**where, "rule": rule, "blocked_by": blocked_by, "deployment_id": app.deployment_id}),
         (PathRollup, {**where, "path": path, "allowed": values["allowed"]}),
     )
+    count_minute(app, key_id, moment.replace(second=0, microsecond=0), "allowed" if values["allowed"] else "blocked")
     for model, place in counted:
         if not model.objects.filter(**place).exists():
             model(**place, count=0).save(force_insert=True)
         kept = model.objects.get(**place)
         model.objects.filter(**place).update(count=kept.count + 1)
     return row
+
+
+def count_minute(app: App, key_id: int, minute: datetime, outcome: str) -> None:
+    place = {"minute": minute, "app_id": app.id, "key_id": key_id}
+    if not MinuteRollup.objects.filter(**place).exists():
+        MinuteRollup(**place, allowed=0, blocked=0).save(force_insert=True)
+    MinuteRollup.objects.filter(**place).update(**{outcome: F(outcome) + 1})
 
 
 @pytest.fixture
@@ -196,9 +205,42 @@ def test_a_series_has_the_steps_with_checks_alone(asked: Callable[..., dict[str,
     assert answer["data"][0]["success_rate"] == 100.0
 
 
+def test_a_series_by_the_minute_covers_a_day_at_most(asked: Callable[..., dict[str, Any]], app: App) -> None:
+    now = clock.now()
+    for ago in (timedelta(hours=25), timedelta(minutes=2), timedelta(0)):
+        record(app, None, now - ago)
+    points = asked(TIMESERIES, interval="minute")["data"]
+    assert [point["total_requests"] for point in points] == [1, 1]
+    assert all(point["timestamp"].endswith(":00.000000Z") for point in points)
+
+
+def test_a_page_begins_behind_the_row_that_a_client_names(backend: Client, app: App, traffic: Key) -> None:
+    address = f"/api-auth/apps/{app.slug}/{LOGS}"
+    everything = backend.get(address).json()["data"]
+    last = everything[3]
+    for moment in (last["timestamp"], "1924992000000"):
+        answer = backend.get(address, {"cursor_ts": moment, "cursor_id": last["request_id"], "offset": 5}).json()
+        assert answer["data"] == everything[4:]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"cursor_ts": "2031-04-05T06:07:08Z"}, "cursor_id"),
+        ({"cursor_id": "req_" + "0" * 32}, "cursor_ts"),
+        ({"cursor_ts": "soon", "cursor_id": "req_" + "0" * 32}, "cursor_ts"),
+        ({"cursor_ts": "1", "cursor_id": "81"}, "cursor_id"),
+        ({"cursor_ts": "1", "cursor_id": "req_" + "f" * 32}, "cursor_id"),
+    ],
+)
+def test_400_for_half_a_place_or_none(backend: Client, app: App, query: dict[str, str], field: str) -> None:
+    response = backend.get(f"/api-auth/apps/{app.slug}/{LOGS}", query)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field)
+
+
 @pytest.mark.parametrize(
     ("asked_for", "answered"),
-    [("minute", "hour"), ("hour", "hour"), ("day", "day"), ("week", "week"), ("month", "month"), ("odd", "hour")],
+    [("minute", "minute"), ("hour", "hour"), ("day", "day"), ("week", "week"), ("month", "month"), ("odd", "hour")],
 )
 def test_the_interval_that_was_used_is_named(
     asked: Callable[..., dict[str, Any]], traffic: Key, asked_for: str, answered: str

@@ -24,6 +24,17 @@ WITH fresh AS (
     GROUP BY hour, app, key, why, what
     ORDER BY app, hour, key, why, what
     ON CONFLICT (app_id, hour, key_id, rule, blocked_by) DO UPDATE SET count = rollup.count + excluded.count
+), counted_by_minute AS (
+    INSERT INTO apiauth_minuterollup AS rollup (minute, app_id, key_id, allowed, blocked)
+    SELECT
+        date_trunc('minute', decided_at, 'UTC') AS moment, coalesce(app_id, 0) AS app, coalesce(key_id, 0) AS key,
+        count(*) FILTER (WHERE allowed), count(*) FILTER (WHERE NOT allowed)
+    FROM fresh
+    WHERE app_id IS NOT NULL
+    GROUP BY moment, app, key
+    ORDER BY app, moment, key
+    ON CONFLICT (app_id, minute, key_id) DO UPDATE SET
+        allowed = rollup.allowed + excluded.allowed, blocked = rollup.blocked + excluded.blocked
 ), counted_by_path AS (
     INSERT INTO apiauth_pathrollup AS rollup (hour, app_id, key_id, path, allowed, count)
     SELECT

@@ -76,6 +76,16 @@ CREATE TABLE apiauth_decisionrollup (
     PRIMARY KEY (app_id, hour, key_id, rule, blocked_by)
 );
 CREATE INDEX decisionrollup_of_key ON apiauth_decisionrollup (key_id, hour);
+-- The same by the minute, without the reasons, for the last two days: what is going on just now.
+CREATE TABLE apiauth_minuterollup (
+    minute timestamptz NOT NULL,
+    app_id bigint NOT NULL,
+    key_id bigint NOT NULL,
+    allowed bigint NOT NULL,
+    blocked bigint NOT NULL,
+    PRIMARY KEY (app_id, minute, key_id)
+);
+CREATE INDEX minuterollup_by_minute ON apiauth_minuterollup USING brin (minute);
 CREATE TABLE apiauth_pathrollup (
     hour timestamptz NOT NULL,
     app_id bigint NOT NULL,
