@@ -13,7 +13,7 @@ from django_htmx.middleware import HtmxDetails
 
 from apiauth.core import clock, roles
 from apiauth.core.actor import Actor
-from apiauth.core.cookies import session_cookie_attributes, session_cookie_name
+from apiauth.core.cookies import session_cookie_name
 from apiauth.core.errors import Conflict, NotAllowed
 from apiauth.core.roles import Action, Role
 from apiauth.models import App, Session
@@ -82,20 +82,6 @@ def live_session(request: HttpRequest, *, now: datetime) -> Session | None:
     """Return the live session that the browser's cookie opens, if any."""
     token = request.COOKIES.get(session_cookie_name(is_https=settings.ENVIRONMENT.is_https), "")
     return sessions.find_session(token, now=now)
-
-
-def give_cookie(response: HttpResponse, token: str) -> None:
-    """Hand the session's token to the browser."""
-    is_https = settings.ENVIRONMENT.is_https
-    response.set_cookie(session_cookie_name(is_https=is_https), token, **session_cookie_attributes(is_https=is_https))
-
-
-def take_cookie(response: HttpResponse) -> None:
-    """Make the browser forget its token; a `__Host-` cookie goes only with the attributes it came with."""
-    is_https = settings.ENVIRONMENT.is_https
-    response.set_cookie(
-        session_cookie_name(is_https=is_https), "", max_age=0, **session_cookie_attributes(is_https=is_https)
-    )
 
 
 def client_address(request: HttpRequest) -> str | None:

@@ -28,8 +28,10 @@ def now() -> datetime:
 
 @pytest.fixture
 def make_deployment(db: None) -> Callable[..., Deployment]:
-    def make(name: str = "Northwind", origins: tuple[str, ...] = ("http://127.0.0.1:9000",)) -> Deployment:
-        return deployments.create_deployment(name=name, allowed_origins=origins, actor=ACTOR, now=clock.now())
+    def make(
+        name: str = "Northwind", origins: tuple[str, ...] = ("http://127.0.0.1:9000",), **fields: Any
+    ) -> Deployment:
+        return deployments.create_deployment(name=name, allowed_origins=origins, actor=ACTOR, now=clock.now(), **fields)
 
     return make
 

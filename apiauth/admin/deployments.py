@@ -1,7 +1,7 @@
 """Deployments and backend keys: made and changed here by those who run the installation."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -37,7 +37,11 @@ class DeploymentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscrip
 
     class Meta:
         model = Deployment
-        fields = ("name", "allowed_origins")
+        fields = ("name", "allowed_origins", "is_embedded")
+        help_texts: ClassVar = {
+            "is_embedded": "Pages of these origins may use Keystead from another site: their sessions get a cookie "
+            "that browsers send across sites, kept apart for each site."
+        }
 
     def clean_name(self) -> str:
         return refused_as_error(lambda: plain_text(self.cleaned_data["name"], field="name", most=100))
@@ -58,7 +62,8 @@ class DeploymentAdmin(Window):
     has_change_permission = Base.has_change_permission
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        values = {"name": obj.name, "allowed_origins": obj.allowed_origins, "actor": staff(request), "now": clock.now()}
+        chosen = {name: getattr(obj, name) for name in DeploymentForm.Meta.fields}
+        values = {**chosen, "actor": staff(request), "now": clock.now()}
         if change:
             saved = deployments.update_deployment(deployment_id=obj.pk, **values)
         else:

@@ -1,9 +1,20 @@
-"""The session cookie as values, for the pages and the JSON doors alike."""
+"""The session cookie, for the pages and the JSON doors alike: one of our own site, and one for pages of another.
 
-from typing import Final, Literal, TypedDict
+The second kind is for deployments that embed Keystead: a browser keeps it apart for each site
+that embeds (Partitioned: the CHIPS draft), and sends it there though the site is not ours.
+"""
+
+from collections.abc import Callable, Mapping
+from http.cookies import Morsel, SimpleCookie
+from typing import Final, Literal, Protocol, TypedDict
 
 SECURE_NAME: Final = "__Host-ks_session"
 PLAIN_NAME: Final = "ks_session"
+EMBED_NAME: Final = "__Host-ks_embed"
+
+if "partitioned" not in Morsel._reserved:  # type: ignore[attr-defined]  # Python knows the attribute from 3.14 on
+    Morsel._reserved["partitioned"] = "Partitioned"  # type: ignore[attr-defined]
+    Morsel._flags.add("partitioned")  # type: ignore[attr-defined]
 
 
 class CookieAttributes(TypedDict):
@@ -11,8 +22,17 @@ class CookieAttributes(TypedDict):
 
     secure: bool
     httponly: bool
-    samesite: Literal["Lax"]
+    samesite: Literal["Lax", "None"]
     path: str
+
+
+class Answer(Protocol):
+    """The part of a response that sets cookies."""
+
+    cookies: SimpleCookie
+
+    @property
+    def set_cookie(self) -> Callable[..., None]: ...
 
 
 def session_cookie_name(*, is_https: bool) -> str:
@@ -23,6 +43,26 @@ def session_cookie_name(*, is_https: bool) -> str:
     return SECURE_NAME if is_https else PLAIN_NAME
 
 
-def session_cookie_attributes(*, is_https: bool) -> CookieAttributes:
-    """Return the cookie's attributes. It has no end of its own: the session's row decides."""
-    return {"secure": is_https, "httponly": True, "samesite": "Lax", "path": "/"}
+def give_session(answer: Answer, token: str, *, is_https: bool, is_embedded: bool = False) -> None:
+    """Hand a session's token to the browser. The cookie has no end of its own: the session's row decides."""
+    _set(answer, EMBED_NAME if is_embedded else session_cookie_name(is_https=is_https), token, is_https=is_https)
+
+
+def take_session(answer: Answer, presented: Mapping[str, str], *, is_https: bool) -> None:
+    """Make the browser forget its token; a cookie goes only with the attributes it came with."""
+    for name in (session_cookie_name(is_https=is_https), EMBED_NAME):
+        if name in presented:
+            _set(answer, name, "", is_https=is_https, max_age=0)
+
+
+def _set(answer: Answer, name: str, value: str, *, is_https: bool, max_age: int | None = None) -> None:
+    is_embedded = name == EMBED_NAME
+    attributes: CookieAttributes = {
+        "secure": is_https or is_embedded,
+        "httponly": True,
+        "samesite": "None" if is_embedded else "Lax",
+        "path": "/",
+    }
+    answer.set_cookie(name, value, max_age=max_age, **attributes)
+    if is_embedded:
+        answer.cookies[name]["partitioned"] = True

@@ -11,7 +11,7 @@ from ninja.security.base import AuthBase
 
 from apiauth.core import clock
 from apiauth.core.actor import Actor
-from apiauth.core.cookies import session_cookie_name
+from apiauth.core.cookies import EMBED_NAME, session_cookie_name
 from apiauth.core.errors import NotAuthenticated
 from apiauth.core.roles import Action, Role
 from apiauth.http import cors
@@ -131,9 +131,11 @@ class SessionAccess(AuthBase):
 
 
 def live_session(request: HttpRequest, *, now: datetime) -> Session | None:
-    """Return the live session that the request's cookie opens, if any."""
-    token = request.COOKIES.get(session_cookie_name(is_https=settings.ENVIRONMENT.is_https), "")
-    return sessions.find_session(token, now=now)
+    """Return the live session that one of the request's cookies opens, if any."""
+    own = sessions.find_session(
+        request.COOKIES.get(session_cookie_name(is_https=settings.ENVIRONMENT.is_https), ""), now=now
+    )
+    return own or sessions.find_embedded_session(request.COOKIES.get(EMBED_NAME, ""), now=now)
 
 
 def client_address(request: HttpRequest) -> str | None:

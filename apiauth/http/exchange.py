@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
 
 from apiauth.core import clock
-from apiauth.core.cookies import session_cookie_attributes, session_cookie_name
+from apiauth.core.cookies import give_session
 from apiauth.core.errors import Invalid, NotAllowed, NotFound, TicketRefused
 from apiauth.http import cors
 from apiauth.http.auth import client_address, live_session, user_agent
@@ -50,12 +50,20 @@ def exchange(request: HttpRequest) -> HttpResponse:
         raise TicketRefused from None  # a deleted app's ticket is refused like any other
     shown: dict[str, Any] = {"success": True, "message": "The session is open.", **_shown(opened.session)}
     response = JsonResponse(envelope(shown))
-    is_https = settings.ENVIRONMENT.is_https
-    response.set_cookie(
-        session_cookie_name(is_https=is_https), opened.token, **session_cookie_attributes(is_https=is_https)
+    give_session(
+        response,
+        opened.token,
+        is_https=settings.ENVIRONMENT.is_https,
+        is_embedded=_is_embedded(request, opened.session),
     )
     response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _is_embedded(request: HttpRequest, session: Session) -> bool:
+    """Tell whether a page of another site asks, whose browser would drop the usual cookie, and may have the other."""
+    is_from_another_site = request.headers.get("Sec-Fetch-Site") == "cross-site"
+    return is_from_another_site and session.app.deployment.is_embedded
 
 
 def _shown(session: Session) -> dict[str, Any]:

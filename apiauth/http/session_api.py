@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
 
-from apiauth.core.cookies import session_cookie_attributes, session_cookie_name
+from apiauth.core.cookies import take_session
 from apiauth.core.errors import Invalid, KeyAlreadyRevoked
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
@@ -53,11 +53,8 @@ def get_session(request: SessionRequest) -> dict[str, Any]:
 def sign_out(request: SessionRequest) -> HttpResponse:
     """End the session, and take its cookie back."""
     sessions.end_session(request.auth.session, reason="signed out", now=request.auth.now, via="session_api")
-    is_https = settings.ENVIRONMENT.is_https
     response = JsonResponse(envelope({"success": True}))
-    response.set_cookie(
-        session_cookie_name(is_https=is_https), "", max_age=0, **session_cookie_attributes(is_https=is_https)
-    )
+    take_session(response, request.COOKIES, is_https=settings.ENVIRONMENT.is_https)
     return response
 
 

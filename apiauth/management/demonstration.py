@@ -98,7 +98,12 @@ def _follow(app: App, product_url: str, now: datetime) -> None:
     origins = [present, *(origin for origin in deployment.allowed_origins if origin not in (last, present))]
     if sorted(origins) != sorted(deployment.allowed_origins):
         deployments.update_deployment(
-            deployment_id=deployment.id, name=deployment.name, allowed_origins=origins, actor=SYSTEM, now=now
+            deployment_id=deployment.id,
+            name=deployment.name,
+            allowed_origins=origins,
+            is_embedded=deployment.is_embedded,
+            actor=SYSTEM,
+            now=now,
         )
     if last != present and app.return_url == f"{last}/settings":
         apps.update_app(deployment_id=deployment.id, slug=SLUG, changes=_links(product_url), actor=SYSTEM, now=now)

@@ -54,6 +54,7 @@ class Migration(migrations.Migration):
                         base_field=models.CharField(max_length=300), blank=True, default=list, size=None
                     ),
                 ),
+                ("is_embedded", models.BooleanField(default=False, verbose_name="embedded")),
                 ("created_at", models.DateTimeField()),
                 ("updated_at", models.DateTimeField()),
             ],

@@ -17,6 +17,7 @@ class Deployment(Row):
 
     name = models.CharField(max_length=100)
     allowed_origins = ArrayField(models.CharField(max_length=300), default=list, blank=True)
+    is_embedded = models.BooleanField("embedded", default=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -39,41 +40,57 @@ class IssuedBackendKey:
 
 
 @transaction.atomic
-def create_deployment(*, name: str, allowed_origins: Sequence[str], actor: Actor, now: datetime) -> Deployment:
+def create_deployment(
+    *, name: str, allowed_origins: Sequence[str], is_embedded: bool = False, actor: Actor, now: datetime
+) -> Deployment:
     """Make a deployment. Raises Invalid for an empty name or an origin that is none."""
-    name = plain_text(name, field="name", most=100)
-    origins = [valid_origin(origin) for origin in allowed_origins]
-    row = insert(lambda: Deployment(name=name, allowed_origins=origins, created_at=now, updated_at=now))
+    values = {
+        "name": plain_text(name, field="name", most=100),
+        "allowed_origins": [valid_origin(origin) for origin in allowed_origins],
+        "is_embedded": is_embedded,
+    }
+    row = insert(lambda: Deployment(**values, created_at=now, updated_at=now))
     activity.record(
         Event.DEPLOYMENT_CREATED,
         actor=actor,
         now=now,
         deployment_id=row.id,
-        details={"name": name, "origins": origins},
+        details=_described(row),
     )
     return row
 
 
 @transaction.atomic
 def update_deployment(
-    *, deployment_id: int, name: str, allowed_origins: Sequence[str], actor: Actor, now: datetime
+    *,
+    deployment_id: int,
+    name: str,
+    allowed_origins: Sequence[str],
+    is_embedded: bool,
+    actor: Actor,
+    now: datetime,
 ) -> Deployment:
-    """Rename a deployment or change its list of origins. Raises NotFound, Invalid."""
+    """Rename a deployment, change its list of origins or whether it embeds Keystead. Raises NotFound, Invalid."""
     row = Deployment.objects.select_for_update().filter(pk=deployment_id).first()
     if row is None:
         raise NotFound("This deployment doesn't exist.")
     row.name = plain_text(name, field="name", most=100)
     row.allowed_origins = [valid_origin(origin) for origin in allowed_origins]
+    row.is_embedded = is_embedded
     row.updated_at = now
-    row.save(update_fields=["name", "allowed_origins", "updated_at"])
+    row.save(update_fields=["name", "allowed_origins", "is_embedded", "updated_at"])
     activity.record(
         Event.DEPLOYMENT_EDITED,
         actor=actor,
         now=now,
         deployment_id=row.id,
-        details={"name": row.name, "origins": row.allowed_origins},
+        details=_described(row),
     )
     return row
+
+
+def _described(row: Deployment) -> dict[str, Any]:
+    return {"name": row.name, "origins": row.allowed_origins, "embedded": row.is_embedded}
 
 
 def valid_origin(text: str) -> str:

@@ -134,6 +134,12 @@ def find_session(token: str, *, now: datetime) -> Session | None:
     return session
 
 
+def find_embedded_session(token: str, *, now: datetime) -> Session | None:
+    """Return the live session that this token is, if its deployment embeds Keystead in pages of other sites."""
+    session = find_session(token, now=now)
+    return session if session is not None and session.app.deployment.is_embedded else None
+
+
 def authorize(session: Session, action: Action, *, is_change: bool, actor: Actor, now: datetime) -> None:
     """Return if the session's role reaches the action; raise NotAllowed if not.
 

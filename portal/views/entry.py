@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from apiauth.core import clock
+from apiauth.core.cookies import give_session, take_session
 from apiauth.core.errors import TicketRefused
 from apiauth.services import sessions
 from portal import landing
@@ -15,11 +17,9 @@ from portal.session import (
     FROM_ENTRY,
     PortalRequest,
     client_address,
-    give_cookie,
     live_session,
     portal_view,
     return_address,
-    take_cookie,
     user_agent,
 )
 
@@ -62,7 +62,7 @@ def _exchange(request: HttpRequest, text: str, now: datetime) -> HttpResponse:
         return landing.refused(request, sessions.look_at_ticket(text, now=now))
     path = landing.presented_path(request)
     response = SeeOther(f"{path}{'&' if '?' in path else '?'}from={FROM_ENTRY}")
-    give_cookie(response, opened.token)
+    give_session(response, opened.token, is_https=settings.ENVIRONMENT.is_https)
     return response
 
 
@@ -80,5 +80,5 @@ def leave(request: PortalRequest) -> HttpResponse:
     sessions.end_session(request.session_row, reason="signed out", now=request.now, via="portal")
     link = return_address(request.session_row, request.app)
     response = render(request, "portal/entry/left.html", {"return_link": link, "app_name": request.app.name})
-    take_cookie(response)
+    take_session(response, request.COOKIES, is_https=settings.ENVIRONMENT.is_https)
     return response
