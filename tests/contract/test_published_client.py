@@ -1,14 +1,13 @@
 """The published client, exactly as npm has it, against a whole Keystead."""
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.node import npm
 from tests.support.running import Running, keystead
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(240)]
@@ -26,11 +25,7 @@ def run(*command: str, given: str = "") -> str:
 @pytest.fixture(scope="module")
 def client() -> dict[str, str]:
     """The client, installed from the lock; installed again only when the lock has changed."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        sentence = "There is no node with npm: the published client cannot be tried."
-        if os.environ.get("KEYSTEAD_REQUIRE_CONTRACT"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+    npm()
     done, lock = FOLDER / "node_modules" / ".package-lock.json", FOLDER / "package-lock.json"
     if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
         run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")

@@ -21,4 +21,5 @@ def variables(running: Running) -> dict[str, str]:
         "KEYSTEAD_URL": running.web_url,
         "KEYSTEAD_GATEWAY_URL": running.gateway_url,
         "BACKEND_KEY": running.backend_key,
+        "KEYSTEAD_DEPLOYMENT_ID": running.deployment_id,
     }
