@@ -121,7 +121,8 @@ def served(target: str, threads: int) -> Iterator[tuple[int, int]]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    process = subprocess.Popen([sys.executable, "-c", SERVE, target, str(port), str(threads)], start_new_session=True)
+    command = [sys.executable, "-c", SERVE, target, str(port), str(threads)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     try:
         _wait_until_ready(port)
         yield port, process.pid
@@ -135,7 +136,7 @@ def _wait_until_ready(port: int) -> None:
     while time.monotonic() < deadline:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-                connection.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+                connection.sendall(b"GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
                 if connection.recv(100).startswith(b"HTTP/1.1 200"):
                     return
         except OSError:

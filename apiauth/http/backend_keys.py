@@ -32,22 +32,22 @@ def list_keys(request: BackendRequest, app_slug: str, include_inactive: str | No
 @repeatable
 def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> dict[str, Any]:
     """Make a key; its secret is in this answer alone."""
-    app, caller = _app(request, app_slug), request.auth
+    app_id, caller = _app_id(request, app_slug), request.auth
     fields = body.given()
     if "expires_at" in fields:
         fields["expires_at"] = moment(fields["expires_at"], "expires_at")
-    issued = keys.create_key(app_id=app.id, **fields, actor=caller.actor, now=caller.now)
-    return issued_key_json(key_json(issued.key, app, now=caller.now), issued.secret)
+    issued = keys.create_key(app_id=app_id, **fields, actor=caller.actor, now=caller.now)
+    return issued_key_json(key_json(issued.key, issued.key.app, now=caller.now), issued.secret)
 
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/rotate", auth=BackendAccess("keys:write"))
 @repeatable
 def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRotate = KeyRotate()) -> dict[str, Any]:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """Replace a key; the old one ends at once, or after `overlap_seconds`."""
-    app, caller = _app(request, app_slug), request.auth
+    app_id, caller = _app_id(request, app_slug), request.auth
     try:
         issued = keys.rotate_key(
-            app_id=app.id,
+            app_id=app_id,
             key_id=parse_id(key_id) or 0,
             overlap=overlap(body.overlap_seconds),
             actor=caller.actor,
@@ -55,16 +55,16 @@ def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRot
         )
     except KeyNotActive as problem:
         raise as_not_found(problem) from None
-    return issued_key_json(key_json(issued.key, app, now=caller.now), issued.secret)
+    return issued_key_json(key_json(issued.key, issued.key.app, now=caller.now), issued.secret)
 
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/revoke", auth=BackendAccess("keys:write"))
 def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRevoke = KeyRevoke()) -> dict[str, Any]:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """End a key for good."""
-    app, caller = _app(request, app_slug), request.auth
+    app_id, caller = _app_id(request, app_slug), request.auth
     try:
         keys.revoke_key(
-            app_id=app.id,
+            app_id=app_id,
             key_id=parse_id(key_id) or 0,
             reason=body.reason or "",
             actor=caller.actor,
@@ -77,3 +77,7 @@ def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRev
 
 def _app(request: BackendRequest, slug: str) -> App:
     return apps.find_app(deployment_id=request.auth.deployment_id, slug=slug)
+
+
+def _app_id(request: BackendRequest, slug: str) -> int:
+    return apps.find_app_id(deployment_id=request.auth.deployment_id, slug=slug)

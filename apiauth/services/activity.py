@@ -41,8 +41,7 @@ def record(
     Call it last in a service's transaction: it holds the chain's row until the commit.
     """
     name = chain_name(deployment_id=deployment_id, app_id=app_id)
-    ActivityChain.objects.get_or_create(name=name)
-    chain = ActivityChain.objects.select_for_update().get(name=name)
+    chain = _locked_chain(name)
     entry = ActivityEntry(
         chain=chain,
         sequence=chain.length + 1,
@@ -60,6 +59,16 @@ def record(
     chain.length, chain.head = entry.sequence, entry.hash
     chain.save(update_fields=["length", "head"])
     return entry
+
+
+def _locked_chain(name: str) -> ActivityChain:
+    """Return a chain, locked until the commit; two that begin it at once make one."""
+    chains = ActivityChain.objects.select_for_update()
+    chain = chains.filter(name=name).first()
+    if chain is None:
+        ActivityChain.objects.get_or_create(name=name)
+        chain = chains.get(name=name)
+    return chain
 
 
 def _actor_columns(actor: Actor) -> dict[str, Any]:

@@ -120,6 +120,14 @@ def find_app(*, deployment_id: int, slug: str, lock: bool = False) -> App:
     return app
 
 
+def find_app_id(*, deployment_id: int, slug: str) -> int:
+    """Return an app's id by its slug, for a service that locks the app itself. Raises NotFound."""
+    found = App.objects.in_deployment(deployment_id).filter(slug=slug).values_list("id", flat=True)[:1]
+    for app_id in found:
+        return app_id
+    raise NotFound("There is no app with this slug.")
+
+
 def _checked(deployment_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model's values for the wire's fields that are there."""
     values = {name: check(fields[name]) for name, check in EDITABLE.items() if name in fields}
