@@ -5,8 +5,9 @@ units at midnight UTC, so that every process and host counts in the same window.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -85,6 +86,8 @@ class LimitRule:
     mode: Mode = Mode.PER_APP
     endpoints: tuple[str, ...] | None = None
     priority: int = 0
+    shares_text: bool = False
+    """Another rule of the same scheme has the same number and window."""
 
     @cached_property
     def length_ms(self) -> int:
@@ -102,6 +105,11 @@ class LimitRule:
         """Return the rule as the wire writes it: `60/60s`."""
         return f"{self.max_requests}/{self.window}"
 
+    @cached_property
+    def name(self) -> str:
+        """Return the rule's name among those of its scheme: its text, with its id where that says too little."""
+        return f"{self.text} {self.id}" if self.shares_text else self.text
+
     def covers(self, path: str) -> bool:
         """Tell whether the rule counts requests for this path (in its normal form)."""
         return self.endpoints is None or path in self.endpoints or "*" in self.endpoints
@@ -112,6 +120,10 @@ class LimitRule:
             return _month_at(now_ms)
         start = now_ms - now_ms % self.length_ms
         return start, start + self.length_ms
+
+    def seconds_left(self, now_ms: int) -> int:
+        """Return the whole seconds until the window that holds `now_ms` ends, rounded up."""
+        return retry_after_seconds(self.window_at(now_ms)[1], now_ms)
 
     def as_json(self) -> dict[str, Any]:
         """Return the rule as it is stored."""
@@ -156,8 +168,10 @@ def load_rules(stored: Sequence[Mapping[str, Any]]) -> tuple[LimitRule, ...]:
 
 
 def in_order(rules: Sequence[LimitRule]) -> tuple[LimitRule, ...]:
-    """Return rules by priority, the lower first; equal ones keep their places."""
-    return tuple(sorted(rules, key=lambda rule: rule.priority))
+    """Return rules by priority, the lower first; equal ones keep their places. Each learns what it shares."""
+    texts = Counter(rule.text for rule in rules)
+    ordered = sorted(rules, key=lambda rule: rule.priority)
+    return tuple(replace(rule, shares_text=True) if texts[rule.text] > 1 else rule for rule in ordered)
 
 
 def _month_at(now_ms: int) -> tuple[int, int]:

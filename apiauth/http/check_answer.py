@@ -4,7 +4,6 @@ What only a key's and its app's rows decide is written once and kept with the ke
 an answer is its id, its counts and its age.
 """
 
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -14,8 +13,8 @@ import msgspec
 from apiauth.core import clock, ids
 from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
 from apiauth.core.errors import KeysteadError
-from apiauth.core.limits import LimitRule
 from apiauth.core.metadata import without_reserved
+from apiauth.http.limit_fields import entries, header_fields
 from apiauth.verify.check import Outcome, Prepared
 from apiauth.verify.snapshot import Key
 
@@ -111,18 +110,9 @@ def _allowed(outcome: Outcome) -> bytes:
     if not isinstance(rendered, _Rendered):
         rendered = prepared.rendered = _render(outcome.key, prepared)
     limits = headers = ""
-    if len(outcome.limits) == 1:
-        rule, left = outcome.limits[0]
-        entry, names = _limit_parts(rule.text, rule.window, rule.max_requests)
-        limits = entry % left
-        headers = names % left
-    elif outcome.limits:
-        limits = ",".join(
-            _limit_parts(rule.text, rule.window, rule.max_requests)[0] % left for rule, left in outcome.limits
-        )
-        headers = "".join(
-            _limit_parts(rule.text, rule.window, rule.max_requests)[1] % left for rule, left in _one_a_window(outcome)
-        )
+    if outcome.limits:
+        limits = _encode(entries(outcome.limits)).decode()[1:-1]
+        headers = "," + _encode(header_fields(outcome.limits, outcome.number >> 80)).decode()[1:-1]
     return (
         f'{{"request_id":"req_{outcome.number:032x}{rendered.before_limits}{limits}'
         f'{rendered.before_headers}{headers}}},"stale_ms":{outcome.stale_ms}}}'
@@ -189,25 +179,6 @@ def _header_value(text: str) -> str:
     return quote(text, safe=_HEADER_SAFE)
 
 
-@lru_cache(maxsize=4_096)
-def _limit_parts(text: str, window: str, most: int) -> tuple[str, str]:
-    """Return how a limit stands in the list and among the headers, each with a place for what is left."""
-    return (
-        f'{{"rule":"{text}","remaining":%d,"limit":{most}}}',
-        f',"x-ratelimit-{window}-limit":"{most}","x-ratelimit-{window}-remaining":"%d"',
-    )
-
-
-def _one_a_window(outcome: Outcome) -> list[tuple[LimitRule, int]]:
-    """Return one limit for each window: header names hold only the window, so the tightest speaks."""
-    tightest: dict[str, tuple[LimitRule, int]] = {}
-    for rule, left in outcome.limits:
-        known = tightest.get(rule.window)
-        if known is None or left < known[1]:
-            tightest[rule.window] = (rule, left)
-    return list(tightest.values())
-
-
 def _blocked(outcome: Outcome, rule: Rule) -> tuple[int, bytes]:
     """Return the answer of a blocked check: no permissions, and no headers but those of limits."""
     public = INVALID_KEY if rule in UNIDENTIFIED else rule.value
@@ -216,9 +187,7 @@ def _blocked(outcome: Outcome, rule: Rule) -> tuple[int, bytes]:
         reason=_reason(rule, public),
         blocked_rule=outcome.blocked_by if rule is Rule.RATE_LIMITED else public,
         rule=public,
-        rate_limits=[
-            {"rule": limit.text, "remaining": left, "limit": limit.max_requests} for limit, left in outcome.limits
-        ],
+        rate_limits=entries(outcome.limits),
         retry_after=outcome.retry_after,
         headers=_limit_headers(outcome),
         stale_ms=outcome.stale_ms,
@@ -236,10 +205,7 @@ def _reason(rule: Rule, public: str) -> str:
 
 
 def _limit_headers(outcome: Outcome) -> dict[str, str]:
-    headers = {}
-    for limit, left in _one_a_window(outcome):
-        headers[f"x-ratelimit-{limit.window}-limit"] = str(limit.max_requests)
-        headers[f"x-ratelimit-{limit.window}-remaining"] = str(left)
+    headers = header_fields(outcome.limits, outcome.number >> 80)
     if outcome.denied_limit is not None:
         headers[f"x-ratelimit-{outcome.denied_limit.window}-reset"] = str(outcome.retry_after)
     return headers

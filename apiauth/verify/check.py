@@ -11,7 +11,7 @@ from apiauth.audit.record import Record, new_decision_number
 from apiauth.audit.spool import Spool, host_name
 from apiauth.core.decision import Rule
 from apiauth.core.errors import Unavailable
-from apiauth.core.limits import LimitRule, Mode, retry_after_seconds
+from apiauth.core.limits import LimitRule, Mode
 from apiauth.core.permissions import requirement
 from apiauth.core.secrets import (
     PREFIX_PATTERN,
@@ -190,7 +190,7 @@ class Checker:
             outcome.rule = Rule.RATE_LIMITED
             outcome.blocked_by = rule.text
             outcome.denied_limit = rule
-            outcome.retry_after = retry_after_seconds(rule.window_at(now_ms)[1], now_ms)
+            outcome.retry_after = rule.seconds_left(now_ms)
         return outcome
 
     def _prepared(self, key: Key) -> Prepared:

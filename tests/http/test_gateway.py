@@ -13,7 +13,7 @@ from apiauth.core import clock, ids
 from apiauth.core.secrets import mint
 from apiauth.http.gateway import NetworkAdmission, TokenAdmission
 from apiauth.models import App, Key
-from apiauth.services import apps, deployments, keys, limits
+from apiauth.services import deployments, keys
 from tests.conftest import ACTOR
 from tests.support.gateways import GatewayInProcess, question
 
@@ -23,18 +23,6 @@ SHAPE = {
     "retry_after", "headers", "stale_ms",
 }  # fmt: skip
 ERROR = {"message", "code", "details", "errors"}
-
-
-@pytest.fixture
-def gateway(transactional_db, tmp_path):
-    gateway = GatewayInProcess(tmp_path)
-    yield gateway
-    gateway.close()
-
-
-@pytest.fixture
-def secret(make_key):
-    return make_key(permissions=["routes:read"], metadata={"team": "blue"}).secret.text
 
 
 def test_200_allowed_in_the_full_shape(gateway, app, secret):
@@ -52,10 +40,13 @@ def test_200_allowed_in_the_full_shape(gateway, app, secret):
     assert answer["permissions"] == ["routes:read"]
     assert answer["metadata"] == {"team": "blue"}
     assert answer["rate_limits"] == [{"rule": "1000/60s", "remaining": 999, "limit": 1000}]
+    seconds = answer["headers"].pop("ratelimit").rpartition(";t=")[2]
+    assert 1 <= int(seconds) <= 60
     assert answer["headers"] == {
         "x-wacht-key-id": str(key.id), "x-wacht-deployment-id": str(app.deployment_id), "x-wacht-app-slug": "aa_1",
         "x-wacht-key-name": key.name, "x-wacht-permissions": "routes:read", "x-wacht-metadata": "team=blue",
         "x-ratelimit-60s-limit": "1000", "x-ratelimit-60s-remaining": "999",
+        "ratelimit-policy": '"1000/60s";q=1000;w=60',
     }  # fmt: skip
 
 
@@ -96,18 +87,6 @@ def test_200_ip_not_allowed(gateway, app, make_key):
     assert (answer["blocked_rule"], answer["rule"]) == ("ip_not_allowed", "ip_not_allowed")
 
 
-@pytest.fixture
-def limit_app(app, deployment):
-    def limit(*rules):
-        limits.create_scheme(deployment_id=deployment.id, slug="s", name="S", rules=rules, actor=ACTOR, now=clock.now())
-        apps.update_app(
-            deployment_id=deployment.id, slug=app.slug, changes={"rate_limit_scheme_slug": "s"}, actor=ACTOR,
-            now=clock.now(),
-        )  # fmt: skip
-
-    return limit
-
-
 def test_200_rate_limited_says_which_limit_and_how_long(app, secret, limit_app, tmp_path, transactional_db):
     limit_app({"unit": "calendar_day", "duration": 1, "max_requests": 2})
     gateway = GatewayInProcess(tmp_path)
@@ -121,6 +100,7 @@ def test_200_rate_limited_says_which_limit_and_how_long(app, secret, limit_app, 
     assert answer["headers"] == {
         "x-ratelimit-86400s-limit": "2", "x-ratelimit-86400s-remaining": "0",
         "x-ratelimit-86400s-reset": str(answer["retry_after"]),
+        "ratelimit-policy": '"2/86400s";q=2;w=86400', "ratelimit": f'"2/86400s";r=0;t={answer["retry_after"]}',
     }  # fmt: skip
 
 

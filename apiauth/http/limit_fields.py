@@ -1,0 +1,63 @@
+"""Writes what an answer says of rate limits: as data, and as header fields for the caller to forward.
+
+The fields come in two spellings. `x-ratelimit-<window>-…` is the clients' own. `RateLimit-Policy`
+and `RateLimit` follow draft-ietf-httpapi-ratelimit-headers-10: lists of strings with parameters,
+written as RFC 9651 says.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from apiauth.core.limits import MONTHS, LimitRule
+
+Limits = Sequence[tuple[LimitRule, int]]
+"""The rules that hold for a call, each with what is left of it."""
+
+
+def entries(limits: Limits) -> list[dict[str, str | int]]:
+    """Return limits as an answer's `rate_limits` lists them."""
+    return [{"rule": rule.text, "remaining": left, "limit": rule.max_requests} for rule, left in limits]
+
+
+def header_fields(limits: Limits, now_ms: int) -> dict[str, str]:
+    """Return every field that tells how a call's limits stand; none where it has no limits."""
+    fields = {}
+    for rule, left in _one_a_window(limits):
+        fields[f"x-ratelimit-{rule.window}-limit"] = str(rule.max_requests)
+        fields[f"x-ratelimit-{rule.window}-remaining"] = str(left)
+    if limits:
+        policies = [_policy(rule.name, rule.max_requests, _whole_seconds(rule)) for rule, _ in limits]
+        states = [f"{_quoted(rule.name)};r={left};t={rule.seconds_left(now_ms)}" for rule, left in limits]
+        fields["ratelimit-policy"] = ", ".join(policies)
+        fields["ratelimit"] = ", ".join(states)
+    return fields
+
+
+def _one_a_window(limits: Limits) -> list[tuple[LimitRule, int]]:
+    """Return one limit for each window: the clients' names hold only the window, so the tightest speaks."""
+    tightest: dict[str, tuple[LimitRule, int]] = {}
+    for rule, left in limits:
+        known = tightest.get(rule.window)
+        if known is None or left < known[1]:
+            tightest[rule.window] = (rule, left)
+    return list(tightest.values())
+
+
+@lru_cache(maxsize=4_096)
+def _policy(name: str, most: int, seconds: int | None) -> str:
+    window = f";w={seconds}" if seconds is not None else ""
+    return f"{_quoted(name)};q={most}{window}"
+
+
+@lru_cache(maxsize=4_096)
+def _quoted(name: str) -> str:
+    """Return a name as a String of RFC 9651, section 3.3.3: printable ASCII, as the ids of rules are."""
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _whole_seconds(rule: LimitRule) -> int | None:
+    """Return a window's length for `w`: whole seconds, rounded up so that keeping to it never fails.
+
+    None for a month, no two of which need be alike; `w` may be left out.
+    """
+    return None if rule.unit in MONTHS else -(-rule.length_ms // 1000)
