@@ -15,6 +15,7 @@ import re
 import socket
 import threading
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -139,7 +140,13 @@ class Spool:
 
     def append(self, record: Record) -> None:
         """Return once the record is in the file; raise SpoolFull where it cannot be."""
-        frames = [frame(record)]
+        self._append([frame(record)])
+
+    def append_all(self, records: Iterable[Record]) -> None:
+        """Return once all records are in the file; raise SpoolFull where they cannot be, and none is."""
+        self._append([frame(record) for record in records])
+
+    def _append(self, frames: list[bytes]) -> None:
         with self._lock:
             segment = self._segment
             if segment is None or segment.size >= self._segment_bytes or not segment.write(frames):

@@ -4,6 +4,7 @@ What only a key's and its app's rows decide is written once and kept with the ke
 an answer is its id, its counts and its age.
 """
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -15,7 +16,8 @@ from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
 from apiauth.core.errors import KeysteadError
 from apiauth.core.metadata import without_reserved
 from apiauth.http.limit_fields import entries, header_fields
-from apiauth.verify.check import Outcome, Prepared
+from apiauth.verify.check import Outcome
+from apiauth.verify.prepared import Prepared
 from apiauth.verify.snapshot import Key
 
 IDENTITY_FIELDS = (
@@ -57,6 +59,12 @@ def answer(outcome: Outcome) -> tuple[int, bytes]:
     if outcome.rule is None:
         return 200, _allowed(outcome)
     return _blocked(outcome, outcome.rule)
+
+
+def batch_answer(outcomes: Iterable[Outcome]) -> bytes:
+    """Return the body for the recorded decisions of a batch: each as the single answer, with its status."""
+    decisions = (b'%b,"status":%d}' % (body.removesuffix(b"}"), status) for status, body in map(answer, outcomes))
+    return b'{"decisions":[%b]}' % b",".join(decisions)
 
 
 def refusal(error: KeysteadError) -> bytes:

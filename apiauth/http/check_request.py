@@ -1,20 +1,25 @@
-"""Reads the body of a check, strictly: one meaning, or a 400 that names the field."""
+"""Reads the body of a check, or of a batch of them, strictly: one meaning, or a 400 that names the field."""
 
 import json
 import re
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from apiauth.core.errors import Invalid
+from apiauth.core.errors import Invalid, TooLarge
 from apiauth.core.permissions import requirement
 from apiauth.core.redaction import without_secrets
 from apiauth.core.resource import normal_form
 
+MOST_BODY_BYTES = 16 * 1024
+MOST_BATCH_BYTES = 256 * 1024
+MOST_CHECKS = 100
 MOST_REQUIREMENTS = 64
 LONGEST_LOGGED = 500
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+Body = TypeVar("Body")
 
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"contains unknown field")
@@ -40,22 +45,52 @@ class CheckBody(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     required_permissions: list[str] | None = None
 
 
+class BatchBody(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The body of a batch; its checks are read one by one, each as the body of a single check is."""
+
+    checks: list[msgspec.Raw]
+
+
 _decoder = msgspec.json.Decoder(CheckBody)
+_batch_decoder = msgspec.json.Decoder(BatchBody)
 
 
 def parse_body(data: bytes) -> CheckBody:
     """Return what the caller asks. Raises Invalid."""
-    try:
-        body = _decoder.decode(data)
-    except msgspec.ValidationError as error:
-        _refuse(str(error))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise Invalid("The body must be one JSON object in UTF-8.") from None
+    body = _decode(_decoder, data)
     if b"\\" in data or data.count(b'"') != _quotes(body):
         _refuse_repeated_fields(data)
         _refuse_nul(body)
     _check_values(body)
     return body
+
+
+def parse_batch(data: bytes) -> list[bytes]:
+    """Return the bodies of a batch's checks, not read yet. Raises Invalid; TooLarge where one is by itself."""
+    checks = [bytes(check) for check in _decode(_batch_decoder, data).checks]
+    if not 1 <= len(checks) <= MOST_CHECKS:
+        raise Invalid(f"`checks` must hold 1 to {MOST_CHECKS} checks.", field="checks")
+    for index, check in enumerate(checks):
+        if len(check) > MOST_BODY_BYTES:
+            raise TooLarge(f"A check has at most {MOST_BODY_BYTES} bytes, in a batch too.", field=f"checks[{index}]")
+    if data.count(b'"') != 2 + sum(check.count(b'"') for check in checks):
+        _refuse_repeated_fields(data)
+    return checks
+
+
+def within_batch(index: int, problem: Invalid) -> Invalid:
+    """Return the refusal of a whole batch for what is wrong with one check in it."""
+    place = f"checks[{index}]"
+    return Invalid(f"In `{place}`: {problem.message}", field=f"{place}.{problem.field}" if problem.field else place)
+
+
+def _decode(decoder: msgspec.json.Decoder[Body], data: bytes) -> Body:
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        _refuse(str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        raise Invalid("The body must be one JSON object in UTF-8.") from None
 
 
 def _check_values(body: CheckBody) -> None:
@@ -105,7 +140,10 @@ def _quotes(body: CheckBody) -> int:
 
 
 def _refuse_repeated_fields(data: bytes) -> None:
-    json.loads(data, object_pairs_hook=_without_repeats)
+    try:
+        json.loads(data, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError):  # in a value that a later one of the same name has hidden
+        raise Invalid("The body must be one JSON object in UTF-8.") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The gateway as a plain WSGI callable: may this key do this?
+"""The gateway as a plain WSGI callable: may this key do this, or these keys those things?
 
 It stands on a listener of its own and knows no Django. A decision is in the spool before its
 answer is; whatever cannot be decided or recorded is a 503, never an allow.
@@ -14,14 +14,22 @@ import structlog
 from apiauth.core import clock
 from apiauth.core.errors import Invalid, KeysteadError, NotAllowed, NotAuthenticated, NotFound, TooLarge, Unavailable
 from apiauth.core.secrets import Peppers, SecretKind
-from apiauth.http.check_answer import RETRY_SECONDS, answer, plain_refusal, refusal
-from apiauth.http.check_request import logged_user_agent, parse_body, parse_resource
+from apiauth.http.check_answer import RETRY_SECONDS, answer, batch_answer, plain_refusal, refusal
+from apiauth.http.check_request import (
+    MOST_BATCH_BYTES,
+    MOST_BODY_BYTES,
+    logged_user_agent,
+    parse_batch,
+    parse_body,
+    parse_resource,
+    within_batch,
+)
 from apiauth.verify.addresses import Address, is_within, parse_address
 from apiauth.verify.check import Checker, Question
 from apiauth.verify.snapshot import Snapshot
 
 CHECK_PATH = "/v1/authz/check"
-MOST_BODY_BYTES = 16 * 1024
+BATCH_PATH = "/v1/authz/check-batch"
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -136,61 +144,47 @@ class Gateway:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if path == CHECK_PATH and environ["REQUEST_METHOD"] == "POST":
-            status, headers, body = self._check(environ)
+        is_post = environ["REQUEST_METHOD"] == "POST"
+        if is_post and path == CHECK_PATH:
+            status, headers, body = _refusing(self._check, environ, refusal)
+        elif is_post and path == BATCH_PATH:
+            status, headers, body = _refusing(self._check_batch, environ, plain_refusal)
         else:
             status, headers, body = self._other(path, environ["REQUEST_METHOD"])
         start_response(_STATUS[status], headers)
         return [body]
 
-    def _check(self, environ: Environ) -> tuple[int, Headers, bytes]:
-        try:
-            status, body = self._answer(environ)
-        except KeysteadError as error:
-            return error.status, _headers_of(error), refusal(error)
-        except Exception:
-            # The last resort of a process that must go on answering: say so, and never allow.
-            log.exception("gateway.failed")
-            unavailable = Unavailable()
-            return unavailable.status, _headers_of(unavailable), refusal(unavailable)
-        return status, _JSON, body
+    def _check(self, environ: Environ) -> tuple[int, bytes]:
+        peer, deployment_id = self._admit(environ)
+        data = _read(environ, MOST_BODY_BYTES)
+        return answer(self._checker.check(_question(data, peer, environ, deployment_id)))
 
-    def _answer(self, environ: Environ) -> tuple[int, bytes]:
+    def _check_batch(self, environ: Environ) -> tuple[int, bytes]:
+        """Decide about every check of a batch, or about none where one of them cannot be read."""
+        peer, deployment_id = self._admit(environ)
+        questions = []
+        for index, data in enumerate(parse_batch(_read(environ, MOST_BATCH_BYTES))):
+            try:
+                questions.append(_question(data, peer, environ, deployment_id))
+            except Invalid as problem:
+                raise within_batch(index, problem) from None
+        return 200, batch_answer(self._checker.check_all(questions))
+
+    def _admit(self, environ: Environ) -> tuple[Address | None, int | None]:
+        """Return who calls and for which deployment. Raises what the admission raises."""
         text = environ.get("REMOTE_ADDR")
         peer = parse_address(text) if text else None
-        deployment_id = self._admission.admit(peer, environ)
-        body = parse_body(_read(environ))
-        claimed = body.client_ip
-        if claimed is None:
-            claimed = environ.get("HTTP_X_ORIGINAL_CLIENT_IP")
-        client = parse_address(claimed) if claimed is not None else peer
-        if client is None:
-            raise Invalid("`client_ip` is missing, and the caller has no address of its own.", field="client_ip")
-        path, logged_path = parse_resource(body.resource)
-        agent = body.user_agent
-        outcome = self._checker.check(
-            Question(
-                body.principal.value,
-                body.method,
-                path,
-                logged_path,
-                client,
-                peer.text if peer is not None else "",
-                logged_user_agent(agent if agent is not None else _agent_of(environ)),
-                body.required_permissions or [],
-                deployment_id,
-            )
-        )
-        return answer(outcome)
+        return peer, self._admission.admit(peer, environ)
 
     def _other(self, path: str, method: str) -> tuple[int, Headers, bytes]:
-        if path not in (CHECK_PATH, "/health", "/ready"):
+        is_check = path in (CHECK_PATH, BATCH_PATH)
+        if not is_check and path not in ("/health", "/ready"):
             error: KeysteadError = NotFound()
-        elif path == CHECK_PATH or method not in ("GET", "HEAD"):
+        elif is_check or method not in ("GET", "HEAD"):
             error = MethodNotAllowed()
         else:
             return self._health(is_readiness=path == "/ready")
-        allow = "POST" if path == CHECK_PATH else "GET, HEAD"
+        allow = "POST" if is_check else "GET, HEAD"
         headers = [*_JSON, ("Allow", allow)] if error.status == 405 else _JSON
         return error.status, headers, plain_refusal(error)
 
@@ -208,6 +202,46 @@ class Gateway:
         return status, _JSON, msgspec.json.encode(body)
 
 
+def _refusing(
+    work: Callable[[Environ], tuple[int, bytes]], environ: Environ, refuse: Callable[[KeysteadError], bytes]
+) -> tuple[int, Headers, bytes]:
+    """Return what the work answers, or the refusal of what it raises."""
+    try:
+        status, body = work(environ)
+    except KeysteadError as error:
+        return error.status, _headers_of(error), refuse(error)
+    except Exception:
+        # The last resort of a process that must go on answering: say so, and never allow.
+        log.exception("gateway.failed")
+        unavailable = Unavailable()
+        return unavailable.status, _headers_of(unavailable), refuse(unavailable)
+    return status, _JSON, body
+
+
+def _question(data: bytes, peer: Address | None, environ: Environ, deployment_id: int | None) -> Question:
+    """Return what the body of one check asks, with what the call itself adds. Raises Invalid."""
+    body = parse_body(data)
+    claimed = body.client_ip
+    if claimed is None:
+        claimed = environ.get("HTTP_X_ORIGINAL_CLIENT_IP")
+    client = parse_address(claimed) if claimed is not None else peer
+    if client is None:
+        raise Invalid("`client_ip` is missing, and the caller has no address of its own.", field="client_ip")
+    path, logged_path = parse_resource(body.resource)
+    agent = body.user_agent
+    return Question(
+        body.principal.value,
+        body.method,
+        path,
+        logged_path,
+        client,
+        peer.text if peer is not None else "",
+        logged_user_agent(agent if agent is not None else _agent_of(environ)),
+        body.required_permissions or [],
+        deployment_id,
+    )
+
+
 def _headers_of(error: KeysteadError) -> Headers:
     if error.status == 503:
         return [*_JSON, ("Retry-After", str(RETRY_SECONDS))]
@@ -216,15 +250,15 @@ def _headers_of(error: KeysteadError) -> Headers:
     return _JSON
 
 
-def _read(environ: Environ) -> bytes:
+def _read(environ: Environ, most: int) -> bytes:
     """Return the body. Raises LengthRequired; TooLarge before reading, or at the bound where the length is not told."""
     if "HTTP_TRANSFER_ENCODING" in environ:  # two ways to say where a body ends are one too many
         raise LengthRequired
     length = environ.get("CONTENT_LENGTH")
-    if length and length.isdecimal() and int(length[:9]) > MOST_BODY_BYTES:
+    if length and length.isdecimal() and int(length[:9]) > most:
         raise TooLarge
-    data: bytes = environ["wsgi.input"].read(MOST_BODY_BYTES + 1)
-    if len(data) > MOST_BODY_BYTES:
+    data: bytes = environ["wsgi.input"].read(most + 1)
+    if len(data) > most:
         raise TooLarge
     return data
 

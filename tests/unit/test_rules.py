@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiauth.core.decision import Rule
-from apiauth.verify.check import prepare, state_facts
+from apiauth.verify.prepared import prepare, state_facts
 from apiauth.verify.rules import RULES, Facts, decide
 from apiauth.verify.snapshot import App, Key
 

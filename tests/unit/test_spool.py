@@ -124,6 +124,22 @@ def test_a_file_that_may_not_grow_is_left_as_it_was_and_the_append_refused(tmp_p
     assert len(records_in(tmp_path)) == 2
 
 
+def test_records_of_one_batch_are_in_the_file_all_or_none(tmp_path):
+    spool = Spool(tmp_path)
+    batch = [record(number) for number in range(100)]
+    spool.append_all(batch)
+    (path,) = tmp_path.glob("*.spool")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 2, hard))
+    try:
+        with pytest.raises(SpoolFull):
+            spool.append_all(batch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    spool.close()
+    assert records_in(tmp_path) == batch
+
+
 def test_half_a_frame_is_taken_back_and_its_record_goes_to_another_file(tmp_path):
     spool = Spool(tmp_path)
     spool.append(record(1))

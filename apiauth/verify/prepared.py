@@ -1,0 +1,85 @@
+"""What a key comes to under its app: worked out once, then used by every check of it."""
+
+from ipaddress import IPv4Network, IPv6Network
+
+import msgspec
+
+from apiauth.core.limits import LimitRule, Mode
+from apiauth.verify.addresses import Address, parse_networks
+from apiauth.verify.limiter import Claim, identity_of
+from apiauth.verify.rules import Facts, decide
+from apiauth.verify.snapshot import App, Key
+
+NEVER_MS = 1 << 62
+
+
+class Prepared(msgspec.Struct, gc=False):
+    """What a key comes to under its app as it is now. `rendered` belongs to the one who writes answers."""
+
+    app: App
+    sound_until_ms: int
+    """No rule about the key's or the app's state blocks before this moment; 0 where one does already."""
+    permissions: frozenset[str]
+    networks: tuple[IPv4Network | IPv6Network, ...] | None
+    claims: tuple[Claim, ...] | None
+    """The claims of every call, where neither its path nor its address changes them."""
+    rendered: object = None
+
+
+def state_facts(key: Key, app: App, now_ms: int, *, ip_allowed: bool = True, permitted: bool = True) -> Facts:
+    """Return the facts of a known key, as far as no limit is concerned."""
+    return Facts(
+        now_ms=now_ms,
+        app_is_open=app.is_active and not app.is_deleted,
+        revoked=key.is_revoked,
+        disabled=key.is_disabled,
+        overlap_ends_ms=key.overlap_ends_ms,
+        expires_ms=key.expires_ms,
+        rotation_due_ms=key.rotation_due_ms,
+        ip_allowed=ip_allowed,
+        permitted=permitted,
+    )
+
+
+def prepare(key: Key, app: App) -> Prepared:
+    """Work out once what every check of a key needs."""
+    moments = (key.overlap_ends_ms, key.expires_ms, key.rotation_due_ms)
+    until = min((moment for moment in moments if moment is not None), default=NEVER_MS)
+    is_fixed = all(rule.endpoints is None and rule.mode in (Mode.PER_APP, Mode.PER_KEY) for rule in app.rules)
+    return Prepared(
+        app=app,
+        sound_until_ms=0 if decide(state_facts(key, app, 0)) is not None else until,
+        permissions=frozenset(key.permissions),
+        networks=_networks(key),
+        claims=tuple(_claim(rule, key, app, "") for rule in app.rules) if is_fixed else None,
+    )
+
+
+def _networks(key: Key) -> tuple[IPv4Network | IPv6Network, ...] | None:
+    """Return where a key may be used from: None for anywhere. A list that nobody can read allows nothing."""
+    if not key.allowed_cidrs:
+        return None
+    try:
+        return parse_networks(key.allowed_cidrs)
+    except ValueError:
+        return ()
+
+
+def claims_of(key: Key, app: App, path: str, client: Address) -> tuple[Claim, ...]:
+    """Return the claims of one call: a rule each that covers its path, with whom it counts."""
+    return tuple(_claim(rule, key, app, client.group) for rule in app.rules if rule.covers(path))
+
+
+def _claim(rule: LimitRule, key: Key, app: App, group: str) -> Claim:
+    """Return a rule with the identity of whom it counts in this call."""
+    if rule.mode is Mode.PER_APP:
+        subject: tuple[object, ...] = ("app", app.id)
+    elif rule.mode is Mode.PER_KEY:
+        subject = ("key", key.id)
+    elif rule.mode is Mode.PER_IP:
+        subject = ("ip", app.deployment_id, group)
+    elif rule.mode is Mode.PER_APP_AND_IP:
+        subject = ("app and ip", app.id, group)
+    else:
+        subject = ("key and ip", key.id, group)
+    return rule, identity_of(rule, app.scheme_id, *subject)
