@@ -1,12 +1,13 @@
 """The gateway's answers: exact on the wire, recorded each, and a 4xx for whatever cannot be read."""
 
-import gzip
 import json
 from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
 from django.db.models import F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from apiauth.audit.spool import SpoolFull
 from apiauth.core import clock, ids
@@ -15,6 +16,7 @@ from apiauth.http.gateway import NetworkAdmission, TokenAdmission
 from apiauth.models import App, Key
 from apiauth.services import deployments, keys
 from tests.conftest import ACTOR
+from tests.support.bad_inputs import BODIES, GOOD, PAIRS, PRESENTED, VALUE, body_with, written
 from tests.support.gateways import GatewayInProcess, question
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -164,38 +166,6 @@ def test_a_key_works_at_once_after_it_was_made(gateway, app, make_key):
         assert gateway.check(make_key(f"key {number}").secret.text)[0] == 200
 
 
-def _altered(secret: str, place: int) -> str:
-    return secret[:place] + ("A" if secret[place] != "A" else "B") + secret[place + 1 :]
-
-
-PRESENTED = {
-    "empty": lambda s: "",
-    "space": lambda s: " ",
-    "prefix alone": lambda s: "nw_live",
-    "prefix and underscore": lambda s: "nw_live_",
-    "wrong prefix": lambda s: "xx" + s,
-    "upper-case prefix": lambda s: s[:7].upper() + s[7:],
-    "one short": lambda s: s[:-1],
-    "one long": lambda s: s + "A",
-    "very long": lambda s: s + "A" * 10_000,
-    "checksum off by one": lambda s: _altered(s, -1),
-    "two swapped": lambda s: s[:-8] + s[-7] + s[-8] + s[-6:] if s[-7] != s[-8] else _altered(s, -8),
-    "trailing newline": lambda s: s + "\n",
-    "byte order mark": lambda s: "\ufeff" + s,
-    "zero-width space": lambda s: s[:10] + "\u200b" + s[10:],
-    "cyrillic": lambda s: "nw_l\u0456ve" + s[7:],
-    "full-width digit": lambda s: s[:-1] + "\uff11",
-    "nul": lambda s: s + "\0",
-    "percent-encoded": lambda s: "%6e" + s[1:],
-    "bearer": lambda s: f"Bearer {s}",
-    "two keys": lambda s: f"{s},{s}",
-    "sql": lambda s: "' OR 1=1 --",
-    "ticket": lambda s: mint("kst"),
-    "backend key": lambda s: mint("ksb"),
-    "another key": lambda s: mint("nw_live"),
-}
-
-
 @pytest.mark.parametrize("how", PRESENTED)
 def test_401_that_says_no_more_than_invalid_key_and_a_record_that_does(gateway, app, secret, how):
     status, answer = gateway.check(PRESENTED[how](secret))
@@ -225,68 +195,6 @@ def test_an_unknown_key_is_filed_under_the_one_app_with_its_prefix(gateway, app,
     assert gateway.records()[-1].app_id is None
 
 
-VALUE = "nw_live_" + "0" * 49
-GOOD = question(VALUE)
-
-
-def _with(**fields):
-    return json.dumps({**GOOD, **fields}).encode()
-
-
-BODIES = {
-    "empty": b"",
-    "null": b"null",
-    "array": b"[]",
-    "string": b'""',
-    "no fields": b"{}",
-    "unknown field": _with(extra=1),
-    "unknown field inside": _with(principal={"type": "api_key", "value": VALUE, "x": 1}),
-    "repeated field": b'{"principal":{"type":"api_key","value":"a","value":"b"},"resource":"/","method":"GET"}',
-    "repeated by escape": b'{"principal":{"type":"api_key","value":"a","valu\\u0065":"b"},"resource":"/a"}',
-    "repeated null": json.dumps(GOOD).encode()[:-1] + b',"client_ip":null,"client_ip":null}',
-    "NaN": _with(client_ip=float("nan")),
-    "Infinity": _with(client_ip=float("inf")),
-    "1e400": b'{"principal":1e400}',
-    "huge integer": b'{"principal":' + b"1" * 5000 + b"}",
-    "deep": b"[" * 10_000,
-    "deep inside": b'{"principal":' + b"[" * 10_000,
-    "deep unknown": b'{"x":' + b'{"a":' * 3000,
-    "utf-16": json.dumps(GOOD).encode("utf-16"),
-    "invalid utf-8": json.dumps(GOOD).encode().replace(b"/v1/a", b"/v1/\xff"),
-    "byte order mark": b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
-    "gzip": gzip.compress(json.dumps(GOOD).encode()),
-    "trailing": json.dumps(GOOD).encode() + b"{}",
-    "nul in resource": _with(resource="/a\0"),
-    "nul in agent": _with(user_agent="a\0"),
-    "surrogate in agent": _with(user_agent="\ud800"),
-    "principal array": _with(principal=[]),
-    "type upper": _with(principal={"type": "API_KEY", "value": VALUE}),
-    "type oauth": _with(principal={"type": "oauth_access_token", "value": VALUE}),
-    "type missing": _with(principal={"value": VALUE}),
-    "method with line break": _with(method="GET\r\nX: y"),
-    "method unknown": _with(method="BREW"),
-    "method dotless": _with(method="optıons"),
-    "method number": _with(method=1),
-    "resource empty": _with(resource=""),
-    "resource up": _with(resource="/a/../admin"),
-    "resource encoded up": _with(resource="/%2e%2e/admin"),
-    "resource encoded slash": _with(resource="/a%2fb"),
-    "resource double slash": _with(resource="//evil"),
-    "resource backslash": _with(resource="\\\\a"),
-    "ip": _with(client_ip="999.1.1.1"),
-    "ip with port": _with(client_ip="127.0.0.1:80"),
-    "ip with zone": _with(client_ip="fe80::1%eth0"),
-    "ip empty": _with(client_ip=""),
-    "ip number": _with(client_ip=1),
-    "1000 permissions": _with(required_permissions=["a"] * 1000),
-    "permission list": _with(required_permissions=[["a"]]),
-    "permission empty": _with(required_permissions=[""]),
-    "permission star": _with(required_permissions=["*"]),
-    "permission syntax": _with(required_permissions=["a AND"]),
-    "permissions text": _with(required_permissions="a"),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("what", BODIES)
 def test_400_for_a_body_that_has_no_one_meaning(gateway, what):
     status, headers, answer = gateway.call(BODIES[what])
@@ -300,8 +208,8 @@ def test_400_for_a_body_that_has_no_one_meaning(gateway, what):
 
 
 def test_400_names_the_field(gateway):
-    attempts = [(_with(method=1), "method"), (_with(principal={"value": VALUE}), "principal.type")]
-    attempts += [(_with(required_permissions=[1]), "required_permissions"), (b"{}", "principal")]
+    attempts = [(body_with(method=1), "method"), (body_with(principal={"value": VALUE}), "principal.type")]
+    attempts += [(body_with(required_permissions=[1]), "required_permissions"), (b"{}", "principal")]
     for body, field in attempts:
         assert gateway.call(body)[2]["details"]["field"].partition("[")[0] == field
 
@@ -327,6 +235,40 @@ def test_413_before_parsing(gateway, length):
     status, _, answer = gateway.call(b"{" * 20_000, CONTENT_LENGTH=length)
     assert status == 413
     assert set(answer) == SHAPE | ERROR
+
+
+@given(checks=st.lists(PAIRS | st.just(list(GOOD.items())), min_size=1, max_size=3), is_ascii=st.booleans())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_structure_ends_in_recorded_decisions_or_a_4xx(gateway, checks, is_ascii):
+    known = {record.id for record in gateway.records()}
+    bodies = [written(pairs, is_ascii) for pairs in checks]
+    answers = [gateway.call(body) for body in bodies]
+    answers.append(gateway.call(b'{"checks":[%b]}' % b",".join(bodies), path="/v1/authz/check-batch"))
+    decided = []
+    for status, headers, answer in answers:
+        assert status in (200, 400, 401)
+        assert headers["Content-Type"] == "application/json"
+        assert status == 200 or set(answer) >= ERROR
+        decided += answer.get("decisions", [answer] if status == 401 else [])
+    assert {"req_" + each.id.hex() for each in gateway.records() if each.id not in known} == {
+        each["request_id"] for each in decided
+    }
+
+
+@pytest.mark.parametrize("length", [100_000, 1 << 20, 8 << 20])
+@pytest.mark.parametrize("path", ["/v1/authz/check", "/v1/authz/check-batch"])
+@pytest.mark.parametrize("what", ["key", "text", "brackets", "object"])
+def test_413_for_what_is_too_long_whatever_it_is(gateway, what, path, length):
+    length += 200_000
+    bodies = {
+        "key": body_with(principal={"type": "api_key", "value": "nw_live_" + "0" * length}),
+        "text": body_with(user_agent="a" * length),
+        "brackets": b"[" * length,
+        "object": b"{" + b",".join(b'"%d":0' % number for number in range(length // 8)) + b"}",
+    }
+    status, _, answer = gateway.call(bodies[what], path=path)
+    assert (status, answer["code"]) == (413, "too_large")
+    assert gateway.records() == []
 
 
 def test_headers_stand_in_for_what_the_body_does_not_say(gateway, app, secret):

@@ -11,6 +11,7 @@ from apiauth.core.secrets import mint
 from apiauth.http.gateway import TokenAdmission
 from apiauth.services import deployments
 from tests.conftest import ACTOR
+from tests.support.bad_inputs import BODIES, PRESENTED
 from tests.support.gateways import GatewayInProcess, question
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +134,24 @@ def test_400_for_a_field_that_stands_twice_in_one_check(gateway):
     check = json.dumps(GOOD)[:-1] + ',"method":"PUT"}'
     status, _, answer = gateway.call(f'{{"checks":[{json.dumps(GOOD)},{check}]}}'.encode(), path=PATH)
     assert (status, answer["details"]["field"]) == (400, "checks[1]")
+
+
+def test_every_odd_key_is_a_decision_of_its_own(gateway, app, secret):
+    presented = [PRESENTED[how](secret) for how in PRESENTED]
+    decisions = ask(gateway, *map(question, presented))[2]["decisions"]
+    assert {each["status"] for each in decisions} == {401}
+    assert {each["reason"] for each in decisions} == {"invalid_key"}
+    records = gateway.records()
+    assert ["req_" + record.id.hex() for record in records] == [each["request_id"] for each in decisions]
+    assert {record.rule for record in records} == {"key_malformed", "key_bad_checksum", "key_unknown"}
+
+
+@pytest.mark.parametrize("what", BODIES)
+def test_400_for_a_batch_with_a_body_in_it_that_has_no_one_meaning(gateway, what):
+    good = json.dumps(GOOD).encode()
+    status, _, answer = gateway.call(b'{"checks":[%b,%b,%b]}' % (good, BODIES[what], good), path=PATH)
+    assert (status, answer["code"], set(answer)) == (400, "invalid", ERROR)
+    assert gateway.records() == []
 
 
 def test_413_beyond_256_kib_and_for_one_check_beyond_what_a_check_may_have(gateway):
