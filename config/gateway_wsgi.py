@@ -3,12 +3,13 @@
 import atexit
 
 from apiauth.audit.spool import Spool
-from apiauth.http.gateway import Admission, Gateway, NetworkAdmission, TokenAdmission
+from apiauth.http.gateway import Admission, Gateway, NetworkAdmission, TokenAdmission, read_body
+from apiauth.http.slow_bodies import SlowBodies
 from apiauth.verify.check import Checker
 from apiauth.verify.limiter import Limiter
 from apiauth.verify.listener import Listener
 from apiauth.verify.snapshot import Snapshot
-from config import env, logs
+from config import env, logs, processes
 
 
 def build(environment: env.Environment) -> Gateway:
@@ -25,6 +26,7 @@ def build(environment: env.Environment) -> Gateway:
         stale_bound_seconds=environment.stale_bound_seconds,
     )
     listener.start()
+    SlowBodies(read_body, processes.GATEWAY_THREADS, processes.BODY_SECONDS).start()
     atexit.register(spool.close)
     atexit.register(listener.stop)
     return Gateway(checker=checker, snapshot=snapshot, admission=_admission(environment, snapshot))

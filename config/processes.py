@@ -23,6 +23,7 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 BACKLOG = 1024
 KILL_SECONDS = 2
 HEADER_READ_MS = 10_000
+BODY_SECONDS = 10.0  # for a body to arrive, where every thread of a gateway waits for one
 BUFFER_BYTES = 64 * 1024
 WEB_THREADS = 4  # half of the connections of its database pool
 GATEWAY_THREADS = 4

@@ -156,14 +156,14 @@ class Gateway:
 
     def _check(self, environ: Environ) -> tuple[int, bytes]:
         peer, deployment_id = self._admit(environ)
-        data = _read(environ, MOST_BODY_BYTES)
+        data = read_body(environ, MOST_BODY_BYTES)
         return answer(self._checker.check(_question(data, peer, environ, deployment_id)))
 
     def _check_batch(self, environ: Environ) -> tuple[int, bytes]:
         """Decide about every check of a batch, or about none where one of them cannot be read."""
         peer, deployment_id = self._admit(environ)
         questions = []
-        for index, data in enumerate(parse_batch(_read(environ, MOST_BATCH_BYTES))):
+        for index, data in enumerate(parse_batch(read_body(environ, MOST_BATCH_BYTES))):
             try:
                 questions.append(_question(data, peer, environ, deployment_id))
             except Invalid as problem:
@@ -250,7 +250,7 @@ def _headers_of(error: KeysteadError) -> Headers:
     return _JSON
 
 
-def _read(environ: Environ, most: int) -> bytes:
+def read_body(environ: Environ, most: int) -> bytes:
     """Return the body. Raises LengthRequired; TooLarge before reading, or at the bound where the length is not told."""
     if "HTTP_TRANSFER_ENCODING" in environ:  # two ways to say where a body ends are one too many
         raise LengthRequired

@@ -2,14 +2,8 @@
 
 import http.client
 import json
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 
 import psycopg
 import pytest
@@ -20,48 +14,16 @@ from apiauth.services import apps, limits
 from tests.conftest import ACTOR
 from tests.support.database import dsn
 from tests.support.gateways import question
+from tests.support.processes import GATEWAY, Process, environment_in, free_port, ready
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes, pytest.mark.timeout(180)]
 
-GATEWAY = """
-import sys
-from config.processes import serve_wsgi
-serve_wsgi("config.gateway_wsgi:application", "127.0.0.1", int(sys.argv[1]), 4, "gateway")
-"""
 WORKER = """
 import threading
 from apiauth.audit import worker
 from config import env
 worker.run(env.load(), threading.Event(), lambda: None)
 """
-
-
-class Process:
-    """A process group that can be killed and started again."""
-
-    def __init__(self, code, *arguments, environment):
-        self._command = [sys.executable, "-c", code, *map(str, arguments)]
-        self._environment = environment
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            self._command,
-            env=self._environment,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Caller(threading.Thread):
@@ -91,17 +53,7 @@ class Caller(threading.Thread):
 
 @pytest.fixture
 def environment(tmp_path, transactional_db):
-    return {
-        **os.environ,
-        "DATABASE_URL": dsn_url(),
-        "KEYSTEAD_SPOOL_DIR": str(tmp_path / "spool"),
-        "KEYSTEAD_LIMITS_DIR": str(tmp_path / "limits"),
-    }
-
-
-def dsn_url():
-    parts = psycopg.conninfo.conninfo_to_dict(dsn())
-    return psycopg.conninfo.make_conninfo(**parts)
+    return environment_in(tmp_path)
 
 
 @pytest.fixture
@@ -119,21 +71,6 @@ def limited_to(number, app):
     )
     changes = {"rate_limit_scheme_slug": "s"}
     apps.update_app(deployment_id=app.deployment_id, slug=app.slug, changes=changes, actor=ACTOR, now=clock.now())
-
-
-def ready(port, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/ready")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            threading.Event().wait(0.02)
-        finally:
-            connection.close()
-    raise AssertionError("the gateway did not get ready")
 
 
 def run_load(ports, secret, disturb):
@@ -171,7 +108,7 @@ def test_four_gateways_admit_exactly_the_number_and_record_every_answer(
 ):
     limited_to(700, app)
     secret = make_key().secret.text
-    ports = [_free_port() for _ in range(4)]
+    ports = [free_port() for _ in range(4)]
     processes += [Process(GATEWAY, port, environment=environment) for port in ports]
     for port in ports:
         ready(port)
@@ -192,7 +129,7 @@ def test_four_gateways_admit_exactly_the_number_and_record_every_answer(
 def test_kill_9_of_gateways_and_workers_loses_and_doubles_nothing(app, make_key, environment, processes, tmp_path):
     limited_to(3000, app)
     secret = make_key().secret.text
-    ports = [_free_port() for _ in range(2)]
+    ports = [free_port() for _ in range(2)]
     gateways = [Process(GATEWAY, port, environment=environment) for port in ports]
     worker = Process(WORKER, environment=environment)
     processes += [*gateways, worker]
