@@ -46,6 +46,7 @@ class Environment:
     ticket_most_seconds: int
     session_idle_seconds: int
     session_most_seconds: int
+    calls_per_minute: int
     stale_bound_seconds: int
     spool_sync: Literal["50ms", "always"]
     gateway_auth: Literal["network", "token"]
@@ -88,6 +89,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         ticket_most_seconds=300,
         session_idle_seconds=_whole(variables, "KEYSTEAD_SESSION_IDLE_SECONDS", 1800, 60, 86_400),
         session_most_seconds=_whole(variables, "KEYSTEAD_SESSION_MOST_SECONDS", 28_800, 60, 86_400),
+        calls_per_minute=_whole(variables, "KEYSTEAD_CALLS_PER_MINUTE", 3_000, 1, 1_000_000),
         stale_bound_seconds=_whole(variables, "KEYSTEAD_STALE_BOUND_SECONDS", 15, 0, 600),
         spool_sync=_choice(variables, "KEYSTEAD_SPOOL_SYNC", ("50ms", "always")),  # type: ignore[arg-type]  # one of its own literals
         gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),  # type: ignore[arg-type]  # one of its own literals

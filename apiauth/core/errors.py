@@ -140,6 +140,11 @@ class TooMany(KeysteadError):
     code = "too_many"
     status = 429
 
+    def __init__(self, message: str | None = None, *, field: str | None = None, retry_after: int = 60) -> None:
+        """Take how many seconds to wait."""
+        super().__init__(message, field=field)
+        self.retry_after = retry_after
+
 
 class Unavailable(KeysteadError):
     """Keystead cannot answer just now. Try again shortly."""

@@ -15,6 +15,7 @@ from apiauth.core.cookies import EMBED_NAME, session_cookie_name
 from apiauth.core.errors import NotAuthenticated
 from apiauth.core.roles import Action, Role
 from apiauth.http import cors
+from apiauth.http.call_limits import count_call
 from apiauth.http.errors import ForeignOrigin, MissingScope
 from apiauth.models import App, BackendKey, Session
 from apiauth.services import deployments, sessions
@@ -77,12 +78,13 @@ class BackendAccess(AuthBase):
         super().__init__()
 
     def __call__(self, request: HttpRequest) -> BackendCaller:
-        """Return the caller. Raises NotAuthenticated, MissingScope."""
+        """Return the caller. Raises NotAuthenticated, TooMany, MissingScope."""
         match = _BEARER.fullmatch(request.headers.get("Authorization", ""))
         if match is None:
             raise NotAuthenticated("Send a backend key: `Authorization: Bearer <backend key>`.")
         now = clock.now()
         row = deployments.authenticate_backend_key(match[1], now=now)
+        count_call(request, row)
         if self.scope not in row.scopes:
             raise MissingScope(self.scope)
         actor = Actor(
@@ -112,13 +114,14 @@ class SessionAccess(AuthBase):
         super().__init__()
 
     def __call__(self, request: HttpRequest) -> SessionCaller:
-        """Return the caller. Raises NotAuthenticated, ForeignOrigin, NotAllowed."""
+        """Return the caller. Raises NotAuthenticated, TooMany, ForeignOrigin, NotAllowed."""
         now = clock.now()
         session = live_session(request, now=now)
         if session is None:
             raise NotAuthenticated("There is no session, or it has ended. Open this page from your product again.")
         listed = session.app.deployment.allowed_origins
         cors.bind(request, listed)
+        count_call(request, session)
         if request.method not in _SAFE_METHODS and request.headers.get("Origin") not in listed:
             raise ForeignOrigin
         role = Role(session.role)

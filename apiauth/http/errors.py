@@ -23,7 +23,6 @@ from apiauth.core.errors import Invalid, KeysteadError, NotAllowed, NotFound, To
 
 PAGES = ("/portal", "/vanity", "/admin", "/static")
 FRONTEND = ("/api-auth/session", "/api-auth/keys", "/api-auth/audit", "/session/ticket", "/deployment")
-_RETRY_AFTER_SECONDS = {TooMany.status: 60, Unavailable.status: 1}
 
 
 class InvalidFields(Invalid):
@@ -149,8 +148,9 @@ def answer(request: HttpRequest, error: KeysteadError) -> JsonResponse:
     response = JsonResponse(body, status=error.status)
     if error.status == 401 and not frontend:
         response["WWW-Authenticate"] = 'Bearer realm="keystead"'
-    if error.status in _RETRY_AFTER_SECONDS:
-        response["Retry-After"] = str(_RETRY_AFTER_SECONDS[error.status])
+    seconds = error.retry_after if isinstance(error, TooMany) else 1
+    if error.status in (TooMany.status, Unavailable.status):
+        response["Retry-After"] = str(seconds)
     return response
 
 

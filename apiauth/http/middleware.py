@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
 from apiauth.core.errors import Invalid, NotFound, TooLarge
-from apiauth.http import cors, errors
+from apiauth.http import call_limits, cors, errors
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -71,6 +71,7 @@ class ErrorsAsJson:
         if response.status_code >= 400 and not _is_json(response):
             response = _as_json(request, response)
         response["Cache-Control"] = "no-store, private"
+        call_limits.tell(request, response)
         if errors.is_frontend_path(request.path):
             cors.decorate(request, response)
         return response
