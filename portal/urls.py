@@ -8,6 +8,8 @@ app_name = "portal"
 
 urlpatterns = [
     path("vanity/api-auth", entry.enter, name="enter"),
+    path("vanity/api-auth/keys", entry.page, {"name": "keys"}, name="enter_keys"),
+    path("vanity/api-auth/logs", entry.page, {"name": "logs"}, name="enter_logs"),
     path("portal/expired", entry.expired, name="expired"),
     path("portal/leave", entry.leave, name="leave"),
     path("portal/", overview.overview, name="overview"),

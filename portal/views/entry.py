@@ -5,6 +5,7 @@ from datetime import datetime
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from apiauth.core import clock
@@ -32,10 +33,17 @@ def enter(request: HttpRequest) -> HttpResponse:
     return _exchange(request, text, now) if request.method == "POST" else _land(request, text, now)
 
 
+@require_http_methods(["GET", "HEAD"])
+def page(request: HttpRequest, name: str) -> HttpResponse:
+    """Send on to the portal's page: products may have kept the addresses that the vanity model gives it."""
+    return SeeOther(reverse(f"portal:{name}"))
+
+
 def _land(request: HttpRequest, text: str, now: datetime) -> HttpResponse:
     view = sessions.look_at_ticket(text, now=now)
     held = live_session(request, now=now)
-    if landing.is_double_click(view, held, now):
+    is_plain_visit = not text and held is not None and "ticket" not in request.GET
+    if is_plain_visit or landing.is_double_click(view, held, now):
         return SeeOther(landing.HOME)
     if view.state != "ready" or view.ticket is None or view.ticket.app.deleted_at is not None:
         return landing.refused(request, view)

@@ -256,3 +256,20 @@ def test_signing_out_ends_the_session_for_good(portal_client, session_for):
     assert response.cookies["ks_session"].value == ""
     client.cookies["ks_session"] = token
     assert client.get("/portal/keys").status_code == 303
+
+
+def test_whoever_is_in_already_comes_to_the_portal_without_a_link(portal_client):
+    response = portal_client().get(LANDING)
+    assert (response.status_code, response.url) == (303, "/portal/")
+
+
+def test_a_visit_without_a_link_and_without_access_says_how_to_get_in(client, db):
+    response = client.get(LANDING)
+    assert response.status_code == 410
+    assert "to get a fresh link" in response.content.decode()
+
+
+@pytest.mark.parametrize(("address", "page"), [("keys", "/portal/keys"), ("logs", "/portal/logs")])
+def test_the_vanity_models_own_addresses_lead_to_the_portals_pages(client, db, address, page):
+    response = client.get(f"{LANDING}/{address}")
+    assert (response.status_code, response.url) == (303, page)
