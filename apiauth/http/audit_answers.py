@@ -2,20 +2,33 @@
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from apiauth.audit import search, series
 from apiauth.audit.search import DecisionRow
 from apiauth.audit.series import Point, Reason, Step
 from apiauth.core.decision import Rule
 from apiauth.http.audit_query import SERIES_WINDOW, AnalyticsQuery, LogsQuery, SeriesQuery
-from apiauth.http.wire import moment_json
+from apiauth.http.wire import (
+    AnalyticsJson,
+    BrowserLogJson,
+    BrowserLogPageJson,
+    LimitStateJson,
+    LimitStatsJson,
+    LogJson,
+    LogPageJson,
+    PointJson,
+    ReasonJson,
+    SeriesJson,
+    TopKeyJson,
+    moment_json,
+)
 from apiauth.models import App, Key
 
 _LONGEST = {"minute": timedelta(days=1), "hour": search.LONGEST_RANGE}
 
 
-def logs(app: App, query: LogsQuery, now: datetime) -> dict[str, Any]:
+def logs(app: App, query: LogsQuery, now: datetime) -> LogPageJson:
     """Return a page of the decision log, the newest first. Raises Invalid."""
     asked = query.page(now)
     found = search.decisions(
@@ -34,17 +47,22 @@ def logs(app: App, query: LogsQuery, now: datetime) -> dict[str, Any]:
     }
 
 
-def for_browser(page: dict[str, Any]) -> dict[str, Any]:
+def for_browser(page: LogPageJson) -> BrowserLogPageJson:
     """Return a page as the hooks read it: `rate_limits` is a JSON text there, and texts are never null."""
     return {**page, "data": [_browser_log(entry) for entry in page["data"]]}
 
 
-def _browser_log(entry: dict[str, Any]) -> dict[str, Any]:
-    texts = {name: entry[name] or "" for name in ("key_id", "key_name", "client_ip")}
-    return {**entry, **texts, "rate_limits": json.dumps(entry["rate_limits"])}
+def _browser_log(entry: LogJson) -> BrowserLogJson:
+    return {
+        **entry,
+        "key_id": entry["key_id"] or "",
+        "key_name": entry["key_name"] or "",
+        "client_ip": entry["client_ip"] or "",
+        "rate_limits": json.dumps(entry["rate_limits"]),
+    }
 
 
-def _log(row: DecisionRow, app: App) -> dict[str, Any]:
+def _log(row: DecisionRow, app: App) -> LogJson:
     return {
         "request_id": row.request_id,
         "deployment_id": str(app.deployment_id),
@@ -53,7 +71,7 @@ def _log(row: DecisionRow, app: App) -> dict[str, Any]:
         "key_name": row.key_name,
         "outcome": "allowed" if row.allowed else "blocked",
         "blocked_by_rule": row.blocked_by,
-        "rule": row.rule,
+        "rule": cast("Rule | None", row.rule),  # a text from the database, where only rules are written
         "client_ip": row.client_ip,
         "path": f"{row.method} {row.path}",
         "user_agent": row.user_agent,
@@ -61,17 +79,17 @@ def _log(row: DecisionRow, app: App) -> dict[str, Any]:
         "held_permissions": row.held_permissions,
         "presented_start": row.presented_start,
         "retry_after": row.retry_after,
-        "rate_limits": row.rate_limits,
+        "rate_limits": cast("list[LimitStateJson]", row.rate_limits),  # as the worker wrote them
         "timestamp": moment_json(row.decided_at),
     }
 
 
-def analytics(app: App, query: AnalyticsQuery, now: datetime) -> dict[str, Any]:
+def analytics(app: App, query: AnalyticsQuery, now: datetime) -> AnalyticsJson:
     """Return totals and the parts that were asked for. Rates and percentages are 0 to 100. Raises Invalid."""
     start, end = query.bounds(now, SERIES_WINDOW)
     where: dict[str, Any] = {"app_id": app.id, "key_id": query.key(), "start": start, "end": end}
     totals = series.totals(**where)
-    answer: dict[str, Any] = {
+    answer: AnalyticsJson = {
         "total_requests": totals.total,
         "allowed_requests": totals.allowed,
         "blocked_requests": totals.blocked,
@@ -93,7 +111,7 @@ def analytics(app: App, query: AnalyticsQuery, now: datetime) -> dict[str, Any]:
     return answer
 
 
-def _top_keys(app: App, query: AnalyticsQuery, start: datetime, end: datetime) -> list[dict[str, Any]]:
+def _top_keys(app: App, query: AnalyticsQuery, start: datetime, end: datetime) -> list[TopKeyJson]:
     wanted = query.key()
     counted = series.per_key(app_id=app.id, start=start, end=end).items()
     known = [(key_id, totals.total) for key_id, totals in counted if key_id and wanted in (None, key_id)]
@@ -104,7 +122,7 @@ def _top_keys(app: App, query: AnalyticsQuery, start: datetime, end: datetime) -
     ]
 
 
-def _reason(entry: Reason, blocked: int) -> dict[str, Any]:
+def _reason(entry: Reason, blocked: int) -> ReasonJson:
     return {
         "blocked_by_rule": entry.blocked_by or entry.rule,
         "rule": entry.rule,
@@ -113,7 +131,7 @@ def _reason(entry: Reason, blocked: int) -> dict[str, Any]:
     }
 
 
-def _limit_stats(reasons: list[Reason], blocked: int, most: int) -> dict[str, Any]:
+def _limit_stats(reasons: list[Reason], blocked: int, most: int) -> LimitStatsJson:
     limits = [entry for entry in reasons if entry.rule == Rule.RATE_LIMITED]
     hits = sum(entry.count for entry in limits)
     return {
@@ -126,7 +144,7 @@ def _limit_stats(reasons: list[Reason], blocked: int, most: int) -> dict[str, An
     }
 
 
-def timeseries(app: App, query: SeriesQuery, now: datetime) -> dict[str, Any]:
+def timeseries(app: App, query: SeriesQuery, now: datetime) -> SeriesJson:
     """Return counts over time, steps with checks alone; the shorter the step, the shorter the range. Raises Invalid."""
     start, end = query.bounds(now, SERIES_WINDOW)
     step: Step = query.interval if query.interval in get_args(Step) else "hour"  # type: ignore[assignment]  # one of its own literals
@@ -135,7 +153,7 @@ def timeseries(app: App, query: SeriesQuery, now: datetime) -> dict[str, Any]:
     return {"data": [_point(point) for point in points if point.allowed or point.blocked], "interval": step}
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _point(point: Point) -> PointJson:
     total = point.allowed + point.blocked
     return {
         "timestamp": moment_json(point.start),

@@ -3,6 +3,7 @@
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
 from ninja import Schema
@@ -10,6 +11,7 @@ from ninja import Schema
 from apiauth.audit.search import DecisionFilters
 from apiauth.core.errors import Invalid
 from apiauth.core.ids import parse_id, parse_request_id
+from apiauth.http.value_types import DateText, FlagText, IdText, clamped_number
 from apiauth.http.values import clamped, flag, moment
 
 LOGS_WINDOW = timedelta(days=7)
@@ -22,9 +24,9 @@ _LONGEST_CURSOR = 500
 class Window(Schema):
     """The part that all audit questions share. Texts, because a query holds nothing else."""
 
-    start_date: str | None = None
-    end_date: str | None = None
-    key_id: str | None = None
+    start_date: DateText | None = None
+    end_date: DateText | None = None
+    key_id: IdText | None = None
 
     def bounds(self, now: datetime, length: timedelta) -> tuple[datetime, datetime]:
         """Return start and end; without a start, `length` before the end. Raises Invalid."""
@@ -49,8 +51,8 @@ class Window(Schema):
 class LogsQuery(Window):
     """A page of the decision log."""
 
-    limit: str | None = None
-    offset: str | None = None
+    limit: Annotated[str, clamped_number(1, 1000, default=100)] | None = None
+    offset: Annotated[str, clamped_number(0, 100_000, default=0)] | None = None
     outcome: str | None = None
     cursor: str | None = None
     cursor_ts: str | None = None
@@ -117,11 +119,11 @@ class LogsPage:
 class AnalyticsQuery(Window):
     """Totals, with what else was asked for."""
 
-    include_top_keys: str | None = None
-    include_top_paths: str | None = None
-    include_blocked_reasons: str | None = None
-    include_rate_limits: str | None = None
-    top_limit: str | None = None
+    include_top_keys: FlagText | None = None
+    include_top_paths: FlagText | None = None
+    include_blocked_reasons: FlagText | None = None
+    include_rate_limits: FlagText | None = None
+    top_limit: Annotated[str, clamped_number(1, 50, default=10)] | None = None
 
     def wants(self, part: str) -> bool:
         """Tell whether a part was asked for. Raises Invalid for a flag that is none."""

@@ -1,6 +1,6 @@
 """Apps, for products' backends."""
 
-from typing import Any
+from typing import Annotated
 
 from django.db.models import Q
 from django.http import HttpResponse
@@ -10,24 +10,26 @@ from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import AppCreate, AppUpdate
 from apiauth.http.etags import etag, seen
 from apiauth.http.idempotency import repeatable
+from apiauth.http.value_types import FlagText, clamped_number
 from apiauth.http.values import clamped, flag
-from apiauth.http.wire import AppJson, app_json, app_list_json
+from apiauth.http.wire import AppJson, AppListJson, EmptyJson, app_json, app_list_json
 from apiauth.models import App
 from apiauth.services import apps
 
 router = Router()
 _MOST_APPS = 500
+_FARTHEST = 1_000_000
 _LONGEST_SEARCH = 200
 
 
 @router.get("/api-auth/apps", auth=BackendAccess("apps:read"))
 def list_apps(
     request: BackendRequest,
-    include_inactive: str | None = None,
+    include_inactive: FlagText | None = None,
     search: str | None = None,
-    limit: str | None = None,
-    offset: str | None = None,
-) -> dict[str, Any]:
+    limit: Annotated[str, clamped_number(1, _MOST_APPS, default=50)] | None = None,
+    offset: Annotated[str, clamped_number(0, _FARTHEST, default=0)] | None = None,
+) -> AppListJson:
     """List the deployment's apps, newest first; paused ones only where asked for."""
     rows = App.objects.in_deployment(request.auth.deployment_id).select_related("rate_limit_scheme").newest_first()
     if not flag(include_inactive, "include_inactive"):
@@ -36,7 +38,7 @@ def list_apps(
         text = search[:_LONGEST_SEARCH]
         rows = rows.filter(Q(name__icontains=text) | Q(slug__icontains=text))
     size = clamped(limit, "limit", default=50, least=1, most=_MOST_APPS)
-    start = clamped(offset, "offset", default=0, least=0, most=1_000_000)
+    start = clamped(offset, "offset", default=0, least=0, most=_FARTHEST)
     return app_list_json(rows[start : start + size], total=rows.count(), limit=size, offset=start)
 
 
@@ -76,7 +78,7 @@ def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response
 
 
 @router.delete("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
-def delete_app(request: BackendRequest, app_slug: str) -> dict[str, Any]:
+def delete_app(request: BackendRequest, app_slug: str) -> EmptyJson:
     """Delete an app; its keys stop at the gateway."""
     caller = request.auth
     apps.delete_app(deployment_id=caller.deployment_id, slug=app_slug, actor=caller.actor, now=caller.now)

@@ -1,7 +1,5 @@
 """Keys, for products' backends."""
 
-from typing import Any
-
 from ninja import Router
 
 from apiauth.core.errors import KeyAlreadyRevoked, KeyNotActive
@@ -10,8 +8,9 @@ from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.backend_api import as_not_found
 from apiauth.http.bodies import KeyCreate, KeyRevoke, KeyRotate
 from apiauth.http.idempotency import repeatable
+from apiauth.http.value_types import FlagText
 from apiauth.http.values import flag, moment, overlap
-from apiauth.http.wire import issued_key_json, key_json, key_list_json
+from apiauth.http.wire import EmptyJson, IssuedKeyJson, KeyListJson, issued_key_json, key_json, key_list_json
 from apiauth.models import App, Key
 from apiauth.services import apps, keys
 
@@ -19,7 +18,7 @@ router = Router()
 
 
 @router.get("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("apps:read"))
-def list_keys(request: BackendRequest, app_slug: str, include_inactive: str | None = None) -> dict[str, Any]:
+def list_keys(request: BackendRequest, app_slug: str, include_inactive: FlagText | None = None) -> KeyListJson:
     """List an app's keys, newest first; ended ones only where asked for."""
     app, now = _app(request, app_slug), request.auth.now
     rows = Key.objects.in_app(app.id).newest_first()
@@ -30,7 +29,7 @@ def list_keys(request: BackendRequest, app_slug: str, include_inactive: str | No
 
 @router.post("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("keys:write"))
 @repeatable
-def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> dict[str, Any]:
+def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> IssuedKeyJson:
     """Make a key; its secret is in this answer alone."""
     app_id, caller = _app_id(request, app_slug), request.auth
     fields = body.given()
@@ -42,7 +41,7 @@ def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> dict[
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/rotate", auth=BackendAccess("keys:write"))
 @repeatable
-def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRotate = KeyRotate()) -> dict[str, Any]:  # noqa: B008  # ninja reads the default off the signature; it is never changed
+def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRotate = KeyRotate()) -> IssuedKeyJson:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """Replace a key; the old one ends at once, or after `overlap_seconds`."""
     app_id, caller = _app_id(request, app_slug), request.auth
     try:
@@ -59,7 +58,7 @@ def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRot
 
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/revoke", auth=BackendAccess("keys:write"))
-def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRevoke = KeyRevoke()) -> dict[str, Any]:  # noqa: B008  # ninja reads the default off the signature; it is never changed
+def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRevoke = KeyRevoke()) -> EmptyJson:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """End a key for good."""
     app_id, caller = _app_id(request, app_slug), request.auth
     try:

@@ -1,7 +1,5 @@
 """Rate-limit schemes, for products' backends."""
 
-from typing import Any
-
 from django.http import HttpResponse
 from ninja import Router
 
@@ -9,7 +7,7 @@ from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import SchemeCreate, SchemeUpdate
 from apiauth.http.etags import etag, seen
 from apiauth.http.idempotency import repeatable
-from apiauth.http.wire import SchemeJson, scheme_json
+from apiauth.http.wire import SchemeJson, SchemeListJson, scheme_json
 from apiauth.models import RateLimitScheme
 from apiauth.services import limits
 
@@ -17,7 +15,7 @@ router = Router()
 
 
 @router.get("/api-auth/rate-limit-schemes", auth=BackendAccess("apps:read"))
-def list_schemes(request: BackendRequest) -> dict[str, Any]:
+def list_schemes(request: BackendRequest) -> SchemeListJson:
     """List the deployment's schemes by slug."""
     rows = RateLimitScheme.objects.in_deployment(request.auth.deployment_id).order_by("slug")
     schemes = [scheme_json(row) for row in rows]

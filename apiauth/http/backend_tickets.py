@@ -6,14 +6,13 @@ from ninja import Router
 
 from apiauth.core.errors import Invalid
 from apiauth.http.auth import BackendAccess, BackendRequest
-from apiauth.http.bodies import TicketCreate
+from apiauth.http.bodies import TICKET_TYPE, TicketCreate
 from apiauth.http.idempotency import repeatable
-from apiauth.http.wire import ticket_json
+from apiauth.http.wire import TicketJson, ticket_json
 from apiauth.services import tickets
 from apiauth.services.tickets import TicketRequest
 
 router = Router()
-TICKET_TYPE = "api_auth_access"
 _PASSED_ON = (
     "expires_in",
     "role",
@@ -30,7 +29,7 @@ _PASSED_ON = (
 
 @router.post("/session/tickets", auth=BackendAccess("tickets:issue"))
 @repeatable
-def issue_ticket(request: BackendRequest, body: TicketCreate) -> dict[str, str | int]:
+def issue_ticket(request: BackendRequest, body: TicketCreate) -> TicketJson:
     """Issue a ticket; its text is in this answer alone."""
     if body.ticket_type != TICKET_TYPE:
         raise Invalid(f"Only tickets of type {TICKET_TYPE} can be issued.", field="ticket_type")

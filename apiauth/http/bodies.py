@@ -1,14 +1,39 @@
-"""What the backend API's bodies may hold, by type; what the values must be is the services' business.
+"""What bodies and forms may hold, by type; what the values must be is the services' business.
 
 Types are strict: a number is not taken for a text, nor "60" for a number. Other fields are
 ignored, because a client's bound method sends its whole self along.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
-WireId = str | int
+from apiauth.http.value_types import (
+    AddressRanges,
+    Challenge,
+    Description,
+    Email,
+    KeyPrefix,
+    Link,
+    Locale,
+    Metadata,
+    Moment,
+    Name,
+    Note,
+    Overlap,
+    OwnerId,
+    Permissions,
+    Resources,
+    RoleName,
+    Rules,
+    ShortText,
+    Slug,
+    whole_number,
+)
+from apiauth.services.tickets import THEMES
+
+TICKET_TYPE = "api_auth_access"
+UNSENT: Any = None  # of a field that may be left out, and that null would not clear
 
 
 class Body(BaseModel):
@@ -28,101 +53,130 @@ class Body(BaseModel):
 class AppCreate(Body):
     """A new app."""
 
-    app_slug: str
-    name: str
-    key_prefix: str
-    description: str | None = None
-    rate_limit_scheme_slug: str | None = None
-    permissions: list[str] | None = None
-    resources: list[str] | None = None
-    user_id: WireId | None = None
-    organization_id: WireId | None = None
-    workspace_id: WireId | None = None
-    default_role: str | None = None
-    default_overlap_seconds: int | None = None
-    return_url: str | None = None
-    test_url: str | None = None
+    app_slug: Slug
+    name: Name
+    key_prefix: KeyPrefix
+    description: Description | None = None
+    rate_limit_scheme_slug: Slug | None = None
+    permissions: Permissions | None = None
+    resources: Resources | None = None
+    user_id: OwnerId | None = None
+    organization_id: OwnerId | None = None
+    workspace_id: OwnerId | None = None
+    default_role: RoleName | None = None
+    default_overlap_seconds: Overlap | None = None
+    return_url: Link | None = None
+    test_url: Link | None = None
 
 
 class AppUpdate(Body):
     """Changes to an app; null clears what can be empty."""
 
-    name: str | None = None
-    key_prefix: str | None = None
-    description: str | None = None
-    is_active: bool | None = None
-    rate_limit_scheme_slug: str | None = None
-    permissions: list[str] | None = None
-    resources: list[str] | None = None
-    organization_id: WireId | None = None
-    workspace_id: WireId | None = None
-    default_role: str | None = None
-    default_overlap_seconds: int | None = None
-    return_url: str | None = None
-    test_url: str | None = None
+    name: Name = UNSENT
+    key_prefix: KeyPrefix = UNSENT
+    description: Description | None = None
+    is_active: bool = UNSENT
+    rate_limit_scheme_slug: Slug | None = None
+    permissions: Permissions = UNSENT
+    resources: Resources = UNSENT
+    organization_id: OwnerId | None = None
+    workspace_id: OwnerId | None = None
+    default_role: RoleName = UNSENT
+    default_overlap_seconds: Overlap = UNSENT
+    return_url: Link | None = None
+    test_url: Link | None = None
 
 
 class KeyCreate(Body):
     """A new key."""
 
-    name: str
-    permissions: list[str] | None = None
-    metadata: dict[str, Any] | None = None
-    expires_at: str | None = None
-    allowed_cidrs: list[str] | None = None
-    note: str | None = None
+    name: Name
+    permissions: Permissions | None = None
+    metadata: Metadata | None = None
+    expires_at: Moment | None = None
+    allowed_cidrs: AddressRanges | None = None
+    note: Note | None = None
 
 
 class KeyRotate(Body):
     """How long the old key works on; the app's default unless sent."""
 
-    overlap_seconds: int | None = None
+    overlap_seconds: Overlap | None = None
 
 
 class KeyRevoke(Body):
     """Why a key ends."""
 
-    reason: str | None = None
+    reason: Note | None = None
 
 
 class SchemeCreate(Body):
     """A new rate-limit scheme."""
 
-    slug: str
-    name: str
+    slug: Slug
+    name: Name
     description: str | None = None
-    rules: list[Any]
+    rules: Rules
 
 
 class SchemeUpdate(Body):
     """Changes to a rate-limit scheme; `rules` replaces all of them."""
 
-    name: str | None = None
+    name: Name = UNSENT
     description: str | None = None
-    rules: list[Any] | None = None
+    rules: Rules = UNSENT
 
 
 class Subject(Body):
     """The product's own user on whose behalf the session acts."""
 
-    id: WireId | None = None
-    name: str | None = None
-    email: str | None = None
+    id: OwnerId | None = None
+    name: ShortText | None = None
+    email: Email | None = None
 
 
 class TicketCreate(Body):
     """A ticket for one app and one subject, with what its session may do at most."""
 
-    ticket_type: str
-    api_auth_app_slug: str
-    expires_in: int | None = None
+    ticket_type: Annotated[str, WithJsonSchema({"type": "string", "const": TICKET_TYPE})]
+    api_auth_app_slug: Slug
+    expires_in: Annotated[int, whole_number(1, 300, default=60)] | None = None
     subject: Subject | None = None
-    role: str | None = None
-    permissions: list[str] | None = None
-    longest_expiry_days: int | None = None
-    key_cap: int | None = None
-    metadata: dict[str, Any] | None = None
-    return_url: str | None = None
-    theme: str | None = None
-    locale: str | None = None
-    code_challenge: str | None = None
+    role: RoleName | None = None
+    permissions: Permissions | None = None
+    longest_expiry_days: Annotated[int, whole_number(1, 36_500)] | None = None
+    key_cap: Annotated[int, whole_number(1, 100_000)] | None = None
+    metadata: Metadata | None = None
+    return_url: Link | None = None
+    theme: Annotated[str, WithJsonSchema({"type": "string", "enum": list(THEMES)})] | None = None
+    locale: Locale | None = None
+    code_challenge: Challenge | None = None
+
+
+class KeyForm(BaseModel):
+    """A new key, as a page's form sends it."""
+
+    name: Name
+    permissions: Permissions = []
+    expires_at: Moment = ""
+    allowed_cidrs: AddressRanges = []
+    note: Note = ""
+
+
+class RotateForm(BaseModel):
+    """How long the old key works on, as a page's form sends it."""
+
+    overlap_seconds: Overlap = 0
+
+
+class RevokeForm(BaseModel):
+    """Why a key ends, as a page's form sends it."""
+
+    reason: Note = ""
+
+
+class ExchangeForm(BaseModel):
+    """A ticket to use up, as a page's form sends it."""
+
+    ticket: str
+    code_verifier: str = ""

@@ -1,7 +1,5 @@
 """The exchange of a ticket for a session by a page's own fetch; nothing else ever uses a ticket up here."""
 
-from typing import Any
-
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
@@ -12,7 +10,7 @@ from apiauth.core.errors import Invalid, NotAllowed, NotFound, TicketRefused
 from apiauth.http import cors
 from apiauth.http.auth import client_address, live_session, user_agent
 from apiauth.http.errors import ForeignOrigin
-from apiauth.http.wire import envelope, session_json
+from apiauth.http.wire import OpenedSessionJson, SessionJson, envelope, session_json
 from apiauth.models import Session
 from apiauth.services import sessions
 
@@ -48,7 +46,7 @@ def exchange(request: HttpRequest) -> HttpResponse:
         )
     except NotFound:
         raise TicketRefused from None  # a deleted app's ticket is refused like any other
-    shown: dict[str, Any] = {"success": True, "message": "The session is open.", **_shown(opened.session)}
+    shown: OpenedSessionJson = {"success": True, "message": "The session is open.", **_shown(opened.session)}
     response = JsonResponse(envelope(shown))
     give_session(
         response,
@@ -66,7 +64,7 @@ def _is_embedded(request: HttpRequest, session: Session) -> bool:
     return is_from_another_site and session.app.deployment.is_embedded
 
 
-def _shown(session: Session) -> dict[str, Any]:
+def _shown(session: Session) -> SessionJson:
     return session_json(session, ends_at=sessions.ends_at(session))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
@@ -16,15 +15,22 @@ from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
 from apiauth.http.errors import WrongMediaType
 from apiauth.http.idempotency import repeatable
+from apiauth.http.value_types import FlagText
 from apiauth.http.values import flag, moment, overlap, whole
 from apiauth.http.wire import (
+    BrowserIssuedKeyJson,
+    BrowserKeyJson,
+    DoneJson,
+    EnvelopeJson,
+    InstallationJson,
+    SessionJson,
+    browser_key_json,
     envelope,
     installation_json,
-    issued_key_json,
+    issued_browser_key_json,
     key_json,
     key_list_json,
     session_json,
-    without_nulls,
     wrapped,
 )
 from apiauth.models import Key
@@ -37,13 +43,13 @@ _FORMS = ("", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @router.get("/deployment")
-def get_deployment(request: HttpRequest) -> dict[str, Any]:
+def get_deployment(request: HttpRequest) -> EnvelopeJson[InstallationJson]:
     """Tell a page which installation it talks to; without a session it learns of no deployment."""
     return envelope(installation_json(settings.ENVIRONMENT.public_url))
 
 
 @router.get("/api-auth/session", auth=SessionAccess())
-def get_session(request: SessionRequest) -> dict[str, Any]:
+def get_session(request: SessionRequest) -> EnvelopeJson[SessionJson]:
     """Show the session and its app."""
     session = request.auth.session
     return envelope(session_json(session, ends_at=sessions.ends_at(session)))
@@ -60,20 +66,20 @@ def sign_out(request: SessionRequest) -> HttpResponse:
 
 @router.get("/api-auth/keys", auth=SessionAccess())
 def list_keys(
-    request: SessionRequest, status: str | None = None, include_inactive: str | None = None
-) -> dict[str, Any]:
+    request: SessionRequest, status: str | None = None, include_inactive: FlagText | None = None
+) -> EnvelopeJson[list[BrowserKeyJson]]:
     """List the app's keys, newest first."""
     caller = request.auth
     everything = flag(include_inactive, "include_inactive")
     wanted = status or ("all" if everything else "active")
     rows = _with_status(Key.objects.in_app(caller.app.id).newest_first(), wanted, caller.now)
-    return envelope([without_nulls(key) for key in key_list_json(rows, caller.app, now=caller.now)])
+    return envelope([browser_key_json(key) for key in key_list_json(rows, caller.app, now=caller.now)])
 
 
 @router.post("/api-auth/keys", auth=SessionAccess(Action.CREATE_KEY))
 @wrapped
 @repeatable
-def create_key(request: SessionRequest) -> dict[str, Any]:
+def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
     """Make a key within the session's ceilings; its secret is in this answer alone."""
     caller, form = request.auth, _form(request, lists=("permissions", "allowed_cidrs"))
     if "name" not in form:
@@ -96,7 +102,7 @@ def create_key(request: SessionRequest) -> dict[str, Any]:
 @router.post("/api-auth/keys/{key_id}/rotate", auth=SessionAccess(Action.ROTATE_KEY))
 @wrapped
 @repeatable
-def rotate_key(request: SessionRequest, key_id: str) -> dict[str, Any]:
+def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
     """Replace a key; the old one works on for `overlap_seconds`, or as long as the app says."""
     caller, form = request.auth, _form(request)
     seconds = form.get("overlap_seconds", "")
@@ -112,7 +118,7 @@ def rotate_key(request: SessionRequest, key_id: str) -> dict[str, Any]:
 
 
 @router.post("/api-auth/keys/{key_id}/revoke", auth=SessionAccess(Action.REVOKE_KEY))
-def revoke_key(request: SessionRequest, key_id: str) -> dict[str, Any]:
+def revoke_key(request: SessionRequest, key_id: str) -> EnvelopeJson[DoneJson]:
     """End a key for good; once ended, asking again changes nothing."""
     caller, form = request.auth, _form(request)
     try:
@@ -154,7 +160,6 @@ def _form(request: HttpRequest, *, lists: Collection[str] = ()) -> dict[str, str
     return {name: str(value) for name, value in request.POST.items()}
 
 
-def _issued(request: SessionRequest, issued: IssuedKey) -> dict[str, Any]:
+def _issued(request: SessionRequest, issued: IssuedKey) -> BrowserIssuedKeyJson:
     caller = request.auth
-    shape = without_nulls(key_json(issued.key, caller.app, now=caller.now))
-    return issued_key_json(shape, issued.secret)
+    return issued_browser_key_json(key_json(issued.key, caller.app, now=caller.now), issued.secret)

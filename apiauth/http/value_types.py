@@ -1,0 +1,114 @@
+"""What a field of a body or a query must be, as the API's description tells it.
+
+Only told, never checked here: whether a value will do is the business of the services, whose
+bounds these types repeat from the same constants.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import WithJsonSchema
+
+from apiauth.core.limits import (
+    LONGEST,
+    LONGEST_ENDPOINT,
+    MOST_ENDPOINTS,
+    MOST_REQUESTS,
+    MOST_RULES,
+    Mode,
+    Unit,
+)
+from apiauth.core.metadata import RESERVED
+from apiauth.core.permissions import MOST_PERMISSIONS, PERMISSION_PATTERN
+from apiauth.core.roles import Role
+from apiauth.models.fields import PREFIX, SLUG
+from apiauth.services.apps import LONGEST_OVERLAP_SECONDS
+from apiauth.services.key_values import MOST_ADDRESSES
+
+
+def whole_number(least: int, most: int, **more: Any) -> WithJsonSchema:
+    """Return what tells that a whole number lies within bounds."""
+    return WithJsonSchema({"type": "integer", "minimum": least, "maximum": most, **more})
+
+
+def clamped_number(least: int, most: int, *, default: int) -> WithJsonSchema:
+    """Return what tells that a whole number is moved into bounds, so that no number is out of them."""
+    return WithJsonSchema({"type": "integer", "default": default, "x-clamped": [least, most]})
+
+
+Slug = Annotated[str, WithJsonSchema({"type": "string", "pattern": SLUG})]
+KeyPrefix = Annotated[str, WithJsonSchema({"type": "string", "pattern": PREFIX})]
+Name = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 100})]
+ShortText = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 200})]
+Note = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 500})]
+Description = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000})]
+Email = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 254})]
+Challenge = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^([A-Za-z0-9_-]{43})?$"})]
+Locale = Annotated[
+    str, WithJsonSchema({"type": "string", "maxLength": 35, "pattern": "^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4})?$"})
+]
+Link = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000})]
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+RoleName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Role)})]
+OwnerId = Annotated[str | int, WithJsonSchema({"type": ["string", "integer"], "minLength": 1, "maxLength": 200})]
+Overlap = Annotated[int, whole_number(0, LONGEST_OVERLAP_SECONDS)]
+Permissions = Annotated[
+    list[str],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "maxItems": MOST_PERMISSIONS,
+            "items": {"type": "string", "pattern": f"^{PERMISSION_PATTERN}$"},
+        }
+    ),
+]
+Resources = Annotated[
+    list[str],
+    WithJsonSchema({"type": "array", "maxItems": 200, "items": {"type": "string", "minLength": 1, "maxLength": 200}}),
+]
+AddressRanges = Annotated[
+    list[str], WithJsonSchema({"type": "array", "maxItems": MOST_ADDRESSES, "items": {"type": "string"}})
+]
+Metadata = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"minLength": 1, "maxLength": 100, "not": {"enum": sorted(RESERVED)}},
+            "additionalProperties": True,
+        }
+    ),
+]
+Rules = Annotated[
+    list[Any],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_RULES,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["unit", "duration", "max_requests"],
+                "properties": {
+                    "id": {"type": ["string", "null"], "minLength": 1, "maxLength": 64, "pattern": "^[ -~]+$"},
+                    "unit": {"type": "string", "enum": list(Unit)},
+                    "duration": {"type": "integer", "minimum": 1, "maximum": max(LONGEST.values())},
+                    "max_requests": {"type": "integer", "minimum": 1, "maximum": MOST_REQUESTS},
+                    "mode": {"type": "string", "enum": list(Mode), "default": Mode.PER_APP},
+                    "endpoints": {
+                        "type": ["array", "null"],
+                        "minItems": 1,
+                        "maxItems": MOST_ENDPOINTS,
+                        "items": {"type": "string", "maxLength": LONGEST_ENDPOINT, "pattern": r"^(\*$|/)"},
+                    },
+                    "priority": {"type": "integer", "minimum": -1000, "maximum": 1000, "default": 0},
+                },
+            },
+        }
+    ),
+]
+
+# A query and a form hold texts; these tell what the texts are read as.
+FlagText = Annotated[str, WithJsonSchema({"type": "boolean", "default": False})]
+IdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,19}$"})]
+DateText = Annotated[str, WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]})]
