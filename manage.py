@@ -1,11 +1,17 @@
-"""Every command of Keystead: the processes that need no Django, and Django's own and ours."""
+"""Every command of Keystead: the ones that start by themselves, and Django's own and ours."""
 
 import importlib
 import os
 import sys
 
 NAMES = {"backend-key": "backend_key"}
-PROCESSES = {"up": "config.up", "serve": "config.processes", "gateway": "config.processes", "worker": "config.worker"}
+PROCESSES = {
+    "up": "config.up",
+    "serve": "config.processes",
+    "gateway": "config.processes",
+    "worker": "config.worker",
+    "openapi": "config.openapi",
+}
 USAGE = """\
 Usage: ./keystead COMMAND [--data-dir FOLDER] [options]
 
@@ -19,6 +25,7 @@ Usage: ./keystead COMMAND [--data-dir FOLDER] [options]
   ticket        make a ticket into an app's portal
   doctor        check settings, database, spool and clock
   activity      verify the activity log
+  openapi       print the description of an API
   test          run the test suite
 
 Every command explains itself with --help.

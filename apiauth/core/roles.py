@@ -34,9 +34,14 @@ _LEAST_ROLE = {
 }
 
 
+def least_role(action: Action) -> Role:
+    """Return the least role that reaches an action."""
+    return _LEAST_ROLE[action]
+
+
 def may(role: Role, action: Action) -> bool:
     """Tell whether a role reaches an action."""
-    return _RANK[role] >= _RANK[_LEAST_ROLE[action]]
+    return _RANK[role] >= _RANK[least_role(action)]
 
 
 def require(role: Role, action: Action, *, app_name: str) -> None:

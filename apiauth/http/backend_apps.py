@@ -10,9 +10,11 @@ from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import AppCreate, AppUpdate
 from apiauth.http.etags import etag, seen
 from apiauth.http.idempotency import repeatable
+from apiauth.http.openapi.describe import answers, reads_header
+from apiauth.http.openapi.links import APP_LINKS
 from apiauth.http.value_types import FlagText, clamped_number
 from apiauth.http.values import clamped, flag
-from apiauth.http.wire import AppJson, AppListJson, EmptyJson, app_json, app_list_json
+from apiauth.http.wire import AppJson, AppListJson, EmptyJson, NewAppJson, app_json, app_list_json
 from apiauth.models import App
 from apiauth.services import apps
 
@@ -23,6 +25,7 @@ _LONGEST_SEARCH = 200
 
 
 @router.get("/api-auth/apps", auth=BackendAccess("apps:read"))
+@answers(AppListJson)
 def list_apps(
     request: BackendRequest,
     include_inactive: FlagText | None = None,
@@ -43,6 +46,7 @@ def list_apps(
 
 
 @router.post("/api-auth/apps", auth=BackendAccess("apps:write"))
+@answers(NewAppJson, 404, links=APP_LINKS)
 @repeatable
 def create_app(request: BackendRequest, body: AppCreate) -> AppJson:
     """Make an app."""
@@ -54,6 +58,7 @@ def create_app(request: BackendRequest, body: AppCreate) -> AppJson:
 
 
 @router.get("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:read"))
+@answers(AppJson, 404, headers=["ETag"])
 def get_app(request: BackendRequest, app_slug: str, response: HttpResponse) -> AppJson:
     """Show one app, paused or not."""
     app = apps.find_app(deployment_id=request.auth.deployment_id, slug=app_slug)
@@ -62,6 +67,8 @@ def get_app(request: BackendRequest, app_slug: str, response: HttpResponse) -> A
 
 
 @router.patch("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
+@answers(AppJson, 404, 412, headers=["ETag"])
+@reads_header("If-Match")
 def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response: HttpResponse) -> AppJson:
     """Change the fields that were sent; with `If-Match`, only what the caller has seen."""
     caller = request.auth
@@ -78,6 +85,7 @@ def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response
 
 
 @router.delete("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
+@answers(EmptyJson, 404)
 def delete_app(request: BackendRequest, app_slug: str) -> EmptyJson:
     """Delete an app; its keys stop at the gateway."""
     caller = request.auth

@@ -8,9 +8,19 @@ from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.backend_api import as_not_found
 from apiauth.http.bodies import KeyCreate, KeyRevoke, KeyRotate
 from apiauth.http.idempotency import repeatable
+from apiauth.http.openapi.describe import answers
+from apiauth.http.openapi.links import KEY_LINKS
 from apiauth.http.value_types import FlagText
 from apiauth.http.values import flag, moment, overlap
-from apiauth.http.wire import EmptyJson, IssuedKeyJson, KeyListJson, issued_key_json, key_json, key_list_json
+from apiauth.http.wire import (
+    EmptyJson,
+    IssuedKeyJson,
+    KeyListJson,
+    NewKeyJson,
+    issued_key_json,
+    key_json,
+    key_list_json,
+)
 from apiauth.models import App, Key
 from apiauth.services import apps, keys
 
@@ -18,6 +28,7 @@ router = Router()
 
 
 @router.get("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("apps:read"))
+@answers(KeyListJson, 404)
 def list_keys(request: BackendRequest, app_slug: str, include_inactive: FlagText | None = None) -> KeyListJson:
     """List an app's keys, newest first; ended ones only where asked for."""
     app, now = _app(request, app_slug), request.auth.now
@@ -28,6 +39,7 @@ def list_keys(request: BackendRequest, app_slug: str, include_inactive: FlagText
 
 
 @router.post("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("keys:write"))
+@answers(NewKeyJson, 404, links=KEY_LINKS)
 @repeatable
 def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> IssuedKeyJson:
     """Make a key; its secret is in this answer alone."""
@@ -40,6 +52,7 @@ def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> Issue
 
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/rotate", auth=BackendAccess("keys:write"))
+@answers(NewKeyJson, 404, links=KEY_LINKS)
 @repeatable
 def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRotate = KeyRotate()) -> IssuedKeyJson:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """Replace a key; the old one ends at once, or after `overlap_seconds`."""
@@ -58,6 +71,7 @@ def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRot
 
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/revoke", auth=BackendAccess("keys:write"))
+@answers(EmptyJson, 404)
 def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRevoke = KeyRevoke()) -> EmptyJson:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """End a key for good."""
     app_id, caller = _app_id(request, app_slug), request.auth

@@ -7,7 +7,9 @@ from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import SchemeCreate, SchemeUpdate
 from apiauth.http.etags import etag, seen
 from apiauth.http.idempotency import repeatable
-from apiauth.http.wire import SchemeJson, SchemeListJson, scheme_json
+from apiauth.http.openapi.describe import answers, reads_header
+from apiauth.http.openapi.links import SCHEME_LINKS
+from apiauth.http.wire import NewSchemeJson, SchemeJson, SchemeListJson, scheme_json
 from apiauth.models import RateLimitScheme
 from apiauth.services import limits
 
@@ -15,6 +17,7 @@ router = Router()
 
 
 @router.get("/api-auth/rate-limit-schemes", auth=BackendAccess("apps:read"))
+@answers(SchemeListJson)
 def list_schemes(request: BackendRequest) -> SchemeListJson:
     """List the deployment's schemes by slug."""
     rows = RateLimitScheme.objects.in_deployment(request.auth.deployment_id).order_by("slug")
@@ -23,6 +26,7 @@ def list_schemes(request: BackendRequest) -> SchemeListJson:
 
 
 @router.post("/api-auth/rate-limit-schemes", auth=BackendAccess("apps:write"))
+@answers(NewSchemeJson, links=SCHEME_LINKS)
 @repeatable
 def create_scheme(request: BackendRequest, body: SchemeCreate) -> SchemeJson:
     """Make a scheme."""
@@ -32,6 +36,7 @@ def create_scheme(request: BackendRequest, body: SchemeCreate) -> SchemeJson:
 
 
 @router.get("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:read"))
+@answers(SchemeJson, 404, headers=["ETag"])
 def get_scheme(request: BackendRequest, slug: str, response: HttpResponse) -> SchemeJson:
     """Show one scheme."""
     row = limits.find_scheme(deployment_id=request.auth.deployment_id, slug=slug)
@@ -40,6 +45,8 @@ def get_scheme(request: BackendRequest, slug: str, response: HttpResponse) -> Sc
 
 
 @router.patch("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:write"))
+@answers(SchemeJson, 404, 412, headers=["ETag"])
+@reads_header("If-Match")
 def update_scheme(request: BackendRequest, slug: str, body: SchemeUpdate, response: HttpResponse) -> SchemeJson:
     """Change the fields that were sent, with `If-Match` only what the caller has seen; `rules` replaces all rules."""
     caller = request.auth
@@ -56,6 +63,7 @@ def update_scheme(request: BackendRequest, slug: str, body: SchemeUpdate, respon
 
 
 @router.delete("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:write"))
+@answers(None, 404, status=204)
 def delete_scheme(request: BackendRequest, slug: str) -> HttpResponse:
     """Delete a scheme that no app uses."""
     caller = request.auth

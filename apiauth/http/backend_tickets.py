@@ -8,7 +8,8 @@ from apiauth.core.errors import Invalid
 from apiauth.http.auth import BackendAccess, BackendRequest
 from apiauth.http.bodies import TICKET_TYPE, TicketCreate
 from apiauth.http.idempotency import repeatable
-from apiauth.http.wire import TicketJson, ticket_json
+from apiauth.http.openapi.describe import answers
+from apiauth.http.wire import NewTicketJson, TicketJson, ticket_json
 from apiauth.services import tickets
 from apiauth.services.tickets import TicketRequest
 
@@ -28,6 +29,7 @@ _PASSED_ON = (
 
 
 @router.post("/session/tickets", auth=BackendAccess("tickets:issue"))
+@answers(NewTicketJson, 404)
 @repeatable
 def issue_ticket(request: BackendRequest, body: TicketCreate) -> TicketJson:
     """Issue a ticket; its text is in this answer alone."""

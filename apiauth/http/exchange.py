@@ -9,8 +9,10 @@ from apiauth.core.cookies import give_session
 from apiauth.core.errors import Invalid, NotAllowed, NotFound, TicketRefused
 from apiauth.http import cors
 from apiauth.http.auth import client_address, live_session, user_agent
+from apiauth.http.bodies import ExchangeForm
 from apiauth.http.errors import ForeignOrigin
-from apiauth.http.wire import OpenedSessionJson, SessionJson, envelope, session_json
+from apiauth.http.openapi.describe import answers, reads_form
+from apiauth.http.wire import EnvelopeJson, OpenedSessionJson, SessionJson, envelope, session_json
 from apiauth.models import Session
 from apiauth.services import sessions
 
@@ -26,6 +28,8 @@ class NotAFetch(NotAllowed):
 
 
 @router.api_operation(["GET", "POST"], "/session/ticket/exchange")
+@answers(EnvelopeJson[OpenedSessionJson], 401, 403, headers=["Set-Cookie"])
+@reads_form(ExchangeForm)
 def exchange(request: HttpRequest) -> HttpResponse:
     """Use up a ticket, open its session and hand over the cookie; a session held before ends."""
     ticket, verifier = _presented(request, "ticket"), _presented(request, "code_verifier")

@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from apiauth.core.errors import Invalid
 from apiauth.http.auth import BackendRequest, SessionRequest
+from apiauth.http.openapi.describe import reads_header
 from apiauth.services.idempotency import RepeatableCall, answer_once
 
 Parameters = ParamSpec("Parameters")
@@ -20,6 +21,7 @@ def repeatable(
 ) -> Callable[Concatenate[RequestType, Parameters], Mapping[str, Any]]:
     """Let an operation be sent again without a second effect; without the header it is as it was."""
 
+    @reads_header(HEADER, refusals=(409, 422))
     @wraps(operation)
     def answered(request: RequestType, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Mapping[str, Any]:
         name = request.headers.get(HEADER)

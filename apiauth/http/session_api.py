@@ -13,8 +13,10 @@ from apiauth.core.errors import Invalid, KeyAlreadyRevoked
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
+from apiauth.http.bodies import KeyForm, RevokeForm, RotateForm
 from apiauth.http.errors import WrongMediaType
 from apiauth.http.idempotency import repeatable
+from apiauth.http.openapi.describe import answers, reads_form, reads_header
 from apiauth.http.value_types import FlagText
 from apiauth.http.values import flag, moment, overlap, whole
 from apiauth.http.wire import (
@@ -23,6 +25,7 @@ from apiauth.http.wire import (
     DoneJson,
     EnvelopeJson,
     InstallationJson,
+    NewBrowserKeyJson,
     SessionJson,
     browser_key_json,
     envelope,
@@ -43,12 +46,14 @@ _FORMS = ("", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @router.get("/deployment")
+@answers(EnvelopeJson[InstallationJson])
 def get_deployment(request: HttpRequest) -> EnvelopeJson[InstallationJson]:
     """Tell a page which installation it talks to; without a session it learns of no deployment."""
     return envelope(installation_json(settings.ENVIRONMENT.public_url))
 
 
 @router.get("/api-auth/session", auth=SessionAccess())
+@answers(EnvelopeJson[SessionJson])
 def get_session(request: SessionRequest) -> EnvelopeJson[SessionJson]:
     """Show the session and its app."""
     session = request.auth.session
@@ -56,6 +61,8 @@ def get_session(request: SessionRequest) -> EnvelopeJson[SessionJson]:
 
 
 @router.delete("/api-auth/session", auth=SessionAccess())
+@answers(EnvelopeJson[DoneJson], headers=["Set-Cookie"])
+@reads_header("Origin")
 def sign_out(request: SessionRequest) -> HttpResponse:
     """End the session, and take its cookie back."""
     sessions.end_session(request.auth.session, reason="signed out", now=request.auth.now, via="session_api")
@@ -65,6 +72,7 @@ def sign_out(request: SessionRequest) -> HttpResponse:
 
 
 @router.get("/api-auth/keys", auth=SessionAccess())
+@answers(EnvelopeJson[list[BrowserKeyJson]])
 def list_keys(
     request: SessionRequest, status: str | None = None, include_inactive: FlagText | None = None
 ) -> EnvelopeJson[list[BrowserKeyJson]]:
@@ -77,6 +85,9 @@ def list_keys(
 
 
 @router.post("/api-auth/keys", auth=SessionAccess(Action.CREATE_KEY))
+@answers(EnvelopeJson[NewBrowserKeyJson], 404)
+@reads_form(KeyForm)
+@reads_header("Origin")
 @wrapped
 @repeatable
 def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
@@ -100,6 +111,9 @@ def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
 
 
 @router.post("/api-auth/keys/{key_id}/rotate", auth=SessionAccess(Action.ROTATE_KEY))
+@answers(EnvelopeJson[NewBrowserKeyJson], 404, 409)
+@reads_form(RotateForm)
+@reads_header("Origin")
 @wrapped
 @repeatable
 def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
@@ -118,6 +132,9 @@ def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
 
 
 @router.post("/api-auth/keys/{key_id}/revoke", auth=SessionAccess(Action.REVOKE_KEY))
+@answers(EnvelopeJson[DoneJson], 404)
+@reads_form(RevokeForm)
+@reads_header("Origin")
 def revoke_key(request: SessionRequest, key_id: str) -> EnvelopeJson[DoneJson]:
     """End a key for good; once ended, asking again changes nothing."""
     caller, form = request.auth, _form(request)

@@ -3,28 +3,11 @@
 from django.urls import URLPattern, URLResolver, path
 from ninja import NinjaAPI
 
-from apiauth.http import (
-    backend_apps,
-    backend_audit,
-    backend_keys,
-    backend_limits,
-    backend_tickets,
-    exchange,
-    health,
-    session_api,
-    session_audit,
-)
-from apiauth.http.backend_api import make_api
+from apiauth.http import health
+from apiauth.http.apis import backend, browser
+from apiauth.http.openapi import views
 
 app_name = "http"
-
-backend = make_api("Keystead backend API", "backend")
-for room in (backend_apps, backend_keys, backend_limits, backend_tickets, backend_audit):
-    backend.add_router("", room.router)
-
-browser = make_api("Keystead browser session API", "browser")
-for room in (exchange, session_api, session_audit):
-    browser.add_router("", room.router)
 
 
 def _addresses(api: NinjaAPI) -> list[URLPattern | URLResolver]:
@@ -35,6 +18,7 @@ def _addresses(api: NinjaAPI) -> list[URLPattern | URLResolver]:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.health, name="health"),
     path("ready", health.ready, name="ready"),
+    path("openapi/<str:name>.json", views.document, name="openapi"),
     *_addresses(backend),
     *_addresses(browser),
 ]

@@ -44,6 +44,7 @@ from apiauth.http.wire.keys import (
     IssuedKeyJson,
     KeyJson,
     KeyListJson,
+    NewBrowserKeyJson,
     NewKeyJson,
     browser_key_json,
     issued_browser_key_json,
@@ -51,7 +52,7 @@ from apiauth.http.wire.keys import (
     key_json,
     key_list_json,
 )
-from apiauth.http.wire.limits import NewSchemeJson, RuleJson, SchemeJson, SchemeListJson, scheme_json
+from apiauth.http.wire.limits import LimitRuleJson, NewSchemeJson, SchemeJson, SchemeListJson, scheme_json
 from apiauth.http.wire.moments import moment_json
 
 __all__ = [
@@ -73,11 +74,13 @@ __all__ = [
     "KeyJson",
     "KeyListJson",
     "LimitHitsJson",
+    "LimitRuleJson",
     "LimitStateJson",
     "LimitStatsJson",
     "LogJson",
     "LogPageJson",
     "NewAppJson",
+    "NewBrowserKeyJson",
     "NewKeyJson",
     "NewSchemeJson",
     "NewTicketJson",
@@ -85,7 +88,6 @@ __all__ = [
     "PathCountJson",
     "PointJson",
     "ReasonJson",
-    "RuleJson",
     "SchemeJson",
     "SchemeListJson",
     "SeriesJson",

@@ -6,7 +6,7 @@ from typing import NotRequired, cast
 from typing_extensions import TypedDict
 
 from apiauth.core.roles import Role
-from apiauth.http.wire.limits import RuleJson, limits_of
+from apiauth.http.wire.limits import LimitRuleJson, limits_of
 from apiauth.http.wire.moments import MomentText, moment_json, moment_or_null
 from apiauth.models import App
 
@@ -23,7 +23,7 @@ class AppJson(TypedDict):
     is_active: bool
     permissions: list[str]
     resources: list[str]
-    rate_limits: list[RuleJson]
+    rate_limits: list[LimitRuleJson]
     rate_limit_scheme_slug: NotRequired[str]
     user_id: NotRequired[str]
     organization_id: NotRequired[str]

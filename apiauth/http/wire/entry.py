@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from typing_extensions import TypedDict
 
 from apiauth.core.roles import Role
-from apiauth.http.wire.limits import RuleJson, limits_of
+from apiauth.http.wire.limits import LimitRuleJson, limits_of
 from apiauth.http.wire.moments import MomentText, moment_json
 from apiauth.models import Session
 from apiauth.services.tickets import IssuedTicket
@@ -72,7 +72,7 @@ class SessionAppJson(TypedDict):
     is_active: bool
     permissions: list[str]
     default_overlap_seconds: int
-    rate_limits: list[RuleJson]
+    rate_limits: list[LimitRuleJson]
 
 
 class SubjectJson(TypedDict):

@@ -7,7 +7,7 @@ from typing import Any, NotRequired, cast
 from typing_extensions import TypedDict
 
 from apiauth.core.secrets import NewSecret
-from apiauth.http.wire.limits import RuleJson, limits_of
+from apiauth.http.wire.limits import LimitRuleJson, limits_of
 from apiauth.http.wire.moments import MomentText, moment_json, moment_or_null
 from apiauth.models import App, Key, KeyStatus, KeyUsage
 
@@ -24,7 +24,7 @@ class _KeyJson(TypedDict):
     key_suffix: str
     permissions: list[str]
     metadata: dict[str, Any]
-    rate_limits: list[RuleJson]
+    rate_limits: list[LimitRuleJson]
     org_role_permissions: list[str]
     workspace_role_permissions: list[str]
     allowed_cidrs: list[str]
@@ -78,7 +78,13 @@ class BrowserIssuedKeyJson(BrowserKeyJson):
     """A new key for a page, flat and under `key`, with its secret."""
 
     key: BrowserKeyJson
-    secret: str
+    secret: str | None
+
+
+class NewBrowserKeyJson(BrowserIssuedKeyJson):
+    """A key that was just made, for a page; the secret is null where the call was only sent again."""
+
+    replayed: NotRequired[bool]
 
 
 def key_json(key: Key, app: App, *, now: datetime, usage: KeyUsage | None = None) -> KeyJson:

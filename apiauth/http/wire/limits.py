@@ -10,7 +10,7 @@ from apiauth.http.wire.moments import MomentText, moment_json
 from apiauth.models import App, RateLimitScheme
 
 
-class RuleJson(TypedDict):
+class LimitRuleJson(TypedDict):
     """One rule of a rate-limit scheme; without `endpoints` it holds for all paths."""
 
     id: str
@@ -30,7 +30,7 @@ class SchemeJson(TypedDict):
     slug: str
     name: str
     description: str | None
-    rules: list[RuleJson]
+    rules: list[LimitRuleJson]
     created_at: MomentText
     updated_at: MomentText
 
@@ -62,17 +62,17 @@ def scheme_json(scheme: RateLimitScheme) -> SchemeJson:
     }
 
 
-def limits_of(app: App) -> list[RuleJson]:
+def limits_of(app: App) -> list[LimitRuleJson]:
     """Return the rules of an app's scheme; none without one."""
     return _rules_json(load_rules(app.rate_limit_scheme.rules)) if app.rate_limit_scheme else []
 
 
-def _rules_json(rules: Iterable[LimitRule]) -> list[RuleJson]:
+def _rules_json(rules: Iterable[LimitRule]) -> list[LimitRuleJson]:
     return [_rule_json(rule) for rule in rules]
 
 
-def _rule_json(rule: LimitRule) -> RuleJson:
-    shape: RuleJson = {
+def _rule_json(rule: LimitRule) -> LimitRuleJson:
+    shape: LimitRuleJson = {
         "id": rule.id,
         "unit": rule.unit,
         "duration": rule.duration,

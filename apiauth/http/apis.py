@@ -1,0 +1,27 @@
+"""The two JSON APIs out of their rooms, each room under the heading by which the description groups it."""
+
+from apiauth.http import (
+    backend_apps,
+    backend_audit,
+    backend_keys,
+    backend_limits,
+    backend_tickets,
+    exchange,
+    session_api,
+    session_audit,
+)
+from apiauth.http.backend_api import make_api
+
+backend = make_api("Keystead backend API", "backend")
+for heading, room in {
+    "Tickets": backend_tickets,
+    "Apps": backend_apps,
+    "Keys": backend_keys,
+    "Rate limits": backend_limits,
+    "Decisions": backend_audit,
+}.items():
+    backend.add_router("", room.router, tags=[heading])
+
+browser = make_api("Keystead browser session API", "browser")
+for heading, room in {"Sessions": exchange, "Keys": session_api, "Decisions": session_audit}.items():
+    browser.add_router("", room.router, tags=[heading])

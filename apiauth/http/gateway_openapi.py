@@ -1,0 +1,201 @@
+"""The gateway's OpenAPI document, written by hand beside its handler: the gateway knows no Django and no ninja.
+
+The request's fields come from the structs that read them; a test holds the answers to what the gateway says.
+"""
+
+import json
+from functools import cache
+from typing import Any
+
+from apiauth.http.check_answer import IDENTITY_FIELDS, INVALID_KEY, RETRY_SECONDS
+from apiauth.http.gateway_schemas import schemas
+
+Part = dict[str, Any]
+
+INTRODUCTION = """\
+What your API asks about every call, before it does the work: may this key do this?
+
+The gateway listens on a port of its own, for your servers alone: no browser ever asks it. Where it is set to \
+(`KEYSTEAD_GATEWAY_AUTH=token`), it answers only callers that send a backend key.
+
+Do the work when the status is 200, `allowed` is `true` and `identity` is the app you serve. Anything else is a no, \
+and so is no answer. Every decision is recorded before it is answered; what cannot be decided or recorded is a 503."""
+
+EXAMPLE_REQUEST: Part = {
+    "principal": {"type": "api_key", "value": "nw_live_…"},
+    "resource": "/v2/routes?near=harbour",
+    "method": "GET",
+    "client_ip": "203.0.113.9",
+    "user_agent": "northwind-cli/1.4",
+    "required_permissions": ["routes:read"],
+}
+_REQUEST_ID = "req_01960fd0a1b27c3d8e4f5a6b7c8d9e0f"
+EXAMPLE_ANSWER: Part = {
+    "request_id": _REQUEST_ID,
+    "allowed": True,
+    "reason": None,
+    "blocked_rule": None,
+    "rule": None,
+    "identity": {
+        **dict.fromkeys(IDENTITY_FIELDS),
+        "key_id": "90071992547409931",
+        "deployment_id": "90071992547400001",
+        "app_slug": "aa_northwind",
+        "key_name": "Billing worker",
+    },
+    "permissions": ["routes:read"],
+    "metadata": {"team": "blue"},
+    "rate_limits": [{"rule": "60/60s", "remaining": 59, "limit": 60}],
+    "retry_after": None,
+    "headers": {
+        "x-wacht-key-id": "90071992547409931",
+        "x-wacht-deployment-id": "90071992547400001",
+        "x-wacht-app-slug": "aa_northwind",
+        "x-wacht-key-name": "Billing worker",
+        "x-wacht-permissions": "routes:read",
+        "x-wacht-metadata": "team=blue",
+        "x-ratelimit-60s-limit": "60",
+        "x-ratelimit-60s-remaining": "59",
+    },
+    "stale_ms": 12,
+}
+
+
+@cache
+def document() -> Part:
+    """Return the document, of plain JSON values alone."""
+    plain: Part = json.loads(json.dumps(_document()))
+    return plain
+
+
+def _document() -> Part:
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Keystead gateway",
+            "version": "1",
+            "description": INTRODUCTION,
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "http://127.0.0.1:8001", "description": "The gateway's address on your own network"}],
+        "tags": [
+            {"name": "Checks", "description": "One question, one decision, recorded."},
+            {"name": "Health", "description": "How this process is, for whoever runs it."},
+        ],
+        "paths": {
+            "/v1/authz/check": {"post": _check()},
+            "/health": {"get": _health("health", "Live", "Answer as long as the process lives.", {})},
+            "/ready": {
+                "get": _health(
+                    "ready", "Ready", "Answer once the process can decide.", {"503": _health_answer("It cannot.")}
+                )
+            },
+        },
+        "components": _components(),
+    }
+
+
+def _components() -> Part:
+    return {
+        "schemas": schemas(),
+        "headers": {
+            "Retry-After": {
+                "description": "Whole seconds after which it is worth asking again.",
+                "required": True,
+                "schema": {"type": "integer", "minimum": RETRY_SECONDS},
+            },
+            "WWW-Authenticate": {
+                "description": "Which credential is wanted: only where the gateway wants one of its caller.",
+                "schema": {"type": "string"},
+            },
+        },
+        "securitySchemes": {
+            "backendKey": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A backend key with the scope `gateway:check`, where the gateway wants one.",
+            }
+        },
+    }
+
+
+def _check() -> Part:
+    return {
+        "tags": ["Checks"],
+        "summary": "Check",
+        "operationId": "check",
+        "description": "Decide about one call.\n\nA key that cannot be used for anything is a 401. A usable key that "
+        "may not do this, or not just now, is a 200 with `allowed` false. Fields that are not described here, or stand "
+        "twice, are refused.",
+        "security": [{}, {"backendKey": ["gateway:check"]}],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ref("CheckBody"), "example": EXAMPLE_REQUEST}},
+        },
+        "responses": {
+            "200": _answer("The decision.", "Decision", EXAMPLE_ANSWER),
+            "400": _refused("What was sent cannot be used; the field at fault is named.", 400, "invalid"),
+            "401": {
+                **_refused("The key cannot be used, or the caller is not known.", 401, INVALID_KEY, rule=INVALID_KEY),
+                "headers": {"WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"}},
+            },
+            "403": _refused("The gateway does not answer this caller.", 403, "caller_not_allowed"),
+            "411": _refused("The body came without its length.", 411, "length_required"),
+            "413": _refused("The body has more than 16 KiB.", 413, "too_large"),
+            "503": {
+                **_refused("It cannot be decided or recorded just now.", 503, "unavailable"),
+                "headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}},
+            },
+        },
+    }
+
+
+def _health(name: str, summary: str, sentence: str, more: Part) -> Part:
+    return {
+        "tags": ["Health"],
+        "summary": summary,
+        "operationId": name,
+        "description": sentence,
+        "security": [],
+        "responses": {"200": _health_answer("It does."), **more},
+    }
+
+
+def _health_answer(meaning: str) -> Part:
+    example = {
+        "status": "ok",
+        "stale_ms": 12,
+        "keys": 1840,
+        "generation": "771",
+        "time": "2031-04-05T06:07:08.123456Z",
+    }
+    return _answer(meaning, "Health", example)
+
+
+def _answer(meaning: str, shape: str, example: Part) -> Part:
+    return {"description": meaning, "content": {"application/json": {"schema": _ref(shape), "example": example}}}
+
+
+def _refused(meaning: str, status: int, code: str, rule: str | None = None) -> Part:
+    example = {
+        **EXAMPLE_ANSWER,
+        "allowed": False,
+        "reason": rule,
+        "blocked_rule": rule,
+        "rule": rule,
+        "identity": dict.fromkeys(IDENTITY_FIELDS),
+        "permissions": [],
+        "metadata": {},
+        "rate_limits": [],
+        "headers": {},
+        "stale_ms": None,
+        "message": meaning,
+        "code": code,
+        "details": None,
+        "errors": [{"message": meaning, "code": status}],
+    }
+    return _answer(meaning, "Refusal", example)
+
+
+def _ref(shape: str) -> Part:
+    return {"$ref": f"#/components/schemas/{shape}"}
