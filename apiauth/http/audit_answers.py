@@ -87,6 +87,7 @@ def _log(row: DecisionRow, app: App) -> LogJson:
 def analytics(app: App, query: AnalyticsQuery, now: datetime) -> AnalyticsJson:
     """Return totals and the parts that were asked for. Rates and percentages are 0 to 100. Raises Invalid."""
     start, end = query.bounds(now, SERIES_WINDOW)
+    most = query.most()
     where: dict[str, Any] = {"app_id": app.id, "key_id": query.key(), "start": start, "end": end}
     totals = series.totals(**where)
     answer: AnalyticsJson = {
@@ -99,15 +100,15 @@ def analytics(app: App, query: AnalyticsQuery, now: datetime) -> AnalyticsJson:
     if query.wants("include_top_keys"):
         answer["top_keys"] = _top_keys(app, query, start, end)
     if query.wants("include_top_paths"):
-        paths = series.top_paths(**where, limit=query.most())
+        paths = series.top_paths(**where, limit=most)
         answer["top_paths"] = [{"path": entry.path, "total_requests": entry.total} for entry in paths]
     reasons_wanted, limits_wanted = query.wants("include_blocked_reasons"), query.wants("include_rate_limits")
     if reasons_wanted or limits_wanted:
         reasons = series.blocked_reasons(**where)
         if reasons_wanted:
-            answer["blocked_reasons"] = [_reason(entry, totals.blocked) for entry in reasons[: query.most()]]
+            answer["blocked_reasons"] = [_reason(entry, totals.blocked) for entry in reasons[:most]]
         if limits_wanted:
-            answer["rate_limit_stats"] = _limit_stats(reasons, totals.blocked, query.most())
+            answer["rate_limit_stats"] = _limit_stats(reasons, totals.blocked, most)
     return answer
 
 

@@ -178,5 +178,5 @@ class RevokeForm(BaseModel):
 class ExchangeForm(BaseModel):
     """A ticket to use up, as a page's form sends it."""
 
-    ticket: str
+    ticket: Annotated[str, WithJsonSchema({"type": "string", "minLength": 1})]
     code_verifier: str = ""

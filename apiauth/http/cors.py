@@ -24,7 +24,6 @@ def decorate(request: HttpRequest, response: HttpResponse) -> None:
 def preflight() -> HttpResponse:
     """Answer OPTIONS; `decorate` decides whether the browser goes on."""
     response = HttpResponse(status=204)
-    response["Allow"] = _METHODS
     response["Access-Control-Allow-Methods"] = _METHODS
     response["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, X-Request-Id"
     response["Access-Control-Max-Age"] = "600"

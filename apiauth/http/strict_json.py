@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from ninja.parser import Parser
 
 from apiauth.core.errors import Invalid
+from apiauth.core.metadata import LARGEST_INTEGER
 from apiauth.http.errors import WrongMediaType
 
 DEEPEST = 32
@@ -81,11 +82,12 @@ def _integer(text: str) -> int:
     return value
 
 
-def _number(text: str) -> float:
+def _number(text: str) -> float | int:
+    """Return a number; `60.0` is a whole one, as in JSON Schema, section 4.2.3 of its core."""
     value = float(text)
     if not math.isfinite(value):
         raise Invalid("A number in the body is too large.")
-    return value
+    return int(value) if value.is_integer() and abs(value) <= LARGEST_INTEGER else value
 
 
 def _check(value: dict[str, Any]) -> None:

@@ -110,5 +110,7 @@ Rules = Annotated[
 
 # A query and a form hold texts; these tell what the texts are read as.
 FlagText = Annotated[str, WithJsonSchema({"type": "boolean", "default": False})]
-IdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,19}$"})]
-DateText = Annotated[str, WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]})]
+IdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{0,19}$"})]
+DateText = Annotated[
+    str, WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, {"const": ""}]})
+]

@@ -281,6 +281,7 @@ BAD_QUERIES = {
     "flag as a list": (ANALYTICS, "include_top_keys=[true]"),
     "flag in words": (ANALYTICS, "include_rate_limits=maybe"),
     "top in words": (ANALYTICS, "include_top_keys=true&top_limit=x"),
+    "top in words of a list that nobody wants": (ANALYTICS, "top_limit=x"),
 }
 
 

@@ -90,6 +90,11 @@ def test_200_for_json_in_utf8(backend: Client, kind: str) -> None:
     assert backend.generic("POST", "/api-auth/apps", GOOD, content_type=kind).status_code == 200
 
 
+def test_a_whole_number_may_be_written_with_a_point(backend: Client) -> None:
+    body = GOOD.replace(b"{", b'{"default_overlap_seconds":60.0,', 1)
+    assert backend.generic("POST", "/api-auth/apps", body, content_type=JSON).json()["default_overlap_seconds"] == 60
+
+
 def test_unknown_fields_are_ignored(backend: Client) -> None:
     body = {**json.loads(GOOD), "options": {"apiKey": "x", "nested": [1, {"a": None}]}, "is_admin": True}
     assert backend.post("/api-auth/apps", body, content_type=JSON).status_code == 200
