@@ -21,7 +21,7 @@ from django.http.multipartparser import MultiPartParserError
 
 from apiauth.core.errors import Invalid, KeysteadError, NotAllowed, NotFound, TooLarge, TooMany, Unavailable
 
-PAGES = ("/portal", "/vanity", "/admin", "/static")
+PAGES = ("/portal", "/vanity", "/admin", "/docs", "/static")
 FRONTEND = ("/api-auth/session", "/api-auth/keys", "/api-auth/audit", "/session/ticket", "/deployment")
 
 

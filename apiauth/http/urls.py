@@ -5,7 +5,7 @@ from ninja import NinjaAPI
 
 from apiauth.http import health
 from apiauth.http.apis import backend, browser
-from apiauth.http.openapi import views
+from apiauth.http.openapi import pages, views
 
 app_name = "http"
 
@@ -19,6 +19,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.health, name="health"),
     path("ready", health.ready, name="ready"),
     path("openapi/<str:name>.json", views.document, name="openapi"),
+    path("docs", pages.start, name="docs-start"),
+    path("docs/", pages.index, name="docs"),
+    path("docs/<str:name>", pages.api, name="docs-api"),
     *_addresses(backend),
     *_addresses(browser),
 ]

@@ -24,6 +24,8 @@ from apiauth.models.fields import PREFIX, SLUG
 from apiauth.services.apps import LONGEST_OVERLAP_SECONDS
 from apiauth.services.key_values import MOST_ADDRESSES
 
+_EMPTY = {"const": ""}  # of a query: the same as nothing
+
 
 def whole_number(least: int, most: int, **more: Any) -> WithJsonSchema:
     """Return what tells that a whole number lies within bounds."""
@@ -32,7 +34,7 @@ def whole_number(least: int, most: int, **more: Any) -> WithJsonSchema:
 
 def clamped_number(least: int, most: int, *, default: int) -> WithJsonSchema:
     """Return what tells that a whole number is moved into bounds, so that no number is out of them."""
-    return WithJsonSchema({"type": "integer", "default": default, "x-clamped": [least, most]})
+    return WithJsonSchema({"anyOf": [{"type": "integer"}, _EMPTY], "default": default, "x-clamped": [least, most]})
 
 
 Slug = Annotated[str, WithJsonSchema({"type": "string", "pattern": SLUG})]
@@ -109,8 +111,8 @@ Rules = Annotated[
 ]
 
 # A query and a form hold texts; these tell what the texts are read as.
-FlagText = Annotated[str, WithJsonSchema({"type": "boolean", "default": False})]
+FlagText = Annotated[str, WithJsonSchema({"anyOf": [{"type": "boolean"}, _EMPTY], "default": False})]
 IdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{0,19}$"})]
 DateText = Annotated[
-    str, WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, {"const": ""}]})
+    str, WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, _EMPTY]})
 ]

@@ -177,6 +177,9 @@ def _parameter(entry: Part, operation_id: str) -> Part:
     shape = tidy({"properties": {name: raw}}, operation_id)["properties"][name]
     if isinstance(shape.get("type"), list):  # absent is the query's null
         shape["type"] = shape["type"][0]
+    if {"type": "null"} in shape.get("anyOf", []):
+        words = shape["description"]
+        shape = {**next(choice for choice in shape["anyOf"] if choice != {"type": "null"}), "description": words}
     parameter = {"name": name, "in": place, "description": shape.pop("description", ""), "required": entry["required"]}
     example = examples.PARAMETERS.get(name)
     return {**parameter, "schema": shape, **({} if example is None else {"example": example})}
