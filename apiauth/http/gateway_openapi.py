@@ -56,6 +56,8 @@ EXAMPLE_ANSWER: Part = {
         "x-wacht-metadata": "team=blue",
         "x-ratelimit-60s-limit": "60",
         "x-ratelimit-60s-remaining": "59",
+        "ratelimit-policy": '"60/60s";q=60;w=60',
+        "ratelimit": '"60/60s";r=59;t=41',
     },
     "stale_ms": 12,
 }
@@ -84,6 +86,7 @@ def _document() -> Part:
         ],
         "paths": {
             "/v1/authz/check": {"post": _check()},
+            "/v1/authz/check-batch": {"post": _check_batch()},
             "/health": {"get": _health("health", "Live", "Answer as long as the process lives.", {})},
             "/ready": {
                 "get": _health(
@@ -127,25 +130,52 @@ def _check() -> Part:
         "description": "Decide about one call.\n\nA key that cannot be used for anything is a 401. A usable key that "
         "may not do this, or not just now, is a 200 with `allowed` false. Fields that are not described here, or stand "
         "twice, are refused.",
-        "security": [{}, {"backendKey": ["gateway:check"]}],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _ref("CheckBody"), "example": EXAMPLE_REQUEST}},
-        },
+        "security": _CALLER,
+        "requestBody": _body("CheckBody", EXAMPLE_REQUEST),
         "responses": {
             "200": _answer("The decision.", "Decision", EXAMPLE_ANSWER),
-            "400": _refused("What was sent cannot be used; the field at fault is named.", 400, "invalid"),
-            "401": {
-                **_refused("The key cannot be used, or the caller is not known.", 401, INVALID_KEY, rule=INVALID_KEY),
-                "headers": {"WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"}},
-            },
-            "403": _refused("The gateway does not answer this caller.", 403, "caller_not_allowed"),
-            "411": _refused("The body came without its length.", 411, "length_required"),
-            "413": _refused("The body has more than 16 KiB.", 413, "too_large"),
-            "503": {
-                **_refused("It cannot be decided or recorded just now.", 503, "unavailable"),
-                "headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}},
-            },
+            **_refusals("Refusal", "The key cannot be used, or the caller is not known.", INVALID_KEY, "16 KiB"),
+        },
+    }
+
+
+def _check_batch() -> Part:
+    return {
+        "tags": ["Checks"],
+        "summary": "Check batch",
+        "operationId": "checkBatch",
+        "description": "Decide about up to 100 calls, in their order: each is decided, recorded and counted as if "
+        "asked alone.\n\nA check that cannot be read refuses the whole batch, with a field such as `checks[3].method`; "
+        "nothing is decided then.",
+        "security": _CALLER,
+        "requestBody": _body("BatchBody", {"checks": [EXAMPLE_REQUEST]}),
+        "responses": {
+            "200": _answer("The decisions.", "Batch", {"decisions": [{**EXAMPLE_ANSWER, "status": 200}]}),
+            **_refusals("BatchRefusal", "The caller is not known.", "caller_unknown", "256 KiB, or a check 16 KiB"),
+        },
+    }
+
+
+_CALLER: list[Part] = [{}, {"backendKey": ["gateway:check"]}]
+
+
+def _body(shape: str, example: Part) -> Part:
+    return {"required": True, "content": {"application/json": {"schema": _ref(shape), "example": example}}}
+
+
+def _refusals(shape: str, unknown: str, unknown_code: str, most: str) -> Part:
+    return {
+        "400": _refused(shape, "What was sent cannot be used; the field at fault is named.", 400, "invalid"),
+        "401": {
+            **_refused(shape, unknown, 401, unknown_code),
+            "headers": {"WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"}},
+        },
+        "403": _refused(shape, "The gateway does not answer this caller.", 403, "caller_not_allowed"),
+        "411": _refused(shape, "The body came without its length.", 411, "length_required"),
+        "413": _refused(shape, f"The body has more than {most}.", 413, "too_large"),
+        "503": {
+            **_refused(shape, "It cannot be decided or recorded just now.", 503, "unavailable"),
+            "headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}},
         },
     }
 
@@ -176,25 +206,28 @@ def _answer(meaning: str, shape: str, example: Part) -> Part:
     return {"description": meaning, "content": {"application/json": {"schema": _ref(shape), "example": example}}}
 
 
-def _refused(meaning: str, status: int, code: str, rule: str | None = None) -> Part:
-    example = {
+def _refused(shape: str, meaning: str, status: int, code: str) -> Part:
+    error = {
+        "message": meaning,
+        "code": code,
+        "details": None,
+        "errors": [{"message": meaning, "code": status}],
+    }
+    if shape == "BatchRefusal":
+        return _answer(meaning, shape, {"request_id": _REQUEST_ID, **error})
+    rule = INVALID_KEY if code == INVALID_KEY else None
+    undecided = {
         **EXAMPLE_ANSWER,
         "allowed": False,
-        "reason": rule,
-        "blocked_rule": rule,
-        "rule": rule,
+        **dict.fromkeys(("reason", "blocked_rule", "rule"), rule),
         "identity": dict.fromkeys(IDENTITY_FIELDS),
         "permissions": [],
         "metadata": {},
         "rate_limits": [],
         "headers": {},
         "stale_ms": None,
-        "message": meaning,
-        "code": code,
-        "details": None,
-        "errors": [{"message": meaning, "code": status}],
     }
-    return _answer(meaning, "Refusal", example)
+    return _answer(meaning, shape, {**undecided, **error})
 
 
 def _ref(shape: str) -> Part:

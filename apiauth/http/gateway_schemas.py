@@ -8,7 +8,7 @@ from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
 from apiauth.core.permissions import LONGEST_EXPRESSION
 from apiauth.core.resource import LONGEST_RESOURCE
 from apiauth.http.check_answer import IDENTITY_FIELDS, INVALID_KEY
-from apiauth.http.check_request import METHODS, MOST_REQUIREMENTS, CheckBody
+from apiauth.http.check_request import METHODS, MOST_CHECKS, MOST_REQUIREMENTS, CheckBody
 
 Part = dict[str, Any]
 
@@ -34,6 +34,11 @@ REQUEST_BOUNDS: dict[str, Part] = {
         "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_EXPRESSION},
     },
 }
+_REQUEST_ID: Part = {
+    "type": "string",
+    "pattern": "^req_[0-9a-f]{32}$",
+    "description": "The decision's id: give it to your caller, who can look it up in the portal.",
+}
 
 
 def schemas() -> Part:
@@ -41,6 +46,9 @@ def schemas() -> Part:
     return {
         "CheckBody": _request(),
         "Decision": _object("A decision.", _decision_fields()),
+        "BatchBody": _batch_request(),
+        "Batch": _object("The decisions, in the order of their checks.", _batch_fields()),
+        "BatchRefusal": _object("Why nothing was decided.", {"request_id": _REQUEST_ID, **_error_fields()}),
         "Refusal": _object("Why the call is not let through.", {**_decision_fields(), **_error_fields()}),
         "Health": _object("How this process is.", _health_fields()),
     }
@@ -50,6 +58,27 @@ def _request() -> Part:
     """Return the request's schema: fields and types from the structs, words and bounds from here."""
     (_, found) = msgspec.json.schema_components([CheckBody], ref_template="{name}")
     return _described(found, "CheckBody", "")
+
+
+def _batch_request() -> Part:
+    checks = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MOST_CHECKS,
+        "items": {"$ref": "#/components/schemas/CheckBody"},
+        "description": "The checks, each as it would be asked alone.",
+    }
+    return _object("Several checks at once.", {"checks": checks})
+
+
+def _batch_fields() -> Part:
+    status = {"enum": [200, 401], "description": "The status that the check would have alone."}
+    fields = {**_decision_fields(), "status": status, **_error_fields()}
+    decision = {
+        **_object("A decision, with its error where its status is one.", fields),
+        "required": [*_decision_fields(), "status"],
+    }
+    return {"decisions": {"type": "array", "items": decision, "description": "A decision for each check."}}
 
 
 def _described(found: dict[str, Part], name: str, place: str) -> Part:
@@ -80,11 +109,7 @@ def _object(meaning: str, fields: Part) -> Part:
 
 def _decision_fields() -> Part:
     return {
-        "request_id": {
-            "type": "string",
-            "pattern": "^req_[0-9a-f]{32}$",
-            "description": "The decision's id: give it to your caller, who can look it up in the portal.",
-        },
+        "request_id": _REQUEST_ID,
         "allowed": {"type": "boolean", "description": "Whether the call may go on."},
         **_reason_fields(),
         "identity": _object("Whose key it is; null throughout where that is not known.", _identity_fields()),

@@ -68,6 +68,12 @@ def keep_to_the_words(case: Any, secret: str) -> None:
     if body is None or not body.mode.is_positive or not isinstance(case.body, dict):
         return
     asked = json.loads(json.dumps(case.body))
+    for check in asked.get("checks", [asked]):
+        keep_check_to_the_words(check, secret)
+    case.body = asked
+
+
+def keep_check_to_the_words(asked: dict[str, Any], secret: str) -> None:
     if len(asked["principal"]["value"]) % 2:
         asked["principal"]["value"] = secret
     asked["resource"] = kept(normal_form, asked["resource"], "/v1/a")
@@ -76,7 +82,6 @@ def keep_to_the_words(case: Any, secret: str) -> None:
     if asked.get("required_permissions") is not None:
         required = asked["required_permissions"]
         asked["required_permissions"] = [kept(requirement, text, "routes:read") for text in required]
-    case.body = asked
 
 
 def kept(check: Callable[[str], object], text: str, replacement: str) -> str:

@@ -112,8 +112,9 @@ class Assembly:
         return {str(described.status): self._answer(described), **refused}
 
     def _answer(self, described: Described) -> Part:
-        self._answer_headers.update(described.answer_headers)
-        headers = components.header_references(["X-Request-Id", *described.answer_headers])
+        limits = components.LIMIT_FIELDS if _security(described.access) else ()
+        self._answer_headers.update(described.answer_headers, limits)
+        headers = components.header_references(["X-Request-Id", *described.answer_headers, *limits])
         if described.shape is None:
             return {"description": "Done; there is nothing more to say.", "headers": headers}
         schema = self._schemas.of(described.shape)

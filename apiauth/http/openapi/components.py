@@ -47,6 +47,16 @@ ANSWER_HEADERS: dict[str, Part] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },
+    "RateLimit": {
+        "description": "How many calls this credential has left, `r`, and for how many seconds, `t`.",
+        "required": True,
+        "schema": {"type": "string", "examples": ['"calls";r=2999;t=41']},
+    },
+    "RateLimit-Policy": {
+        "description": "How many calls, `q`, this credential has in how many seconds, `w`.",
+        "required": True,
+        "schema": {"type": "string", "examples": ['"calls";q=3000;w=60']},
+    },
     "WWW-Authenticate": {
         "description": "Which credential is wanted.",
         "required": True,
@@ -96,6 +106,7 @@ _KINDS: dict[int, type[KeysteadError]] = {
         Unavailable,
     )
 }
+LIMIT_FIELDS = ("RateLimit", "RateLimit-Policy")
 _WITH_RETRY_AFTER = (429, 503)
 _MEANINGS = {
     400: "What was sent cannot be used; the field at fault is named.",
@@ -135,6 +146,7 @@ def request_headers(names: Iterable[str]) -> dict[str, Part]:
 
 def _refusal(status: int, shape: str, is_frontend: bool) -> Part:
     names = ["X-Request-Id", *(["Retry-After"] if status in _WITH_RETRY_AFTER else [])]
+    names += LIMIT_FIELDS if status == 429 else ()
     if status == 401 and not is_frontend:
         names.append("WWW-Authenticate")
     return {
