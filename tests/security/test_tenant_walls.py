@@ -90,6 +90,10 @@ SESSION_ROUTES = [
 # What names nothing: a list or a new thing of the caller's own.
 NAMELESS = {
     "health",
+    "openapi/<str:name>.json",  # facts of this release
+    "docs",
+    "docs/",
+    "docs/<str:name>",
     "ready",
     "deployment",
     "session/ticket/exchange",
