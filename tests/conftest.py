@@ -11,6 +11,7 @@ from apiauth.core import clock
 from apiauth.core.actor import Actor
 from apiauth.models import App, Deployment, Session
 from apiauth.services import apps, deployments, keys, sessions, tickets
+from tests.support import stage as stages
 
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 ACTOR = Actor(kind="command", id="test", name="Test", via="command")
@@ -24,6 +25,12 @@ def actor() -> Actor:
 @pytest.fixture
 def now() -> datetime:
     return clock.now()
+
+
+@pytest.fixture
+def stage(db: None) -> stages.Stage:
+    """Three tenants with one of everything."""
+    return stages.build()
 
 
 @pytest.fixture

@@ -1,0 +1,198 @@
+"""Every operation of the JSON doors, read off the URL map, and the little that has to be said by hand about each.
+
+A new route stands in every test that walks `OPERATIONS` by itself. What it needs said (a good body,
+what a field or a query parameter names) is asked for by a failing test, in a sentence.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from django.urls import URLPattern
+from ninja import NinjaAPI
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from apiauth.http import urls
+from apiauth.http.auth import BackendAccess, SessionAccess
+from apiauth.http.bodies import Body
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+WITHOUT_OPERATION = {"health": "says that it lives", "ready": "says that it can answer"}  # plain views, without input
+RULE = {"unit": "minute", "duration": 1, "max_requests": 60}
+
+# What each JSON body holds when it is good. `{app}` and `{scheme}` stand for names of the caller's own.
+GOOD_BODIES: dict[str, dict[str, Any]] = {
+    "POST /api-auth/apps": {"app_slug": "aa_new", "name": "Orbit", "key_prefix": "orb_live"},
+    "PATCH /api-auth/apps/{app_slug}": {"name": "Renamed"},
+    "POST /api-auth/apps/{app_slug}/keys": {"name": "ci"},
+    "POST /api-auth/apps/{app_slug}/keys/{key_id}/rotate": {},
+    "POST /api-auth/apps/{app_slug}/keys/{key_id}/revoke": {"reason": "leaked"},
+    "POST /api-auth/rate-limit-schemes": {"slug": "fresh", "name": "Fresh", "rules": [RULE]},
+    "PATCH /api-auth/rate-limit-schemes/{slug}": {"name": "Renamed"},
+    "POST /session/tickets": {"ticket_type": "api_auth_access", "api_auth_app_slug": "{app}"},
+}
+# What each form of a page holds when it is good; a page's operations declare no body.
+GOOD_FORMS: dict[str, dict[str, str]] = {
+    "POST /api-auth/keys": {"name": "ci"},
+    "POST /api-auth/keys/{key_id}/rotate": {},
+    "POST /api-auth/keys/{key_id}/revoke": {"reason": "leaked"},
+}
+# What a body's field refers to; the others ending like that are labels, which are never looked up.
+REFERENCES = {"rate_limit_scheme_slug": "scheme", "api_auth_app_slug": "app"}
+LABELS = {"app_slug", "slug", "user_id", "organization_id", "workspace_id", "subject.id"}
+# What a query parameter is; `tests/http/test_queries.py` knows what is bad and what is clamped of each.
+QUERY_KINDS = {
+    "cursor": "cursor",
+    "end_date": "moment",
+    "include_blocked_reasons": "flag",
+    "include_inactive": "flag",
+    "include_rate_limits": "flag",
+    "include_top_keys": "flag",
+    "include_top_paths": "flag",
+    "interval": "word",
+    "key_id": "key",
+    "limit": "number",
+    "offset": "number",
+    "outcome": "word",
+    "search": "text",
+    "start_date": "moment",
+    "status": "choice",
+    "top_limit": "number",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a body: where it stands, what it takes, and whether it must be there."""
+
+    path: str
+    annotation: Any
+    is_required: bool
+
+    @property
+    def types(self) -> tuple[Any, ...]:
+        """Return the types that the field takes, without null."""
+        is_union = get_origin(self.annotation) in (Union, UnionType)
+        found = get_args(self.annotation) if is_union else (self.annotation,)
+        return tuple(kind for kind in found if kind is not type(None))
+
+    def within(self, body: dict[str, Any], value: Any) -> dict[str, Any]:
+        """Return a body with this field set."""
+        outer, _, inner = self.path.partition(".")
+        return {**body, outer: {inner: value} if inner else value}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one address."""
+
+    method: str
+    path: str
+    access: BackendAccess | SessionAccess | None
+    body: type[Body] | None
+    needs_body: bool
+    query: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return how the tables above and a failing test call it."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Return the names in its address."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def is_frontend(self) -> bool:
+        """Tell whether its answers are wrapped as pages read them."""
+        return not isinstance(self.access, BackendAccess)
+
+    @property
+    def is_change(self) -> bool:
+        """Tell whether it may change something."""
+        return self.method not in ("GET", "HEAD", "OPTIONS")
+
+    @property
+    def takes_form(self) -> bool:
+        """Tell whether a page posts a form to it."""
+        return isinstance(self.access, SessionAccess) and self.method == "POST"
+
+    @property
+    def fields(self) -> list[Field]:
+        """Return every field of its body, those of objects within too."""
+        return list(_fields(self.body, "")) if self.body else []
+
+    def good_body(self, **own: str) -> dict[str, Any]:
+        """Return a body that it takes. Fails, saying what to add, where nobody has said one."""
+        assert self.name in GOOD_BODIES, f"say in GOOD_BODIES of {__name__} what a good body of {self.name} is"
+        names = {f"{{{thing}}}": name for thing, name in own.items()}
+        return {
+            field: names.get(value, value) if isinstance(value, str) else value
+            for field, value in GOOD_BODIES[self.name].items()
+        }
+
+    def good_form(self) -> dict[str, str]:
+        """Return a form that it takes. Fails, saying what to add, where nobody has said one."""
+        assert self.name in GOOD_FORMS, f"say in GOOD_FORMS of {__name__} what a good form of {self.name} is"
+        return GOOD_FORMS[self.name]
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[Field]:
+    for name, info in model.model_fields.items():
+        field = Field(prefix + name, info.annotation, info.is_required())
+        yield field
+        for kind in field.types:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _fields(kind, f"{prefix}{name}.")
+
+
+def _operations(api: NinjaAPI) -> Iterator[Operation]:
+    for prefix, router in api._routers:
+        for path, view in router.path_operations.items():
+            for operation in view.operations:
+                inputs = {model.__ninja_param_source__: dict(model.model_fields) for model in operation.models}
+                body = inputs.get("body", {}).get("body")
+                for method in operation.methods:
+                    yield Operation(
+                        method,
+                        prefix + path,
+                        next(iter(operation.auth_callbacks), None),
+                        body.annotation if body else None,
+                        bool(body and body.is_required()),
+                        tuple(_query_names(inputs.get("query", {}))),
+                    )
+
+
+def _query_names(declared: dict[str, FieldInfo]) -> Iterator[str]:
+    """Return the names of a query; a declared class stands for its fields."""
+    for name, info in declared.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from kind.model_fields
+        else:
+            yield name
+
+
+def addresses() -> set[str]:
+    """Return every address of the JSON doors as Django knows it, in ninja's spelling."""
+    patterns = [route.pattern for route in urls.urlpatterns if isinstance(route, URLPattern)]
+    assert len(patterns) == len(urls.urlpatterns), "an include hides routes from this walk: resolve it here"
+    return {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(pattern)) for pattern in patterns}
+
+
+OPERATIONS = [*_operations(urls.backend), *_operations(urls.browser)]
+BACKEND = [operation for operation in OPERATIONS if isinstance(operation.access, BackendAccess)]
+SESSION = [operation for operation in OPERATIONS if isinstance(operation.access, SessionAccess)]
+OPEN = [operation for operation in OPERATIONS if operation.access is None]
+WITH_BODY = [operation for operation in OPERATIONS if operation.body]
+WITH_FORM = [operation for operation in OPERATIONS if operation.takes_form]
+
+
+def named(operation: Operation) -> str:
+    """Return an operation's name as a test's id."""
+    return operation.name
