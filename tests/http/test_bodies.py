@@ -1,176 +1,238 @@
-"""What the backend API does with a body that is not what it should be."""
+"""What the backend API does with a body that is not what it should be: the same at every operation that takes one.
+
+The operations and the fields of their bodies come from the URL map.
+"""
 
 import gzip
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
-from apiauth.models import ActivityEntry, App, Key, RateLimitScheme, Ticket
+from tests.support.problems import fields_of, problem_of
+from tests.support.routes import JSON, WITH_BODY, Field, Operation, named
+from tests.support.rows import every_row
+from tests.support.stage import Stage, good, send
 
-JSON = "application/json"
-GOOD = b'{"app_slug":"aa_7","name":"Orbit","key_prefix":"orb_live"}'
+KIBIBYTE = 1024
 
-BAD_BODIES: dict[str, tuple[bytes, str | None]] = {
-    "empty": (b"", None),
-    "null": (b"null", None),
-    "list": (b"[]", None),
-    "text": (b'""', None),
-    "number": (b"7", None),
-    "cut short": (GOOD[:-1], None),
-    "two objects": (GOOD + GOOD, None),
-    "trailing comma": (b'{"app_slug":"a",}', None),
-    "duplicate field": (b'{"name":"a","name":"b","app_slug":"aa_7","key_prefix":"orb_live"}', "name"),
-    "duplicate field within": (b'{"metadata":{"a":1,"a":2}}', "a"),
-    "NaN": (b'{"user_id":NaN}', None),
-    "Infinity": (b'{"user_id":-Infinity}', None),
-    "1e400": (b'{"user_id":1e400}', None),
-    "5000 digits": (b'{"user_id":' + b"9" * 5000 + b"}", None),
-    "20 digits": (b'{"user_id":99999999999999999999}', None),
-    "30000 brackets": (b'{"name":' + b"[" * 30_000 + b"}", None),
-    "30000 closed brackets": (b'{"name":' + b"[" * 30_000 + b"]" * 30_000 + b"}", None),
-    "40 levels": (b'{"name":' + b"[" * 40 + b"]" * 40 + b"}", None),
-    "UTF-16": (GOOD.decode().encode("utf-16"), None),
-    "UTF-16 without mark": (GOOD.decode().encode("utf-16-le"), None),
-    "invalid UTF-8": (b'{"name":"\xff"}', None),
-    "byte order mark": (b"\xef\xbb\xbf" + GOOD, None),
-    "gzip": (gzip.compress(GOOD), None),
-    "NUL in a text": (GOOD.replace(b"Orbit", b"Or\\u0000bit"), "name"),
-    "NUL in an ignored field": (GOOD.replace(b"{", b'{"x":"\\u0000",', 1), "x"),
-    "half a surrogate": (GOOD.replace(b"Orbit", b"\\ud800"), "name"),
-    "half a surrogate as a name": (b'{"\\ud800":1}', None),
-    "single quotes": (b"{'name':'a'}", None),
+
+def before(body: bytes, inserted: bytes) -> bytes:
+    """Return a body with a field before its own."""
+    rest = body[1:]
+    return b"{" + inserted + (b"," if rest != b"}" else b"") + rest
+
+
+def ignored(value: bytes) -> Callable[[bytes], bytes]:
+    """Make a body hold a value in a field that is ignored: not even there may it stand."""
+    return lambda body: before(body, b'"x":' + value)
+
+
+SHAPES: dict[str, tuple[Callable[[bytes], bytes], int, str | None]] = {
+    "null": (lambda body: b"null", 400, None),
+    "a list": (lambda body: b"[]", 400, None),
+    "a list around it": (lambda body: b"[" + body + b"]", 400, None),
+    "a text": (lambda body: b'""', 400, None),
+    "a number": (lambda body: b"7", 400, None),
+    "a space": (lambda body: b" ", 400, None),
+    "cut short": (lambda body: body[:-1], 400, None),
+    "two objects": (lambda body: body + body, 400, None),
+    "a trailing comma": (lambda body: b'{"x":1,}', 400, None),
+    "a comment": (lambda body: body + b"// x", 400, None),
+    "single quotes": (lambda body: b"{'x':1}", 400, None),
+    "a field twice": (lambda body: before(body, b'"x":1,"x":2'), 400, "x"),
+    "a field twice in two spellings": (lambda body: before(body, b'"x":1,"\\u0078":2'), 400, "x"),
+    "a field twice within": (ignored(b'{"a":1,"a":2}'), 400, "a"),
+    "NaN": (ignored(b"NaN"), 400, None),
+    "Infinity": (ignored(b"Infinity"), 400, None),
+    "-Infinity": (ignored(b"-Infinity"), 400, None),
+    "1e400": (ignored(b"1e400"), 400, None),
+    "-1e400": (ignored(b"-1e400"), 400, None),
+    "5000 digits": (ignored(b"9" * 5000), 400, None),
+    "20 digits": (ignored(b"9" * 20), 400, None),
+    "a number with a leading zero": (ignored(b"01"), 400, None),
+    "a number in other digits": (ignored("٣".encode()), 400, None),
+    "30000 brackets": (ignored(b"[" * 30_000), 400, None),
+    "30000 brackets, closed": (ignored(b"[" * 30_000 + b"]" * 30_000), 400, None),
+    "5000 objects, closed": (ignored(b'{"a":' * 5_000 + b"1" + b"}" * 5_000), 400, None),
+    "40 levels": (ignored(b"[" * 40 + b"]" * 40), 400, None),
+    "UTF-16": (lambda body: body.decode().encode("utf-16"), 400, None),
+    "UTF-16 without a mark": (lambda body: body.decode().encode("utf-16-le"), 400, None),
+    "UTF-32": (lambda body: body.decode().encode("utf-32"), 400, None),
+    "a byte order mark": (lambda body: b"\xef\xbb\xbf" + body, 400, None),
+    "invalid UTF-8": (ignored(b'"\xff"'), 400, None),
+    "a surrogate in UTF-8": (ignored(b'"\xed\xa0\x80"'), 400, None),
+    "an overlong slash": (ignored(b'"\xc0\xaf"'), 400, None),
+    "gzip that does not say so": (gzip.compress, 400, None),
+    "NUL": (lambda body: b"\x00" + body, 400, None),
+    "NUL in a text": (ignored(b'"\\u0000"'), 400, "x"),
+    "NUL in a name": (lambda body: before(body, b'"a\\u0000":1'), 400, None),
+    "half a surrogate pair in a text": (ignored(b'"\\ud800"'), 400, "x"),
+    "half a surrogate pair in a name": (lambda body: before(body, b'"\\udfff":1'), 400, None),
+    "a raw line break in a text": (ignored(b'"\n"'), 400, None),
+    "100000 brackets": (ignored(b"[" * 100_000), 413, None),
+    "an object of 200000 fields": (
+        lambda body: b"{" + b",".join(b'"%d":1' % number for number in range(200_000)) + b"}",
+        413,
+        None,
+    ),
+    "a text of 8 MiB": (ignored(b'"' + b"x" * 8 * KIBIBYTE**2 + b'"'), 413, None),
 }
 
 
-@pytest.mark.parametrize(("body", "field"), BAD_BODIES.values(), ids=BAD_BODIES)
-def test_400_and_nothing_is_made(backend: Client, body: bytes, field: str | None) -> None:
-    response = backend.generic("POST", "/api-auth/apps", body, content_type=JSON)
-    assert response.status_code == 400, response.content
-    problem = response.json()
-    assert problem["message"]
-    if field:
-        assert problem["errors"][0]["field"] == field
-    assert not App.objects.exists()
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+def test_4xx_and_no_row_changed_for_a_body_of_another_shape(
+    operation: Operation, stage: Stage, subtests: pytest.Subtests
+) -> None:
+    client, body, rows = stage.own.backend(), json.dumps(good(operation, stage.own)).encode(), every_row()
+    for name, (spoil, status, field) in SHAPES.items():
+        with subtests.test(name):
+            answer = send(client, operation, stage.own.place, spoil(body))
+            problem = problem_of(answer, operation)
+            assert answer[0] == status
+            assert fields_of(problem) == [field] if field else True
+            assert every_row() == rows
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "text/plain",
-        "",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "application/json; charset=utf-7",
-        "application/json; charset=utf-16",
-        "text/json",
-        "application/xml",
-        "application/jsonp",
-    ],
+@pytest.mark.parametrize("operation", [o for o in WITH_BODY if o.needs_body], ids=named)
+def test_400_for_no_body(operation: Operation, stage: Stage) -> None:
+    rows = every_row()
+    assert problem_of(send(stage.own.backend(), operation, stage.own.place, b""), operation)["code"] == "invalid"
+    assert every_row() == rows
+
+
+MEDIA_TYPES = (
+    "text/plain",
+    "",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "multipart/form-data",
+    "application/json; charset=utf-7",
+    "application/json; charset=utf-16",
+    "application/json; charset=",
+    "text/json",
+    "application/xml",
+    "application/jsonp",
+    "application/json, text/plain",
+    "application/jsonÿ",
 )
-def test_415_for_another_media_type(backend: Client, kind: str) -> None:
-    response = backend.generic("POST", "/api-auth/apps", GOOD, content_type=kind)
-    assert response.status_code == 415
-    assert not App.objects.exists()
+ENCODINGS = ("gzip", "br", "deflate", "x-gzip", "identity, gzip", "GZIP")
 
 
-def test_415_for_a_compressed_body(backend: Client) -> None:
-    compressed = gzip.compress(GOOD)
-    response = backend.generic(
-        "POST", "/api-auth/apps", compressed, content_type=JSON, headers={"Content-Encoding": "gzip"}
-    )
-    assert response.status_code == 415
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+def test_415_and_no_row_changed_for_another_media_type(
+    operation: Operation, stage: Stage, subtests: pytest.Subtests
+) -> None:
+    client, body, rows = stage.own.backend(), json.dumps(good(operation, stage.own)).encode(), every_row()
+    others: list[dict[str, Any]] = [{"content_type": kind} for kind in MEDIA_TYPES]
+    others += [{"headers": {"Content-Encoding": encoding}} for encoding in ENCODINGS]
+    for request in others:
+        with subtests.test(str(request)):
+            answer = send(client, operation, stage.own.place, body, **request)
+            problem_of(answer, operation)
+            assert answer[0] == 415
+            assert every_row() == rows
 
 
 @pytest.mark.parametrize("kind", [JSON, "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'])
 def test_200_for_json_in_utf8(backend: Client, kind: str) -> None:
-    assert backend.generic("POST", "/api-auth/apps", GOOD, content_type=kind).status_code == 200
+    body = b'{"app_slug":"aa_7","name":"Orbit","key_prefix":"orb_live"}'
+    assert backend.generic("POST", "/api-auth/apps", body, content_type=kind).status_code == 200
 
 
-def test_a_whole_number_may_be_written_with_a_point(backend: Client) -> None:
-    body = GOOD.replace(b"{", b'{"default_overlap_seconds":60.0,', 1)
-    assert backend.generic("POST", "/api-auth/apps", body, content_type=JSON).json()["default_overlap_seconds"] == 60
+OTHER_TYPES: dict[str, Any] = {
+    "a text": "x",
+    "a number": 7,
+    "a fraction": 1.5,
+    "a whole number with a point": 7.0,
+    "true": True,
+    "a list": [],
+    "an object": {},
+    "a list of lists": [[]],
+    "a list of numbers": [1],
+    "a list with null": [None],
+    "an object in a list": [{}],
+}
 
 
-def test_unknown_fields_are_ignored(backend: Client) -> None:
-    body = {**json.loads(GOOD), "options": {"apiKey": "x", "nested": [1, {"a": None}]}, "is_admin": True}
-    assert backend.post("/api-auth/apps", body, content_type=JSON).status_code == 200
+def takes(field: Field, value: Any) -> bool:
+    """Tell whether a value is of a type that a field takes, whatever else may be wrong with it."""
+    for kind in field.types:
+        if kind == list[str]:
+            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        elif getattr(kind, "__origin__", kind) in (list, dict):
+            fits = isinstance(value, getattr(kind, "__origin__", kind))
+        elif isinstance(kind, type) and kind in (str, int, bool):
+            fits = type(value) is kind
+        else:
+            fits = isinstance(value, dict)
+        if fits:
+            return True
+    return False
 
 
-TARGETS = (
-    ("POST", "/api-auth/apps"),
-    ("PATCH", "/api-auth/apps/aa_1"),
-    ("POST", "/api-auth/apps/aa_1/keys"),
-    ("POST", "/api-auth/apps/aa_1/keys/{key}/rotate"),
-    ("POST", "/api-auth/apps/aa_1/keys/{key}/revoke"),
-    ("POST", "/api-auth/rate-limit-schemes"),
-    ("POST", "/session/tickets"),
-)
-FIELDS = (
-    "app_slug",
-    "name",
-    "key_prefix",
-    "description",
-    "is_active",
-    "permissions",
-    "resources",
-    "user_id",
-    "organization_id",
-    "rate_limit_scheme_slug",
-    "default_overlap_seconds",
-    "return_url",
-    "metadata",
-    "expires_at",
-    "allowed_cidrs",
-    "note",
-    "overlap_seconds",
-    "reason",
-    "slug",
-    "rules",
-    "ticket_type",
-    "api_auth_app_slug",
-    "expires_in",
-    "subject",
-    "role",
-    "longest_expiry_days",
-    "key_cap",
-    "theme",
-    "code_challenge",
-)
-texts = st.one_of(
-    st.text(max_size=20),
-    st.sampled_from(["aa_1", "api_auth_access", "\x00", "\ud800", "\u202e", "2031-04-05T06:07:08Z", "http://[", "1/2"]),
-)
-values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts),
-    lambda parts: st.one_of(st.lists(parts, max_size=3), st.dictionaries(texts, parts, max_size=3)),
-    max_leaves=6,
-)
-bodies = st.one_of(values, st.dictionaries(st.sampled_from(FIELDS), values, max_size=8))
-
-
-def rows() -> tuple[int, ...]:
-    return tuple(model.objects.count() for model in (App, Key, RateLimitScheme, Ticket, ActivityEntry))
-
-
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-@given(target=st.sampled_from(TARGETS), body=bodies)
-@example(target=("POST", "/session/tickets"), body={"ticket_type": "api_auth_access", "api_auth_app_slug": "\ud800"})
-@example(target=("PATCH", "/api-auth/apps/aa_1"), body={"return_url": "http://["})
-@example(target=("PATCH", "/api-auth/apps/aa_1"), body={"default_overlap_seconds": 2**62})
-def test_no_body_whatever_its_types_is_a_500_or_half_done(
-    backend: Client, app: App, make_key: Any, target: tuple[str, str], body: object
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+def test_400_that_names_the_field_of_another_type(
+    operation: Operation, stage: Stage, subtests: pytest.Subtests
 ) -> None:
-    key = Key.objects.first() or make_key("ci").key
-    before = rows()
-    method, path = target
-    response = backend.generic(method, path.format(key=key.id), json.dumps(body), content_type=JSON)
-    assert response.status_code < 500
-    if response.status_code >= 400:
-        assert response.json()["message"]
-        assert rows() == before
+    client, rows = stage.own.backend(), every_row()
+    for field in operation.fields:
+        for name, value in OTHER_TYPES.items():
+            if takes(field, value):
+                continue
+            with subtests.test(f"{field.path} is {name}"):
+                sent = field.within(good(operation, stage.own), value)
+                answer = send(client, operation, stage.own.place, sent)
+                assert answer[0] == 400
+                (named_field,) = fields_of(problem_of(answer, operation))
+                assert named_field.partition("[")[0] == field.path
+                assert every_row() == rows
+
+
+@pytest.mark.parametrize("operation", [o for o in WITH_BODY if o.needs_body], ids=named)
+def test_400_that_names_the_field_that_must_be_there(
+    operation: Operation, stage: Stage, subtests: pytest.Subtests
+) -> None:
+    client, rows = stage.own.backend(), every_row()
+    for field in operation.fields:
+        if not field.is_required:
+            continue
+        with subtests.test(field.path):
+            absent = {name: value for name, value in good(operation, stage.own).items() if name != field.path}
+            for sent in (absent, {**absent, field.path: None}):
+                answer = send(client, operation, stage.own.place, sent)
+                assert fields_of(problem_of(answer, operation)) == [field.path]
+            assert every_row() == rows
+
+
+UNSTORABLE = {"NUL": "a\x00b", "half a surrogate pair": "a\ud800", "the other half": "\udc00a"}
+
+
+def with_text(field: Field, text: str) -> tuple[Any, str] | None:
+    """Return a value of a field that holds a text, and the name of the place where it stands."""
+    if str in field.types:
+        return text, field.path
+    if list[str] in field.types:
+        return [text], f"{field.path}[0]"
+    if dict[str, Any] in field.types:
+        return {"a": {"b": [text]}}, f"{field.path}.a.b[0]"
+    return ([{"unit": text}], f"{field.path}[0].unit") if list[Any] in field.types else None
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+def test_400_that_names_the_field_with_a_text_that_cannot_be_stored(
+    operation: Operation, stage: Stage, subtests: pytest.Subtests
+) -> None:
+    client, rows = stage.own.backend(), every_row()
+    for field in operation.fields:
+        for name, text in UNSTORABLE.items():
+            if not (placed := with_text(field, text)):
+                continue
+            with subtests.test(f"{name} in {field.path}"):
+                value, place = placed
+                sent = field.within(good(operation, stage.own), value)
+                answer = send(client, operation, stage.own.place, sent)
+                assert fields_of(problem_of(answer, operation)) == [place]
+                assert every_row() == rows
