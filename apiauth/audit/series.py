@@ -63,6 +63,13 @@ class PathCount:
         return self.allowed + self.blocked
 
 
+_LENGTHS: dict[Step, timedelta] = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "month": timedelta(days=31),  # at most
+}
 _Counted = tuple[datetime, int, int]
 _ALLOWED = Sum("count", filter=Q(rule=""), default=0)
 _BLOCKED = Sum("count", filter=~Q(rule=""), default=0)
@@ -149,10 +156,10 @@ def keys_used(*, app_id: int, start: datetime, end: datetime) -> int:
 
 
 def steps(start: datetime, end: datetime, step: Step) -> list[datetime]:
-    """Return the first moments of all steps that overlap the range, in UTC."""
-    moment = _first_of(start.astimezone(UTC), step)
+    """Return the first moments of the steps that overlap the range, in UTC; of more than MOST_POINTS, the last."""
+    moment = _first_of(max(start, end - MOST_POINTS * _LENGTHS[step]).astimezone(UTC), step)
     moments: list[datetime] = []
-    while moment < end and len(moments) < MOST_POINTS:
+    while moment < end:
         moments.append(moment)
         moment = _next_of(moment, step)
     return moments
@@ -173,13 +180,7 @@ def _first_of(moment: datetime, step: Step) -> datetime:
 def _next_of(moment: datetime, step: Step) -> datetime:
     if step == "month":
         return (moment + timedelta(days=32)).replace(day=1)
-    lengths = {
-        "minute": timedelta(minutes=1),
-        "hour": timedelta(hours=1),
-        "day": timedelta(days=1),
-        "week": timedelta(weeks=1),
-    }
-    return moment + lengths[step]
+    return moment + _LENGTHS[step]
 
 
 def _counts(app_id: int, key_id: int | None, start: datetime, end: datetime) -> RollupQuerySet:

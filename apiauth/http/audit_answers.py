@@ -25,6 +25,7 @@ from apiauth.http.wire import (
 )
 from apiauth.models import App, Key
 
+_CLOCKS_APART = timedelta(minutes=5)
 _LONGEST = {"minute": timedelta(days=1), "hour": search.LONGEST_RANGE}
 
 
@@ -149,6 +150,9 @@ def timeseries(app: App, query: SeriesQuery, now: datetime) -> SeriesJson:
     """Return counts over time, steps with checks alone; the shorter the step, the shorter the range. Raises Invalid."""
     start, end = query.bounds(now, SERIES_WINDOW)
     step: Step = query.interval if query.interval in get_args(Step) else "hour"  # type: ignore[assignment]  # one of its own literals
+    end = max(
+        start, min(end, now + _CLOCKS_APART)
+    )  # a range that reaches on into the future still ends with the last check
     start = max(start, end - _LONGEST.get(step, end - start))
     points = series.timeline(app_id=app.id, key_id=query.key(), start=start, end=end, step=step)
     return {"data": [_point(point) for point in points if point.allowed or point.blocked], "interval": step}
