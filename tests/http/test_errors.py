@@ -47,24 +47,6 @@ def test_404_for_an_unknown_address_without_a_redirect(path: str, method: str) -
     assert_error_object(Client().generic(method, path), 404)
 
 
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [
-        ("PUT", "/api-auth/apps", {"GET", "POST"}),
-        ("DELETE", "/session/tickets", {"POST"}),
-        ("GET", "/session/tickets", {"POST"}),
-        ("POST", "/health", {"GET", "HEAD"}),
-        ("TRACE", "/api-auth/session", {"GET", "DELETE"}),
-        ("BREW", "/api-auth/keys", {"GET", "POST"}),
-    ],
-)
-def test_405_that_names_the_methods(method: str, path: str, allowed: set[str]) -> None:
-    response = Client().generic(method, path)
-    assert_error_object(response, 405)
-    assert {name.strip() for name in response["Allow"].split(",")} == allowed
-
-
 def test_413_before_the_body_is_read(backend: Client) -> None:
     body = json.dumps({"app_slug": "aa_1", "name": "x" * 70_000, "key_prefix": "aa"})
     assert_error_object(backend.post("/api-auth/apps", body, content_type=JSON), 413)

@@ -185,15 +185,6 @@ def test_an_expiry_of_any_zone_is_kept_in_utc(backend: Client, app: App, offset:
     )
 
 
-@pytest.mark.parametrize(
-    "key_id",
-    ["0", "-1", "abc", "1e3", "99999999999999999999999", "٣", "1%2F2", "%00", "1;DROP TABLE", "9223372036854775808"],
-)
-@pytest.mark.parametrize("action", ["rotate", "revoke"])
-def test_404_for_an_id_that_is_none(backend: Client, app: App, key_id: str, action: str) -> None:
-    assert backend.post(f"{keys_of(app)}/{key_id}/{action}", {}, content_type=JSON).status_code == 404
-
-
 def test_403_while_the_app_is_paused(backend: Client, make_app: Callable[..., App]) -> None:
     paused = make_app("aa_9", is_active=False)
     response = backend.post(keys_of(paused), {"name": "ci"}, content_type=JSON)

@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from apiauth.core import clock, roles
+from apiauth.core.cookies import EMBED_NAME
 from apiauth.core.roles import Role
 from apiauth.services import apps, deployments, sessions
 from tests.support import routes
@@ -126,6 +127,7 @@ def wrong_sessions(stage: Stage) -> dict[str, Client]:
     return {
         "nothing": with_cookies(),
         "a staff cookie": with_cookies(ks_staff=staff_cookie()),
+        "a session in the cookie of an embedded page": with_cookies(**{EMBED_NAME: stage.own.session_token}),
         "a backend key as a bearer": stage.own.backend(),
         "a session's token as a bearer": with_bearer(stage.own.session_token),
         **{f"{kind} as the cookie": with_cookies(ks_session=text) for kind, text in cookies.items()},

@@ -41,12 +41,20 @@ GOOD_FORMS: dict[str, dict[str, str]] = {
     "POST /api-auth/keys/{key_id}/rotate": {},
     "POST /api-auth/keys/{key_id}/revoke": {"reason": "leaked"},
 }
+# Every field that a form of a page may have; what is not here has no effect.
+FORM_FIELDS: dict[str, tuple[str, ...]] = {
+    "POST /api-auth/keys": ("name", "note", "expires_at", "permissions", "allowed_cidrs"),
+    "POST /api-auth/keys/{key_id}/rotate": ("overlap_seconds",),
+    "POST /api-auth/keys/{key_id}/revoke": ("reason",),
+}
 # What a body's field refers to; the others ending like that are labels, which are never looked up.
 REFERENCES = {"rate_limit_scheme_slug": "scheme", "api_auth_app_slug": "app"}
 LABELS = {"app_slug", "slug", "user_id", "organization_id", "workspace_id", "subject.id"}
 # What a query parameter is; `tests/http/test_queries.py` knows what is bad and what is clamped of each.
 QUERY_KINDS = {
     "cursor": "cursor",
+    "cursor_id": "decision",
+    "cursor_ts": "beside cursor_id",
     "end_date": "moment",
     "include_blocked_reasons": "flag",
     "include_inactive": "flag",
@@ -138,7 +146,8 @@ class Operation:
 
     def good_form(self) -> dict[str, str]:
         """Return a form that it takes. Fails, saying what to add, where nobody has said one."""
-        assert self.name in GOOD_FORMS, f"say in GOOD_FORMS of {__name__} what a good form of {self.name} is"
+        told = self.name in GOOD_FORMS and self.name in FORM_FIELDS
+        assert told, f"say in GOOD_FORMS and FORM_FIELDS of {__name__} what a form of {self.name} holds"
         return GOOD_FORMS[self.name]
 
 
