@@ -1,6 +1,5 @@
 """The browser session API: what a product's own pages call with a session's cookie."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 from django.conf import settings
@@ -14,7 +13,7 @@ from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
 from apiauth.http.bodies import KeyForm, RevokeForm, RotateForm
-from apiauth.http.errors import WrongMediaType
+from apiauth.http.forms import read_form
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
 from apiauth.http.value_types import FlagText
@@ -42,7 +41,6 @@ from apiauth.services import keys, sessions
 from apiauth.services.keys import IssuedKey
 
 router = Router()
-_FORMS = ("", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
 @router.get("/deployment")
@@ -92,7 +90,7 @@ def list_keys(
 @repeatable
 def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
     """Make a key within the session's ceilings; its secret is in this answer alone."""
-    caller, form = request.auth, _form(request, lists=("permissions", "allowed_cidrs"))
+    caller, form = request.auth, read_form(request, lists=("permissions", "allowed_cidrs"))
     if "name" not in form:
         raise Invalid("Send name.", field="name")
     expires_at = form.get("expires_at", "")
@@ -118,7 +116,7 @@ def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
 @repeatable
 def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
     """Replace a key; the old one works on for `overlap_seconds`, or as long as the app says."""
-    caller, form = request.auth, _form(request)
+    caller, form = request.auth, read_form(request)
     seconds = form.get("overlap_seconds", "")
     issued = keys.rotate_key(
         app_id=caller.app.id,
@@ -137,7 +135,7 @@ def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
 @reads_header("Origin")
 def revoke_key(request: SessionRequest, key_id: str) -> EnvelopeJson[DoneJson]:
     """End a key for good; once ended, asking again changes nothing."""
-    caller, form = request.auth, _form(request)
+    caller, form = request.auth, read_form(request)
     try:
         keys.revoke_key(
             app_id=caller.app.id,
@@ -162,19 +160,6 @@ def _with_status(rows: KeyQuerySet, status: str, now: datetime) -> KeyQuerySet:
     if status == "all":
         return rows
     raise Invalid("status must be active, revoked, expired or all.", field="status")
-
-
-def _form(request: HttpRequest, *, lists: Collection[str] = ()) -> dict[str, str]:
-    """Return the form that was sent, if any.
-
-    Raises WrongMediaType; Invalid for a field that stands twice, unless it is one of `lists`.
-    """
-    if request.content_type not in _FORMS:
-        raise WrongMediaType("Send the fields as a form.")
-    for name, values in request.POST.lists():
-        if len(values) > 1 and name not in lists:
-            raise Invalid("This field stands twice in the form.", field=name[:100].replace("\x00", ""))
-    return {name: str(value) for name, value in request.POST.items()}
 
 
 def _issued(request: SessionRequest, issued: IssuedKey) -> BrowserIssuedKeyJson:

@@ -28,10 +28,15 @@ class StrictParser(Parser):
 
 def require_json(request: HttpRequest) -> None:
     """Return if the body says that it is JSON in UTF-8; raise WrongMediaType if not."""
+    if request.content_type != "application/json" or not is_plain_utf8(request):
+        raise WrongMediaType
+
+
+def is_plain_utf8(request: HttpRequest) -> bool:
+    """Tell whether the body says that it is UTF-8, or nothing else, and that it is not compressed."""
     charset = (request.content_params or {}).get("charset", "utf-8").strip('"').lower()
     encoded = request.headers.get("Content-Encoding", "identity").lower()
-    if request.content_type != "application/json" or charset not in ("utf-8", "utf8") or encoded != "identity":
-        raise WrongMediaType
+    return charset in ("utf-8", "utf8") and encoded == "identity"
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -60,13 +65,18 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def shown(field: str) -> str:
+    """Return a field's name as it can stand in an answer."""
+    return field[:100].replace("\x00", "").encode("utf-8", "replace").decode()
+
+
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise Invalid("This field stands twice in the body.", field=_shown(name))
+                raise Invalid("This field stands twice in the body.", field=shown(name))
             seen.add(name)
     return found
 
@@ -114,12 +124,7 @@ def _parts(field: str, entry: dict[str, Any] | list[Any]) -> Iterator[tuple[str,
 
 def _check_text(text: str, field: str) -> None:
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise Invalid("A text in the body holds NUL or half a surrogate pair.", field=_shown(field) or None)
-
-
-def _shown(field: str) -> str:
-    """Return a field's name as it can stand in an answer."""
-    return field[:100].replace("\x00", "").encode("utf-8", "replace").decode()
+        raise Invalid("A text in the body holds NUL or half a surrogate pair.", field=shown(field) or None)
 
 
 def _too_deep() -> Invalid:
