@@ -1,0 +1,103 @@
+"""A web process over the test database, and a caller that writes it bytes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from django.db import connection as database
+
+from config import ports
+from config.env import REPOSITORY
+from tests.support.running import until
+
+# As `./keystead serve`, but for a shorter patience with headers that do not come.
+SERVE = """
+import sys
+from config import processes
+processes.HEADER_READ_MS = 500
+processes.main(["serve", "--port", sys.argv[1]])
+"""
+START_SECONDS = 30
+PATIENCE_SECONDS = 20
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclass(frozen=True)
+class Web:
+    """A running web process."""
+
+    port: int
+
+    @contextmanager
+    def connection(self) -> Iterator[socket.socket]:
+        """Open a connection to it."""
+        with socket.create_connection((ports.HOST, self.port), timeout=PATIENCE_SECONDS) as opened:
+            yield opened
+
+    def answer(self, data: bytes) -> Answer:
+        """Send bytes and return the first answer."""
+        with self.connection() as opened:
+            opened.sendall(data)
+            return next(answers(opened), (0, {}, b""))
+
+
+def answers(opened: socket.socket) -> Iterator[Answer]:
+    """Yield status, headers and body of each answer on a connection, until its end."""
+    file = opened.makefile("rb")
+    while line := _line(file):
+        headers = {}
+        while header := file.readline().strip():
+            name, _, value = header.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        yield int(line.split()[1]), headers, _body(file, line, headers)
+
+
+def _line(file: BinaryIO) -> bytes:
+    """Return the next line; nothing at the end of the connection, however it came."""
+    try:
+        return file.readline()
+    except ConnectionResetError:
+        return b""
+
+
+def _body(file: BinaryIO, line: bytes, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding") == "chunked":
+        return b"".join(_chunks(file))
+    if line.startswith(b"HTTP/1.0") and "content-length" not in headers:
+        return file.read()
+    return file.read(int(headers.get("content-length", 0)))
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while size := int(file.readline(), 16):
+        yield file.read(size)
+        file.readline()
+    file.readline()
+
+
+@contextmanager
+def web_process() -> Iterator[Web]:
+    """Serve the test database on a free port until the block ends."""
+    port = ports.free()
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database.settings_dict['NAME']}").geturl()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(port)],
+        cwd=REPOSITORY,
+        env={**os.environ, "DATABASE_URL": url},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: ports.answers(port, "/ready"), START_SECONDS, "the web process is ready")
+        yield Web(port)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
