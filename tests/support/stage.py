@@ -126,6 +126,7 @@ def _tenant(name: str, deployment_id: int, origin: str) -> Tenant:
     opened = sessions.exchange_ticket(
         ticket.text, client_ip="127.0.0.1", user_agent="tests", now=clock.now(), via="portal"
     )
+    _decision(app, issued.key)
     decision = _decision(app, issued.key)
     return Tenant(
         name, origin, app, issued.key, issued.secret.text, scheme, opened.session, opened.token, backend_key, decision
