@@ -17,7 +17,7 @@ from apiauth.models import App, Deployment
 from apiauth.models.fields import PREFIX, insert, violated_constraint
 from apiauth.services import activity
 from apiauth.services.limits import find_scheme
-from apiauth.services.text import plain_slug, plain_text, web_address
+from apiauth.services.text import plain_description, plain_slug, plain_text, web_address
 from apiauth.services.versions import refuse_unseen
 
 LONGEST_OVERLAP_SECONDS = 2_592_000  # 30 days
@@ -152,10 +152,6 @@ def _key_prefix(value: object) -> str:
     return value
 
 
-def _description(value: object) -> str | None:
-    return None if value is None else plain_text(value, field="description", most=2000, required=False)
-
-
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise Invalid("is_active must be true or false.", field="is_active")
@@ -206,7 +202,7 @@ def _link(field: str) -> Any:
 EDITABLE = {
     "name": _name,
     "key_prefix": _key_prefix,
-    "description": _description,
+    "description": plain_description,
     "is_active": _flag,
     "permissions": _permissions,
     "resources": _resources,

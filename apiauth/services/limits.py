@@ -13,7 +13,7 @@ from apiauth.core.limits import parse_rules
 from apiauth.models import App, RateLimitScheme
 from apiauth.models.fields import insert, violated_constraint
 from apiauth.services import activity
-from apiauth.services.text import plain_slug, plain_text
+from apiauth.services.text import plain_description, plain_slug, plain_text
 from apiauth.services.versions import refuse_unseen
 
 
@@ -31,6 +31,7 @@ def create_scheme(
     """Make a scheme. Raises Invalid that names the field, Conflict when the slug is taken."""
     slug = plain_slug(slug, field="slug")
     name = plain_text(name, field="name", most=100)
+    described = plain_description(description)
     stored = [rule.as_json() for rule in parse_rules(rules)]
     try:
         scheme = insert(
@@ -38,7 +39,7 @@ def create_scheme(
                 deployment_id=deployment_id,
                 slug=slug,
                 name=name,
-                description=description,
+                description=described,
                 rules=stored,
                 created_at=now,
                 updated_at=now,
@@ -71,7 +72,7 @@ def update_scheme(
     if "name" in changes:
         scheme.name = plain_text(changes["name"], field="name", most=100)
     if "description" in changes:
-        scheme.description = changes["description"]
+        scheme.description = plain_description(changes["description"])
     if "rules" in changes:
         scheme.rules = [rule.as_json() for rule in parse_rules(changes["rules"])]
     scheme.updated_at = now

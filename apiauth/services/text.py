@@ -32,6 +32,11 @@ def plain_text(value: object, *, field: str, most: int, required: bool = True) -
     return text
 
 
+def plain_description(value: object) -> str | None:
+    """Return a description as `plain_text` does, None where there is none. Raises Invalid."""
+    return None if value is None else plain_text(value, field="description", most=2000, required=False)
+
+
 def plain_slug(value: object, *, field: str) -> str:
     """Return a slug; raises Invalid that names `field` where it is none."""
     if not isinstance(value, str) or not _SLUG.fullmatch(value):
