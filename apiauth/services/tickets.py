@@ -109,7 +109,7 @@ def _values(app: App, request: TicketRequest) -> dict[str, Any]:
         "subject_id": plain_text(request.subject_id, field="subject.id", most=200, required=False),
         "subject_name": plain_text(request.subject_name, field="subject.name", most=200, required=False),
         "subject_email": plain_text(request.subject_email, field="subject.email", most=254, required=False),
-        "role": _role(request.role or app.default_role),
+        "role": _role(app.default_role if request.role is None else request.role),
         "permissions": None if permissions is None else check_permissions(permissions),
         "longest_expiry_days": _count(request.longest_expiry_days, "longest_expiry_days", 36_500),
         "key_cap": _count(request.key_cap, "key_cap", 100_000),
