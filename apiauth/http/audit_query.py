@@ -144,8 +144,10 @@ def _read_cursor(text: str) -> tuple[datetime, str]:
     try:
         if len(text) > _LONGEST_CURSOR:
             raise ValueError
-        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        started, separator, inner = base64.urlsafe_b64decode(padded).decode("ascii").partition("~")
+        decoded = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+        if base64.urlsafe_b64encode(decoded).decode().rstrip("=") != text:  # several spellings decode to the same
+            raise ValueError
+        started, separator, inner = decoded.decode("ascii").partition("~")
         if not separator or not started.removeprefix("-").isdecimal():
             raise ValueError
         return _EPOCH + timedelta(microseconds=int(started)), inner
