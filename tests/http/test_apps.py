@@ -108,55 +108,19 @@ def test_delete_answers_an_empty_object_and_404_afterwards(backend: Client, app:
     assert again.status_code == 409
 
 
+# What one field alone refuses is tried in `test_values.py`.
 BAD_APPS = {
-    "no slug": ({"app_slug": None}, "app_slug"),
-    "slug in upper case": ({"app_slug": "AA_7"}, "app_slug"),
-    "slug with a line break": ({"app_slug": "aa_7\n"}, "app_slug"),
-    "slug of 65 characters": ({"app_slug": "a" * 65}, "app_slug"),
-    "slug as a number": ({"app_slug": 7}, "app_slug"),
-    "name absent": ({"name": ...}, "name"),
-    "name null": ({"name": None}, "name"),
-    "name of spaces": ({"name": "   "}, "name"),
-    "name invisible": ({"name": "\u200b"}, "name"),
-    "name too long": ({"name": "n" * 101}, "name"),
-    "name with NUL": ({"name": "a\x00b"}, "name"),
-    "name turned around": ({"name": "a\u202eb"}, "name"),
-    "name as a list": ({"name": ["Orbit"]}, "name"),
-    "prefix with a dash": ({"key_prefix": "orb-live"}, "key_prefix"),
-    "prefix with a space": ({"key_prefix": "orb live"}, "key_prefix"),
-    "prefix with a dot": ({"key_prefix": "orb.live"}, "key_prefix"),
-    "prefix of one character": ({"key_prefix": "o"}, "key_prefix"),
-    "prefix of 40 characters": ({"key_prefix": "o" * 40}, "key_prefix"),
-    "prefix that ends in _": ({"key_prefix": "orb_"}, "key_prefix"),
-    "prefix of tickets": ({"key_prefix": "kst"}, "key_prefix"),
-    "prefix of backend keys": ({"key_prefix": "ksb"}, "key_prefix"),
-    "permissions as a text": ({"permissions": "read"}, "permissions"),
-    "permission as a number": ({"permissions": [1]}, "permissions[0]"),
-    "permission with a space": ({"permissions": ["read x"]}, "permissions[0]"),
-    "permission AND": ({"permissions": ["AND"]}, "permissions[0]"),
-    "permission *": ({"permissions": ["*"]}, "permissions[0]"),
-    "permission of 300 characters": ({"permissions": ["p" * 300]}, "permissions[0]"),
-    "1001 permissions": ({"permissions": [f"p{n}" for n in range(1001)]}, "permissions"),
-    "resource as an object": ({"resources": [{}]}, "resources[0]"),
     "organization without user": ({"organization_id": "7"}, "organization_id"),
-    "user as an object": ({"user_id": {}}, "user_id"),
-    "user as a flag": ({"user_id": True}, "user_id"),
+    "workspace without user": ({"workspace_id": "7"}, "workspace_id"),
     "permissions beside a user": ({"user_id": "9", "permissions": ["routes:read"]}, "permissions"),
     "resources beside a user": ({"user_id": "9", "resources": ["maps"]}, "resources"),
-    "role unknown": ({"default_role": "root"}, "default_role"),
-    "overlap below zero": ({"default_overlap_seconds": -1}, "default_overlap_seconds"),
-    "overlap as a text": ({"default_overlap_seconds": "60"}, "default_overlap_seconds"),
-    "return link as a script": ({"return_url": "javascript:alert(1)"}, "return_url"),
 }
 
 
 @pytest.mark.parametrize(("change", "field"), BAD_APPS.values(), ids=BAD_APPS)
 def test_400_that_names_the_field(backend: Client, change: dict[str, object], field: str) -> None:
-    body = {name: value for name, value in {**NEW_APP, **change}.items() if value is not ...}
-    response = backend.post("/api-auth/apps", body, content_type=JSON)
-    assert response.status_code == 400, response.content
-    assert response.json()["errors"][0]["field"] == field
-    assert response.json()["message"]
+    response = backend.post("/api-auth/apps", {**NEW_APP, **change}, content_type=JSON)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field), response.content
     assert not App.objects.exists()
 
 

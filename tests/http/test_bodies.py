@@ -13,7 +13,7 @@ from django.test import Client
 
 from tests.support.problems import fields_of, problem_of
 from tests.support.routes import JSON, WITH_BODY, Field, Operation, named
-from tests.support.rows import every_row
+from tests.support.rows import every_row, undone
 from tests.support.stage import Stage, good, send
 
 KIBIBYTE = 1024
@@ -88,7 +88,7 @@ def test_4xx_and_no_row_changed_for_a_body_of_another_shape(
 ) -> None:
     client, body, rows = stage.own.backend(), json.dumps(good(operation, stage.own)).encode(), every_row()
     for name, (spoil, status, field) in SHAPES.items():
-        with subtests.test(name):
+        with subtests.test(name), undone():
             answer = send(client, operation, stage.own.place, spoil(body))
             problem = problem_of(answer, operation)
             assert answer[0] == status
@@ -129,7 +129,7 @@ def test_415_and_no_row_changed_for_another_media_type(
     others: list[dict[str, Any]] = [{"content_type": kind} for kind in MEDIA_TYPES]
     others += [{"headers": {"Content-Encoding": encoding}} for encoding in ENCODINGS]
     for request in others:
-        with subtests.test(str(request)):
+        with subtests.test(str(request)), undone():
             answer = send(client, operation, stage.own.place, body, **request)
             problem_of(answer, operation)
             assert answer[0] == 415
@@ -182,7 +182,7 @@ def test_400_that_names_the_field_of_another_type(
         for name, value in OTHER_TYPES.items():
             if takes(field, value):
                 continue
-            with subtests.test(f"{field.path} is {name}"):
+            with subtests.test(f"{field.path} is {name}"), undone():
                 sent = field.within(good(operation, stage.own), value)
                 answer = send(client, operation, stage.own.place, sent)
                 assert answer[0] == 400
@@ -199,7 +199,7 @@ def test_400_that_names_the_field_that_must_be_there(
     for field in operation.fields:
         if not field.is_required:
             continue
-        with subtests.test(field.path):
+        with subtests.test(field.path), undone():
             absent = {name: value for name, value in good(operation, stage.own).items() if name != field.path}
             for sent in (absent, {**absent, field.path: None}):
                 answer = send(client, operation, stage.own.place, sent)
@@ -230,7 +230,7 @@ def test_400_that_names_the_field_with_a_text_that_cannot_be_stored(
         for name, text in UNSTORABLE.items():
             if not (placed := with_text(field, text)):
                 continue
-            with subtests.test(f"{name} in {field.path}"):
+            with subtests.test(f"{name} in {field.path}"), undone():
                 value, place = placed
                 sent = field.within(good(operation, stage.own), value)
                 answer = send(client, operation, stage.own.place, sent)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.problems import fields_of, problem_of
 from tests.support.routes import FORM, FORM_FIELDS, WITH_FORM, Operation, named
-from tests.support.rows import every_row
+from tests.support.rows import every_row, undone
 from tests.support.stage import Stage, good, send
 
 MULTIPART = "multipart/form-data; boundary=x"
@@ -50,7 +50,7 @@ def test_4xx_and_no_row_changed_for_a_form_of_another_shape(
     page, rows = stage.own.page(), every_row()
     own = "&".join(f"{name}={value}" for name, value in good(operation, stage.own).items())
     for name, (sent, kind, status) in SHAPES.items():
-        with subtests.test(name):
+        with subtests.test(name), undone():
             if kind == FORM and own:
                 sent = f"{own}&{sent}" if isinstance(sent, str) else own.encode() + b"&" + sent
             answer = send(page, operation, stage.own.place, sent, content_type=kind)
@@ -113,7 +113,7 @@ def test_400_that_names_the_field_that_cannot_be_used(
     for field in FORM_FIELDS[operation.name]:
         assert field in BAD_VALUES, f"say in BAD_VALUES of {__name__} what is bad in the field {field}"
         for name, value in {**BAD_VALUES[field], **UNSTORABLE}.items():
-            with subtests.test(f"{field}: {name}"):
+            with subtests.test(f"{field}: {name}"), undone():
                 form = {**good(operation, stage.own), field: value}
                 answer = send(page, operation, stage.own.place, form)
                 assert answer[0] == 400
@@ -130,7 +130,7 @@ def test_400_that_names_the_field_that_stands_twice(
     for field in FORM_FIELDS[operation.name]:
         if field in LISTS:
             continue
-        with subtests.test(field):
+        with subtests.test(field), undone():
             answer = send(page, operation, stage.own.place, f"{field}=a&{field}=b")
             assert fields_of(problem_of(answer, operation)) == [field]
     assert every_row() == rows

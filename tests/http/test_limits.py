@@ -72,6 +72,11 @@ BAD_RULES: dict[str, tuple[object, str]] = {
     "endpoints as a text": ([{**RULE, "endpoints": "/v1"}], "rules[0].endpoints"),
     "endpoint without a slash": ([{**RULE, "endpoints": ["v1"]}], "rules[0].endpoints[0]"),
     "endpoint that climbs": ([{**RULE, "endpoints": ["/a/../b"]}], "rules[0].endpoints[0]"),
+    "no endpoints": ([{**RULE, "endpoints": []}], "rules[0].endpoints"),
+    "endpoint that climbs in disguise": ([{**RULE, "endpoints": ["/a/%2e%2e/b"]}], "rules[0].endpoints[0]"),
+    "priority beyond the bound": ([{**RULE, "priority": 1001}], "rules[0].priority"),
+    "a field that no rule has": ([{**RULE, "key_id": "1"}], "rules[0]"),
+    "an id of 65 characters": ([{**RULE, "id": "a" * 65}], "rules[0].id"),
     "21 rules": ([RULE] * 21, "rules"),
     "one id twice": ([{**RULE, "id": "a"}, {**RULE, "id": "a"}], "rules[1].id"),
 }
@@ -82,6 +87,10 @@ def test_400_that_names_the_rule_and_its_field(backend: Client, rules: object, f
     response = backend.post(SCHEMES, {**NEW_SCHEME, "rules": rules}, content_type=JSON)
     assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field), response.content
     assert not RateLimitScheme.objects.exists()
+    made = backend.post(SCHEMES, NEW_SCHEME, content_type=JSON).json()
+    response = backend.patch(f"{SCHEMES}/basic", {"rules": rules}, content_type=JSON)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field), response.content
+    assert backend.get(f"{SCHEMES}/basic").json() == made
 
 
 def test_two_rules_of_one_window_are_two_rules(backend: Client) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from apiauth.models import App, Session, Ticket
-from apiauth.services import apps, deployments
+from apiauth.services import apps
 
 JSON = "application/json"
 WANTED = {"ticket_type": "api_auth_access", "api_auth_app_slug": "aa_1"}
@@ -46,33 +46,30 @@ def test_the_session_has_what_the_ticket_was_issued_with(backend: Client, app: A
     assert (session.metadata, session.theme) == ({"team": "blue"}, "dark")
 
 
+def test_fields_of_other_kinds_of_tickets_are_ignored(backend: Client, app: App) -> None:
+    others = {"agent_ids": ["1"], "actor_id": "<b>" * 2_000, "user_id": {"id": 1}, "webhook_app_slug": "x"}
+    assert backend.post("/session/tickets", {**WANTED, **others}, content_type=JSON).status_code == 200
+    ticket = Ticket.objects.get()
+    assert (ticket.app_id, ticket.subject_id, ticket.metadata) == (app.id, "", {})
+
+
+def test_a_ticket_of_a_paused_app_is_issued_for_its_pages_can_still_be_read(
+    backend: Client, make_app: Callable[..., App]
+) -> None:
+    make_app("aa_1", is_active=False)
+    assert backend.post("/session/tickets", WANTED, content_type=JSON).status_code == 200
+
+
+# What one field alone refuses is tried in `test_values.py`; here, what depends on the installation and the deployment.
 BAD_TICKETS: dict[str, tuple[dict[str, object], int, str]] = {
-    "no slug": ({"api_auth_app_slug": ...}, 400, "api_auth_app_slug"),
-    "empty slug": ({"api_auth_app_slug": ""}, 400, "api_auth_app_slug"),
-    "no type": ({"ticket_type": ...}, 400, "ticket_type"),
-    "type in upper case": ({"ticket_type": "API_AUTH_ACCESS"}, 400, "ticket_type"),
-    "impersonation": ({"ticket_type": "impersonation"}, 400, "ticket_type"),
-    "agent access": ({"ticket_type": "agent_access", "agent_ids": ["1"]}, 400, "ticket_type"),
-    "no life": ({"expires_in": 0}, 400, "expires_in"),
-    "life below zero": ({"expires_in": -1}, 400, "expires_in"),
-    "part of a second": ({"expires_in": 1.5}, 400, "expires_in"),
-    "life as a text": ({"expires_in": "60"}, 400, "expires_in"),
-    "life as a flag": ({"expires_in": True}, 400, "expires_in"),
+    "agents alone": ({"ticket_type": "agent_access", "agent_ids": ["1"]}, 400, "ticket_type"),
+    "life of 0": ({"expires_in": 0}, 400, "expires_in"),
     "life of 301 seconds": ({"expires_in": 301}, 422, "expires_in"),
     "life of ages": ({"expires_in": 10**12}, 422, "expires_in"),
-    "unknown role": ({"role": "root"}, 400, "role"),
-    "subject as a list": ({"subject": []}, 400, "subject"),
-    "subject id as a list": ({"subject": {"id": []}}, 400, "subject.id"),
-    "subject id of 10 KiB": ({"subject": {"id": "x" * 10_240}}, 400, "subject.id"),
-    "subject id with NUL": ({"subject": {"id": "a\x00"}}, 400, "subject.id"),
-    "permissions as a text": ({"permissions": "routes:read"}, 400, "permissions"),
-    "no keys at all": ({"key_cap": 0}, 400, "key_cap"),
-    "theme unknown": ({"theme": "neon"}, 400, "theme"),
-    "metadata reserved": ({"metadata": {"scopes": []}}, 400, "metadata.scopes"),
     "return link elsewhere": ({"return_url": "https://evil.example/"}, 422, "return_url"),
-    "return link as a script": ({"return_url": "javascript:alert(1)"}, 422, "return_url"),
-    "return link without scheme": ({"return_url": "//evil.example"}, 422, "return_url"),
-    "return link with a backslash": ({"return_url": "/\\evil.example"}, 422, "return_url"),
+    "return link to our own host's other port": ({"return_url": "http://127.0.0.1:9001/"}, 422, "return_url"),
+    "return link that only starts like one of ours": ({"return_url": "http://127.0.0.1:9000.evil/"}, 422, "return_url"),
+    "return link with a user before a host": ({"return_url": "http://127.0.0.1:9000@evil.example/"}, 422, "return_url"),
 }
 
 
@@ -80,8 +77,7 @@ BAD_TICKETS: dict[str, tuple[dict[str, object], int, str]] = {
 def test_4xx_that_names_the_field(
     backend: Client, app: App, change: dict[str, object], status: int, field: str
 ) -> None:
-    body = {name: value for name, value in {**WANTED, **change}.items() if value is not ...}
-    response = backend.post("/session/tickets", body, content_type=JSON)
+    response = backend.post("/session/tickets", {**WANTED, **change}, content_type=JSON)
     assert (response.status_code, response.json()["errors"][0]["field"]) == (status, field), response.content
     assert not Ticket.objects.exists()
 
@@ -108,30 +104,3 @@ def test_404_for_an_unknown_a_foreign_and_a_deleted_app_alike(
     ]
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
-
-
-@pytest.mark.parametrize(
-    ("scope", "method", "path"),
-    [
-        ("apps:read", "GET", "/api-auth/apps"),
-        ("apps:read", "GET", "/api-auth/apps/aa_1/audit/logs"),
-        ("apps:write", "POST", "/api-auth/apps"),
-        ("apps:write", "DELETE", "/api-auth/apps/aa_1"),
-        ("apps:write", "POST", "/api-auth/rate-limit-schemes"),
-        ("keys:write", "POST", "/api-auth/apps/aa_1/keys"),
-        ("keys:write", "POST", "/api-auth/apps/aa_1/keys/1/revoke"),
-        ("tickets:issue", "POST", "/session/tickets"),
-    ],
-)
-def test_403_that_names_the_missing_scope_before_anything_is_looked_up(
-    app: App, actor: object, now: object, scope: str, method: str, path: str
-) -> None:
-    others = [name for name in deployments.SCOPES if name != scope]
-    key = deployments.issue_backend_key(
-        deployment_id=app.deployment_id, name="narrow", scopes=others, actor=actor, now=now
-    )
-    client = Client(headers={"Authorization": f"Bearer {key.secret.text}"})
-    response = client.generic(method, path, "not json", content_type=JSON)
-    assert response.status_code == 403
-    assert response.json()["details"] == {"missing_scope": scope}
-    assert scope in response.json()["message"]

@@ -1,6 +1,9 @@
 """What stands in the database, so that a test can say that nothing of it changed."""
 
-from django.db import connection
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
 
 Rows = dict[str, list[str]]
 
@@ -18,3 +21,11 @@ def every_row(*, but: tuple[str, ...] = ()) -> Rows:
         for table, row in cursor.fetchall():
             found.setdefault(table, []).append(row)
     return {table: sorted(rows) for table, rows in found.items()}
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Take back whatever the block did to the database, so that one failing case does not fail the next."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
