@@ -1,7 +1,7 @@
-"""Frees a gateway whose every thread waits for the rest of some body.
+"""Frees a server process whose every thread waits for the rest of some body.
 
 The server hands a request over once its headers are there and sets no time for its body, so as
-many callers as there are threads could stop all checks by never finishing theirs. Which
+many callers as there are threads could stop all others by never finishing theirs. Which
 connection a thread waits for is not told. Hence all are closed, in this one case: whoever was
 only waiting its turn connects anew.
 """
@@ -48,9 +48,7 @@ class SlowBodies:
         while True:
             time.sleep(self._seconds / LOOKS_PER_LIMIT)
             if self.are_all_held(time.monotonic()):
-                log.error(
-                    "gateway.slow_bodies", threads=self._threads, seconds=self._seconds, cut_off=cut_callers_off()
-                )
+                log.error("slow_bodies", threads=self._threads, seconds=self._seconds, cut_off=cut_callers_off())
                 self._since = {}
 
 

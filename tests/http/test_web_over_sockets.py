@@ -209,3 +209,17 @@ def test_headers_that_do_not_come_are_waited_for_in_vain_for_a_while_alone(web: 
     finally:
         for connection in held:
             connection.close()
+
+
+def test_callers_who_never_finish_their_bodies_cannot_stop_the_others(web: Web, request_of: Request) -> None:
+    """Twice as many as there are threads hold the process, without a credential; it frees itself and goes on."""
+    entry = b"POST /vanity/api-auth HTTP/1.1\r\n%bContent-Type: application/x-www-form-urlencoded\r\n" % HOST
+    held = [socket.create_connection(("127.0.0.1", web.port), timeout=20) for _ in range(8)]
+    try:
+        for connection in held:
+            connection.sendall(entry + b"Content-Length: 100\r\n\r\nticket=")
+        assert list(answers(held[0])) == []
+        assert web.answer(request_of())[0] == 200
+    finally:
+        for connection in held:
+            connection.close()

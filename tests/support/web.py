@@ -1,10 +1,7 @@
 """A web process over the test database, and a caller that writes it bytes."""
 
 import os
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,14 +11,14 @@ from urllib.parse import urlsplit
 from django.db import connection as database
 
 from config import ports
-from config.env import REPOSITORY
+from tests.support.processes import Process
 from tests.support.running import until
 
-# As `./keystead serve`, but for a shorter patience with headers that do not come.
+# As `./keystead serve`, but for a shorter patience with headers and bodies that do not come.
 SERVE = """
 import sys
 from config import processes
-processes.HEADER_READ_MS = 500
+processes.HEADER_READ_MS, processes.BODY_SECONDS = 500, 0.5
 processes.main(["serve", "--port", sys.argv[1]])
 """
 START_SECONDS = 30
@@ -87,17 +84,9 @@ def web_process() -> Iterator[Web]:
     """Serve the test database on a free port until the block ends."""
     port = ports.free()
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database.settings_dict['NAME']}").geturl()
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(port)],
-        cwd=REPOSITORY,
-        env={**os.environ, "DATABASE_URL": url},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = Process(SERVE, port, environment={**os.environ, "DATABASE_URL": url})
     try:
         until(lambda: ports.answers(port, "/ready"), START_SECONDS, "the web process is ready")
         yield Web(port)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
