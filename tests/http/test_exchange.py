@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from apiauth.core import clock
@@ -187,6 +187,33 @@ def test_the_session_held_before_ends(make_ticket: Callable[..., IssuedTicket]) 
     replay = Client(headers=FETCH)
     replay.cookies["ks_session"] = before
     assert replay.get("/api-auth/session").status_code == 401
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", ["", "&app_slug=aa_2", "&api_auth_app_slug=aa_2&app_id=1&role=owner"])
+def test_the_session_is_of_the_tickets_app_whatever_else_is_named(
+    make_ticket: Callable[..., IssuedTicket], make_app: Callable[..., App], app: App, query: str
+) -> None:
+    make_app("aa_2")
+    response = Client(headers=FETCH).get(f"{EXCHANGE}?ticket={make_ticket(role='viewer').text}{query}")
+    assert response.json()["data"]["api_auth_app"]["app_slug"] == app.slug
+    assert Session.objects.get().role == "viewer"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_ticket_is_unknown_until_its_issue_is_committed(make_ticket: Callable[..., IssuedTicket], app: App) -> None:
+    client = Client(headers=FETCH)
+    with ThreadPoolExecutor(1) as elsewhere, transaction.atomic():
+        text = make_ticket().text
+
+        def exchange() -> int:
+            try:
+                return client.get(EXCHANGE, {"ticket": text}).status_code
+            finally:
+                connection.close()
+
+        assert elsewhere.submit(exchange).result(20) == 401
+    assert client.get(EXCHANGE, {"ticket": text}).status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)
