@@ -15,12 +15,17 @@ def test_row_ids_fit_a_signed_bigint_and_grow_with_time() -> None:
     assert first >> ids.RANDOM_BITS <= ids.new_id() >> ids.RANDOM_BITS
 
 
-@given(moment=st.integers(0, (1 << 48) - 1))
+@given(moment=st.integers(0, ids.LAST_MS - 1))
 def test_a_decision_id_is_a_uuid7_that_carries_its_moment(moment: int) -> None:
     decision = ids.new_decision_id(moment)
     assert (decision.version, decision.variant) == (7, uuid.RFC_4122)
     assert ids.decision_time_ms(decision) == moment
     assert ids.parse_request_id(ids.request_id(decision)) == decision
+
+
+@given(moment=st.integers(ids.LAST_MS, (1 << 48) - 1))
+def test_an_id_of_the_year_5000_is_none_of_ours(moment: int) -> None:
+    assert ids.parse_request_id(ids.request_id(ids.new_decision_id(moment))) is None
 
 
 @pytest.mark.parametrize("text", ["", "req_", "req_" + "0" * 31, "req_" + "G" * 32, "req_" + "0" * 32 + "\n", "0" * 36])
