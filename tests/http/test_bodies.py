@@ -165,7 +165,8 @@ def takes(field: Field, value: Any) -> bool:
         elif getattr(kind, "__origin__", kind) in (list, dict):
             fits = isinstance(value, getattr(kind, "__origin__", kind))
         elif isinstance(kind, type) and kind in (str, int, bool):
-            fits = type(value) is kind
+            is_whole = kind is int and isinstance(value, float) and value.is_integer()  # JSON has one kind of number
+            fits = type(value) is kind or is_whole
         else:
             fits = isinstance(value, dict)
         if fits:

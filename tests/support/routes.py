@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from django.urls import URLPattern
 from ninja import NinjaAPI
@@ -21,7 +21,14 @@ from apiauth.http.bodies import Body
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
-WITHOUT_OPERATION = {"health": "says that it lives", "ready": "says that it can answer"}  # plain views, without input
+WITHOUT_OPERATION = {  # plain views, which know no tenant
+    "health": "says that it lives",
+    "ready": "says that it can answer",
+    "openapi/{name}.json": "facts of this release",
+    "docs": "leads to the API reference",
+    "docs/": "the API reference",
+    "docs/{name}": "the API reference",
+}
 RULE = {"unit": "minute", "duration": 1, "max_requests": 60}
 
 # What each JSON body holds when it is good. `{app}` and `{scheme}` stand for names of the caller's own.
@@ -73,6 +80,15 @@ QUERY_KINDS = {
 }
 
 
+def _plain(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of an annotation, without what it only tells about them."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(kind for part in get_args(annotation) for kind in _plain(part))
+    return (annotation,)
+
+
 @dataclass(frozen=True)
 class Field:
     """One field of a body: where it stands, what it takes, and whether it must be there."""
@@ -84,9 +100,7 @@ class Field:
     @property
     def types(self) -> tuple[Any, ...]:
         """Return the types that the field takes, without null."""
-        is_union = get_origin(self.annotation) in (Union, UnionType)
-        found = get_args(self.annotation) if is_union else (self.annotation,)
-        return tuple(kind for kind in found if kind is not type(None))
+        return tuple(kind for kind in _plain(self.annotation) if kind is not type(None))
 
     def within(self, body: dict[str, Any], value: Any) -> dict[str, Any]:
         """Return a body with this field set."""
