@@ -12,6 +12,9 @@ from apiauth.core.actor import Actor
 from apiauth.models import App, Deployment, Session
 from apiauth.services import apps, deployments, keys, sessions, tickets
 from tests.support import stage as stages
+from tests.support.browsers import browser, open_context
+
+__all__ = ["browser", "open_context"]  # one Chromium for the whole run, wherever a test asks for it
 
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 ACTOR = Actor(kind="command", id="test", name="Test", via="command")

@@ -1,13 +1,12 @@
 """The published client, exactly as npm has it, against a whole Keystead."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.node import npm
+from tests.support import node
 from tests.support.running import Running, keystead
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(240)]
@@ -16,19 +15,10 @@ FOLDER = Path(__file__).parent
 VERSION = "1.0.0-beta.20"
 
 
-def run(*command: str, given: str = "") -> str:
-    done = subprocess.run(command, cwd=FOLDER, input=given, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def client() -> dict[str, str]:
-    """The client, installed from the lock; installed again only when the lock has changed."""
-    npm()
-    done, lock = FOLDER / "node_modules" / ".package-lock.json", FOLDER / "package-lock.json"
-    if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
-        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    """The client, installed from the lock."""
+    node.install(FOLDER)
     return json.loads((FOLDER / "node_modules" / "@wacht" / "backend" / "package.json").read_text())
 
 
@@ -42,7 +32,8 @@ def test_the_published_client_goes_through_a_whole_life_cycle(client: dict[str, 
     assert client["version"] == VERSION
     facts = {name: running.facts[name] for name in ("web_url", "gateway_url", "backend_key")}
 
-    steps = [json.loads(line) for line in run("node", "life_cycle.mjs", given=json.dumps(facts)).splitlines()]
+    printed = node.run(FOLDER, "node", "life_cycle.mjs", given=json.dumps(facts))
+    steps = [json.loads(line) for line in printed.splitlines()]
 
     assert [step for step in steps if not step["ok"]] == []
     assert steps[-1]["step"] == "the end"
