@@ -64,6 +64,17 @@ def keystead(data_dir: Path, *options: str, variables: dict[str, str] | None = N
             remove_outside_cluster(data_dir)
 
 
+def in_installation(running: Running, *command: str) -> str:
+    """Run one of `./keystead`'s commands beside a running installation, and return what it printed."""
+    environment = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    environment |= {"KEYSTEAD_DATA_DIR": str(running.data_dir), "DATABASE_URL": running.database_url}
+    done = subprocess.run(
+        [str(ROOT / "keystead"), *command], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def remove_outside_cluster(data_dir: Path) -> None:
     """Remove the database that root keeps outside a data folder which its account cannot reach."""
     note = data_dir / "postgres.place"

@@ -1,0 +1,200 @@
+import { KeysteadError, aborted, readAnswer, sessionEnded, unreachable } from "./error.js";
+
+export { KeysteadError };
+
+const ABSENT = new Set([undefined, null, false]);
+const TIMEOUT_MS = 10_000;
+const NOT_DECIDED = new Set([0, 429, 500, 502, 503, 504]); // an exchange that is answered so can be tried again
+
+/**
+ * Speaks Keystead's browser session API with the session's cookie.
+ *
+ * Field names are the wire's, in what is sent and in what comes back. Every call resolves to
+ * `{data, error}`, of which one is null, and never rejects.
+ */
+export class KeysteadClient {
+  #baseUrl;
+  #fetch;
+  #timeoutMs;
+  #listeners = new Set();
+  #exchanges = new Map();
+  #exchanging = null;
+  #underWay = new Map();
+  #sessionsOpened = 0;
+  #hasEnded = false;
+
+  /** @param {{baseUrl: string, fetch?: typeof fetch, timeoutMs?: number}} options */
+  constructor({ baseUrl, fetch: ownFetch, timeoutMs = TIMEOUT_MS }) {
+    this.#baseUrl = String(baseUrl).replace(/\/+$/, "");
+    this.#fetch = ownFetch ?? ((...request) => globalThis.fetch(...request));
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Exchange a ticket for a session. The same ticket is sent once, however often and from wherever this is called. */
+  exchangeTicket(ticket, { code_verifier } = {}) {
+    let exchange = this.#exchanges.get(ticket);
+    if (!exchange) {
+      exchange = this.#exchange(ticket, code_verifier);
+      this.#exchanges.set(ticket, exchange);
+      this.#exchanging = exchange;
+    }
+    return exchange;
+  }
+
+  getSession(options) {
+    return this.#read("/api-auth/session", {}, options);
+  }
+
+  /** End the session, here and in the portal. */
+  async signOut() {
+    const answer = await this.#request("DELETE", "/api-auth/session", {});
+    if (!answer.error) this.#end(sessionEnded());
+    return answer;
+  }
+
+  listKeys({ status } = {}, options) {
+    return this.#read("/api-auth/keys", { status }, options);
+  }
+
+  /** Make a key. `data.secret` stands in this one answer; null there means that the key was made by an earlier try. */
+  createKey({ name, permissions, expires_at, allowed_cidrs, note }) {
+    return this.#changeOnce("/api-auth/keys", { name, permissions, expires_at, allowed_cidrs, note });
+  }
+
+  /** Replace a key; the old secret works on for `overlap_seconds`, or as long as the app says without it. */
+  rotateKey({ key_id, overlap_seconds }) {
+    return this.#changeOnce(`/api-auth/keys/${encodeURIComponent(key_id)}/rotate`, { overlap_seconds });
+  }
+
+  /** End a key for good. Ending it again changes nothing. */
+  revokeKey({ key_id, reason }) {
+    return this.#change(`/api-auth/keys/${encodeURIComponent(key_id)}/revoke`, { reason });
+  }
+
+  listAuditLogs(query, options) {
+    return this.#read("/api-auth/audit/logs", query, options);
+  }
+
+  getAuditAnalytics(query, options) {
+    return this.#read("/api-auth/audit/analytics", query, options);
+  }
+
+  getAuditTimeseries(query, options) {
+    return this.#read("/api-auth/audit/timeseries", query, options);
+  }
+
+  /** Call `listener` with `{type}`: session_opened, session_ended (with its error), keys_changed. Returns what ends that. */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #tell(event) {
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+
+  #end(error) {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#tell({ type: "session_ended", error });
+  }
+
+  async #exchange(ticket, code_verifier) {
+    const answer = await this.#request("POST", "/session/ticket/exchange", { form: { ticket, code_verifier } });
+    this.#exchanging = null;
+    if (!answer.error) {
+      this.#sessionsOpened += 1;
+      this.#tell({ type: "session_opened" });
+    } else if (NOT_DECIDED.has(answer.error.status)) {
+      this.#exchanges.delete(ticket);
+    }
+    return answer;
+  }
+
+  async #read(path, query, { signal } = {}) {
+    await null; // React runs the effects of children first: let a parent begin its exchange
+    await this.#exchanging;
+    const askedIn = this.#sessionsOpened;
+    const ask = () => this.#request("GET", withQuery(path, query), { signal });
+    const answer = await ask();
+    const cameTooEarly = answer.error?.status === 401 && askedIn !== this.#sessionsOpened;
+    return cameTooEarly || answer.error?.code === "unreachable" ? ask() : answer;
+  }
+
+  /** Send a change under a name of its own: a second click shares the first one's answer, a lost answer is asked for again. */
+  #changeOnce(path, form) {
+    const action = JSON.stringify([path, form]);
+    let change = this.#underWay.get(action);
+    if (!change) {
+      change = this.#change(path, form, { "Idempotency-Key": newName() });
+      this.#underWay.set(action, change);
+      change.then(() => this.#underWay.delete(action));
+    }
+    return change;
+  }
+
+  async #change(path, form, headers) {
+    let answer = await this.#request("POST", path, { form, headers });
+    if (headers && answer.error?.code === "unreachable") {
+      answer = await this.#request("POST", path, { form, headers });
+    }
+    if (mayHaveHappened(answer.error)) this.#tell({ type: "keys_changed" });
+    return answer;
+  }
+
+  async #request(method, path, { form, headers, signal }) {
+    const askedIn = this.#sessionsOpened;
+    const answer = await this.#send(`${this.#baseUrl}${path}`, {
+      method,
+      headers: { Accept: "application/json", ...headers },
+      body: form && new URLSearchParams(given(form)),
+      signal,
+      credentials: "include",
+      cache: "no-store",
+      referrerPolicy: "no-referrer",
+    });
+    if (!answer.error) this.#hasEnded = false;
+    const isWithoutSession = answer.error?.status === 401 && answer.error.code !== "ticket_refused";
+    if (isWithoutSession && askedIn === this.#sessionsOpened) this.#end(answer.error);
+    return answer;
+  }
+
+  async #send(url, { signal, ...request }) {
+    const limit = new AbortController();
+    const stop = () => limit.abort();
+    const timer = setTimeout(stop, this.#timeoutMs);
+    signal?.addEventListener("abort", stop);
+    if (signal?.aborted) stop();
+    try {
+      return await readAnswer(await this.#fetch(url, { ...request, signal: limit.signal }));
+    } catch {
+      return { data: null, error: signal?.aborted ? aborted() : unreachable() };
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+}
+
+/** A change whose answer is lost may have been made; one that came too late says that somebody else made one. */
+function mayHaveHappened(error) {
+  return !error || error.status === 0 || error.status === 409 || error.status >= 500;
+}
+
+function withQuery(path, query) {
+  const text = new URLSearchParams(given(query)).toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** Leave out what is absent; the rest are texts on the wire, a list as one field for each of its members. */
+function given(fields = {}) {
+  return Object.entries(fields).flatMap(([name, value]) =>
+    [value].flat().filter((one) => !ABSENT.has(one)).map((one) => [name, String(one)]),
+  );
+}
+
+/** A name that no other call has; `randomUUID` is there on secure pages alone. */
+function newName() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
