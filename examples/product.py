@@ -8,7 +8,6 @@ import http.client
 import json
 import logging
 import os
-import secrets
 from dataclasses import dataclass, field
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,19 +16,13 @@ from string import Template
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import custom_page
+from people import SIGNED_IN, USERS, User, sign_in
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 ROUTES = [{"id": "r1", "from": "Hamburg", "to": "Lyon"}, {"id": "r2", "from": "Oslo", "to": "Gdansk"}]
 log = logging.getLogger("northwind")
 
-
-User = dict[str, str]  # somebody who can sign in; without `key_role`, with no right to API keys
-DANA = {"id": "dana", "name": "Dana Okafor", "email": "dana@acme-logistics.example", "key_role": "admin"}
-SAM = {"id": "sam", "name": "Sam Reyes", "email": "sam@blue-harbor.example"}
-USERS: dict[str, User] = {
-    "dana": DANA | {"organization": "Acme Logistics"},
-    "sam": SAM | {"organization": "Blue Harbor"},
-}
-SIGNED_IN: dict[str, User] = {}  # by cookie; sessions end with the process
 REFUSALS = {  # what the gateway says, and what this API answers
     "rate_limited": (429, "Too many calls: wait, then try again."),
     "permission_denied": (403, "This key may not do that."),
@@ -77,12 +70,17 @@ class Product(BaseHTTPRequestHandler):
             self._answer_api("routes:read")
         elif path == "/style.css":
             self._send(200, (TEMPLATES / "style.css").read_text(), "text/css")
+        elif path in custom_page.FILES:
+            self._send(200, *custom_page.asset(path))
         elif self.headers.get("Host", "").startswith("localhost"):
             self._redirect(self.own_url + path)  # a cookie of localhost is not sent to 127.0.0.1
         elif path in ("/", "/settings") and (user := self._user()):
             right = "May manage API keys" if "key_role" in user else "May not manage API keys"
             self._page(200, "settings", title="Settings", example=f"{self.own_url}/v2/routes", right=right, **user)
-        elif path in ("/", "/settings"):
+        elif path == custom_page.ADDRESS and (user := self._user()):
+            known = {"keystead": self.keystead.url, "app": self.keystead.app, "example": f"{self.own_url}/v2/routes"}
+            self._page(200, "api_keys", custom_page.policy(self.keystead.url), title="API keys", **known, **user)
+        elif path in ("/", "/settings", custom_page.ADDRESS):
             self._page(200, "sign_in", title="Sign in")
         else:
             self._message(404, "There is no such page", "Perhaps its address was cut off.")
@@ -99,14 +97,15 @@ class Product(BaseHTTPRequestHandler):
             self._answer_api("routes:write")
         elif self.headers.get("Origin") != self.own_url:  # a page of another site, or of another port
             self._message(403, "This form came from elsewhere", "Go back, reload the page and try again.")
-        elif path == "/keys":
-            self._manage_keys(self._user())
+        elif path in ("/keys", custom_page.TICKETS):
+            self._manage_keys(self._user(), by=path)
         elif path in ("/sign-in", "/sign-out"):
-            self._sign_in(USERS.get(form.get("user", [""])[0]) if path == "/sign-in" else None)
+            user = USERS.get(form.get("user", [""])[0]) if path == "/sign-in" else None
+            self._redirect("/settings", {"Set-Cookie": sign_in(user)})
         else:
             self._message(404, "There is no such page", "Perhaps its address was cut off.")
 
-    def _manage_keys(self, user: User | None) -> None:
+    def _manage_keys(self, user: User | None, by: str) -> None:
         """Hand the person over to Keystead. Who may manage keys is the product's decision: no right, no ticket."""
         if user is None or "key_role" not in user:
             return self._message(403, "You can't manage API keys", "Ask an administrator of your organization.")
@@ -118,6 +117,8 @@ class Product(BaseHTTPRequestHandler):
             "return_url": f"{self.own_url}/settings",
         }
         status, answer = self.keystead.ask(f"{self.keystead.url}/session/tickets", request)
+        if status == 200 and by == custom_page.TICKETS:  # the page's script takes it from here
+            return self._send(200, json.dumps({"ticket": answer.get("ticket")}), "application/json")
         if status == 200 and str(answer.get("url")).startswith(("http://", "https://")):
             return self._redirect(str(answer["url"]))
         log.warning("no ticket: %d %s", status, answer.get("message", "no answer"))
@@ -147,19 +148,13 @@ class Product(BaseHTTPRequestHandler):
         cookies = parse_qs(self.headers.get("Cookie", "").replace("; ", "&"))
         return SIGNED_IN.get(cookies.get("product_session", [""])[0])
 
-    def _sign_in(self, user: User | None) -> None:
-        cookie = secrets.token_urlsafe(32) if user else "none"
-        if user:
-            SIGNED_IN[cookie] = user
-        self._redirect("/settings", {"Set-Cookie": f"product_session={cookie}; Path=/; HttpOnly; SameSite=Lax"})
-
     def _message(self, status: int, title: str, text: str) -> None:
         self._page(status, "message", title=title, text=text)
 
-    def _page(self, status: int, template: str, **values: str) -> None:
+    def _page(self, status: int, template: str, headers: dict[str, str] | None = None, /, **values: str) -> None:
         body, frame = (Template((TEMPLATES / f"{name}.html").read_text()) for name in (template, "page"))
         safe = {name: escape(value) for name, value in values.items()}
-        self._send(status, frame.substitute(title=safe["title"], body=body.substitute(safe)), "text/html")
+        self._send(status, frame.substitute(title=safe["title"], body=body.substitute(safe)), "text/html", headers)
 
     def _redirect(self, url: str, headers: dict[str, str] | None = None) -> None:
         self._send(303, "", "text/plain", {"Location": url, **(headers or {})})

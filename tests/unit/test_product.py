@@ -4,8 +4,11 @@ The product runs as its own process. What it asks is answered by a small HTTP pe
 which stands where Keystead would: these tests are about the product alone.
 """
 
+import base64
+import hashlib
 import http.client
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -156,6 +159,56 @@ def test_a_form_from_elsewhere_gets_403_and_no_ticket_is_asked_for(product: Prod
     for origin in ({}, {"Origin": "null"}, {"Origin": f"http://localhost:{product.port}"}, {"Origin": peer.url}):
         assert product.ask("POST", "/keys", **origin)[0] == 403
     assert peer.asked == []
+
+
+def test_the_own_page_holds_no_ticket_and_asks_for_one_behind_the_same_gate(product: Product, peer: Peer) -> None:
+    peer.answers["/session/tickets"] = 200, TICKET
+    product.submit("/sign-in", user="dana")
+
+    status, _, page = product.ask("GET", "/settings/api-keys")
+    assert status == 200
+    assert "kst_" not in page
+    assert peer.asked == []
+
+    status, headers, body = product.submit("/settings/api-keys/tickets")
+    assert (status, json.loads(body)) == (200, {"ticket": "kst_x"})
+    assert headers["cache-control"] == "no-store"
+    assert peer.asked[0][2]["subject"]["id"] == "dana"
+
+
+def test_the_own_page_gets_no_ticket_for_who_has_no_right_or_comes_from_elsewhere(product: Product, peer: Peer) -> None:
+    assert product.submit("/settings/api-keys/tickets")[0] == 403
+    product.submit("/sign-in", user="sam")
+    assert product.submit("/settings/api-keys/tickets")[0] == 403
+    product.submit("/sign-in", user="dana")
+    for origin in ({}, {"Origin": "null"}, {"Origin": peer.url}):
+        assert product.ask("POST", "/settings/api-keys/tickets", **origin)[0] == 403
+    assert product.ask("GET", "/settings/api-keys/tickets")[0] == 404
+    assert peer.asked == []
+
+
+def test_the_own_page_runs_its_own_scripts_alone(product: Product, peer: Peer) -> None:
+    product.submit("/sign-in", user="dana")
+    _, headers, page = product.ask("GET", "/settings/api-keys")
+    policy = headers["content-security-policy"]
+    (inline,) = re.findall(r"<script(?![^>]* src)[^>]*>(.*?)</script>", page, re.S)
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+
+    assert f"script-src 'self' 'sha256-{digest}';" in policy
+    assert f"connect-src 'self' {peer.url};" in policy
+    assert "unsafe" not in policy
+    loaded = [*re.findall(r'(?:src|href)="(/assets/[^"]+)"', page), *json.loads(inline)["imports"].values()]
+    assert len(loaded) == 6
+    for address in loaded:
+        status, headers, _ = product.ask("GET", address)
+        assert (status, headers["content-type"].split("/")[0]) == (200, "text"), address
+
+
+@pytest.mark.parametrize(
+    "path", ["/assets/../product.py", "/assets/%2e%2e/product.py", "/assets/", "/assets/react/LICENSE"]
+)
+def test_only_what_the_page_is_made_of_is_served(product: Product, path: str) -> None:
+    assert product.ask("GET", path)[0] == 404
 
 
 def test_a_cookie_of_ones_own_making_signs_nobody_in(product: Product) -> None:
