@@ -1,0 +1,83 @@
+"""What a call may say besides what it must: absent stays absent, None is sent as null."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+from keystead_client.results import Rule
+
+Role = Literal["viewer", "member", "admin", "owner"]
+Interval = Literal["hour", "day", "week", "month"]
+
+
+class AppOptions(TypedDict, total=False):
+    """What an app may have besides slug, name and key prefix."""
+
+    description: str | None
+    rate_limit_scheme_slug: str | None
+    permissions: Sequence[str]
+    resources: Sequence[str]
+    default_role: Role
+    default_overlap_seconds: int
+    return_url: str
+    test_url: str
+    organization_id: str | None
+    workspace_id: str | None
+
+
+class NewAppOptions(AppOptions, total=False):
+    """What can be said of an app once, when it is made."""
+
+    user_id: str | None
+
+
+class AppChanges(AppOptions, total=False):
+    """What of an app can change; what is absent stays, and None clears."""
+
+    name: str
+    key_prefix: str
+    is_active: bool
+
+
+class SchemeChanges(TypedDict, total=False):
+    """What of a rate-limit scheme can change; `rules` replaces all of them."""
+
+    name: str
+    description: str | None
+    rules: Sequence[Rule]
+
+
+class TicketOptions(TypedDict, total=False):
+    """What a ticket's session may do at most, and where it leads back to."""
+
+    expires_in: int
+    permissions: Sequence[str]
+    longest_expiry_days: int
+    key_cap: int
+    metadata: Mapping[str, Any]
+    return_url: str
+    theme: str
+    code_challenge: str
+
+
+class Subject(TypedDict, total=False):
+    """The product's own user, as the customer knows them."""
+
+    id: str
+    name: str
+    email: str
+
+
+class Window(TypedDict, total=False):
+    """Which decisions to look at: aware datetimes, and one key's id."""
+
+    start_date: datetime
+    end_date: datetime
+    key_id: str
+
+
+class LogFilters(Window, total=False):
+    """Which decisions to list."""
+
+    outcome: Literal["allowed", "blocked"]
+    limit: int
