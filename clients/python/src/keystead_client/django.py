@@ -51,6 +51,7 @@ class KeysteadMiddleware:
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
             self.process_view = self._check_view_in_loop
+        keystead()  # settings that cannot be used stop the start
 
     def __call__(self, request: HttpRequest) -> Any:
         """Pass the request on; the check itself waits until the view is known."""
@@ -194,6 +195,8 @@ def _with_fields(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
 def _forget_clients(*, setting: str, **_: Any) -> None:
     """Read the settings anew after a test has changed them."""
     if setting == "KEYSTEAD":
+        if keystead.cache_info().currsize:
+            keystead().close()
         keystead.cache_clear()
         async_keystead.cache_clear()
 

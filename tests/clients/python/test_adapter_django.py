@@ -1,0 +1,114 @@
+"""Django: prefixes, one check for one call, the settings; REST framework beside other ways to authenticate."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from keystead_client import django
+
+from tests.clients.python.conftest import ALLOWED, BLOCKED, KEY, Peer
+from tests.clients.python.products import MIDDLEWARE, call_django, call_django_in_loop, django_settings
+
+BEARER = {"Authorization": f"Bearer {KEY}"}
+
+
+def settings(peer: Peer, **options: Any) -> Any:
+    return django_settings(middleware=MIDDLEWARE, gateway_url=peer.url, **{"protect": ["/v2", "/loop/"], **options})
+
+
+@pytest.mark.parametrize("path", ["/v2/routes", "/v2/read", "/v2/no-permission"])
+def test_a_protected_path_wants_a_key(peer: Peer, path: str) -> None:
+    with settings(peer):
+        assert call_django("GET", path).status == 401
+        assert call_django_in_loop("GET", path).status == 401
+        assert call_django("GET", path, BEARER).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v20", "/anybody"])
+def test_other_paths_are_left_alone(peer: Peer, path: str) -> None:
+    with settings(peer):
+        answer = call_django("GET", path)
+
+    assert (answer.status, answer.body) == (200, {"open": True})
+    assert peer.asked == []
+
+
+def test_nothing_is_protected_that_is_not_listed(peer: Peer) -> None:
+    with settings(peer, protect=[]):
+        assert call_django("GET", "/anybody").status == 200
+        assert call_django("GET", "/v2/read").status == 401, "the view's own decorator"
+
+
+def test_the_root_protects_everything(peer: Peer) -> None:
+    with settings(peer, protect=["/"]):
+        assert call_django("GET", "/anybody").status == 401
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_a_call_is_checked_once_for_what_its_view_requires(peer: Peer, in_loop: bool) -> None:
+    with settings(peer):
+        answer = call_django_in_loop("GET", "/loop/read", BEARER) if in_loop else call_django("GET", "/v2/read", BEARER)
+
+    assert answer.status == 200
+    assert answer.headers["ratelimit"] == '"60/60s";r=59;t=37'
+    assert [asked.body["required_permissions"] for asked in peer.asked] == [["routes:read"]]
+
+
+def test_a_decorator_that_the_middleware_cannot_see_asks_again(peer: Peer) -> None:
+    peer.will_answer((200, ALLOWED), (200, BLOCKED | {"reason": "permission_denied"}))
+    with settings(peer):
+        assert call_django("GET", "/v2/routes", BEARER).status == 403
+    assert [asked.body["required_permissions"] for asked in peer.asked] == [[], ["routes:read"]]
+
+
+def test_a_view_outside_of_every_protection_has_no_decision() -> None:
+    with pytest.raises(ImproperlyConfigured, match="PROTECT"):
+        django.decision_of(HttpRequest())
+
+
+def behind_a_proxy(request: HttpRequest) -> str:
+    return request.headers["X-Real-IP"]
+
+
+@pytest.mark.parametrize("hook", [behind_a_proxy, f"{__name__}.behind_a_proxy"])
+def test_the_caller_behind_a_proxy_is_found_by_a_function_of_yours(peer: Peer, hook: Any) -> None:
+    with settings(peer, client_ip=hook):
+        call_django("GET", "/v2/read", {**BEARER, "X-Real-IP": "203.0.113.9"})
+
+    assert peer.asked[0].body["client_ip"] == "203.0.113.9"
+
+
+def test_a_path_is_sent_as_it_is_routed_and_without_its_query(peer: Peer) -> None:
+    with settings(peer, protect=["/"]):
+        call_django("GET", "/v2/read?key=x", BEARER)
+
+    assert peer.asked[0].body["resource"] == "/v2/read"
+
+
+@pytest.mark.parametrize(
+    "options", [{"gateway": "http://127.0.0.1"}, {"gateway_url": "gateway"}, {"on_unavailable": "perhaps"}]
+)
+def test_settings_that_cannot_be_used_are_refused(options: dict[str, Any]) -> None:
+    with django_settings(**options), pytest.raises(ImproperlyConfigured, match="KEYSTEAD"):
+        django.keystead()
+
+
+def test_drf_may_look_for_a_key_among_other_credentials(peer: Peer) -> None:
+    with settings(peer, protect=[]):
+        assert call_django("GET", "/drf/mixed").status == 401
+        assert peer.asked == []
+        assert call_django("GET", "/drf/mixed", BEARER).body == {"key": "90"}
+
+
+def test_drf_without_a_permission_class_still_wants_a_key(peer: Peer) -> None:
+    with settings(peer, protect=[]):
+        assert call_django("GET", "/drf/open").status == 401
+        assert call_django("GET", "/drf/open", BEARER).status == 200
+
+
+def test_drf_asks_once_for_all_that_the_view_requires(peer: Peer) -> None:
+    with settings(peer, protect=[]):
+        assert call_django("GET", "/drf/routes", BEARER).status == 200
+
+    assert [asked.body["required_permissions"] for asked in peer.asked] == [["routes:read"]]
