@@ -240,6 +240,7 @@ def start_product(installation: Installation) -> None:
         "KEYSTEAD_GATEWAY_URL": installation.variables["KEYSTEAD_GATEWAY_URL"],
         "KEYSTEAD_BACKEND_KEY_FILE": str(ready.backend_key_file(installation)),
         "KEYSTEAD_APP": str(installation.prepared.get("app_slug") or ""),
+        "PYTHONPATH": str(REPOSITORY / "clients" / "python" / "src"),
         "PRODUCT_HOST": ports.HOST,
         "PRODUCT_PORT": str(installation.product_port),
         "PYTHONUNBUFFERED": "1",

@@ -1,14 +1,12 @@
 """Northwind Maps: a small product that hands its users to Keystead and checks their keys.
 
-Documentation that runs, with Python's standard library alone. It talks to Keystead by plain HTTP:
-POST /session/tickets for "Manage API keys", POST /v1/authz/check on the gateway for every API call.
+Documentation that runs, with Python's standard library and Keystead's client. It asks Keystead for a
+ticket when somebody presses "Manage API keys", and the gateway about every API call.
 """
 
-import http.client
 import json
 import logging
 import os
-from dataclasses import dataclass, field
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,49 +15,19 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import custom_page
+from keystead_client import Incoming, Keystead, KeysteadError
 from people import SIGNED_IN, USERS, User, sign_in
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 ROUTES = [{"id": "r1", "from": "Hamburg", "to": "Lyon"}, {"id": "r2", "from": "Oslo", "to": "Gdansk"}]
 log = logging.getLogger("northwind")
 
-REFUSALS = {  # what the gateway says, and what this API answers
-    "rate_limited": (429, "Too many calls: wait, then try again."),
-    "permission_denied": (403, "This key may not do that."),
-    "unavailable": (503, "Keys can't be checked just now."),
-}
-
-
-@dataclass(frozen=True)
-class Keystead:
-    """Where Keystead is and how this product speaks to it. `url` is the address that browsers use, too."""
-
-    url: str
-    gateway_url: str
-    backend_key: str = field(repr=False)
-    app: str
-
-    def ask(self, url: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """POST JSON once, without redirects. Keystead away, or an answer that is no JSON object, is a 503."""
-        parts = urlsplit(url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        headers = {"Authorization": f"Bearer {self.backend_key}", "Content-Type": "application/json"}
-        connection = kind(parts.netloc, timeout=3)
-        try:
-            connection.request("POST", parts.path, json.dumps(body), headers)
-            response = connection.getresponse()
-            answer = json.loads(response.read(65_536))
-        except (OSError, ValueError, RecursionError, http.client.HTTPException):
-            return 503, {}
-        finally:
-            connection.close()
-        return (response.status, answer) if isinstance(answer, dict) else (503, {})
-
 
 class Product(BaseHTTPRequestHandler):
     """The pages and the API of Northwind Maps."""
 
-    keystead: Keystead
+    keystead: Keystead  # its `url` is the address that browsers use, too
+    app: str
     own_url: str
     timeout = 10  # seconds for a visitor to send a request
 
@@ -78,7 +46,7 @@ class Product(BaseHTTPRequestHandler):
             right = "May manage API keys" if "key_role" in user else "May not manage API keys"
             self._page(200, "settings", title="Settings", example=f"{self.own_url}/v2/routes", right=right, **user)
         elif path == custom_page.ADDRESS and (user := self._user()):
-            known = {"keystead": self.keystead.url, "app": self.keystead.app, "example": f"{self.own_url}/v2/routes"}
+            known = {"keystead": self.keystead.url, "app": self.app, "example": f"{self.own_url}/v2/routes"}
             self._page(200, "api_keys", custom_page.policy(self.keystead.url), title="API keys", **known, **user)
         elif path in ("/", "/settings", custom_page.ADDRESS):
             self._page(200, "sign_in", title="Sign in")
@@ -109,40 +77,37 @@ class Product(BaseHTTPRequestHandler):
         """Hand the person over to Keystead. Who may manage keys is the product's decision: no right, no ticket."""
         if user is None or "key_role" not in user:
             return self._message(403, "You can't manage API keys", "Ask an administrator of your organization.")
-        request = {
-            "ticket_type": "api_auth_access",
-            "api_auth_app_slug": self.keystead.app,  # one app for each customer; only Acme Logistics has one here
-            "subject": {claim: user[claim] for claim in ("id", "name", "email")},
-            "role": user["key_role"],
-            "return_url": f"{self.own_url}/settings",
-        }
-        status, answer = self.keystead.ask(f"{self.keystead.url}/session/tickets", request)
-        if status == 200 and by == custom_page.TICKETS:  # the page's script takes it from here
-            return self._send(200, json.dumps({"ticket": answer.get("ticket")}), "application/json")
-        if status == 200 and str(answer.get("url")).startswith(("http://", "https://")):
-            return self._redirect(str(answer["url"]))
-        log.warning("no ticket: %d %s", status, answer.get("message", "no answer"))
-        return self._message(502, "Key management isn't available just now", "Your keys keep working. Try again soon.")
+        try:
+            ticket = self.keystead.issue_ticket(
+                self.app,  # one app for each customer; only Acme Logistics has one here
+                subject={"id": user["id"], "name": user["name"], "email": user["email"]},
+                role=user["key_role"],
+                return_url=f"{self.own_url}/settings",
+            )
+        except KeysteadError as problem:
+            log.warning("no ticket: %s %s", problem.status, problem.message)
+            text = "Your keys keep working. Try again soon."
+            return self._message(502, "Key management isn't available just now", text)
+        if by == custom_page.TICKETS:  # the page's script takes it from here
+            return self._send(200, json.dumps({"ticket": ticket.ticket}), "application/json")
+        return self._redirect(ticket.url)
 
     def _answer_api(self, permission: str) -> None:
         """Ask the gateway about this call, and do the work only on a clear yes."""
-        scheme, _, presented = self.headers.get("Authorization", "").partition(" ")
-        key = {"type": "api_key", "value": presented[:512] if scheme.lower() == "bearer" else ""}
-        call = {"resource": self.path, "method": self.command, "required_permissions": [permission]}
-        caller = {"client_ip": self.client_address[0], "user_agent": self.headers.get("User-Agent", "unknown")[:500]}
-        url = f"{self.keystead.gateway_url}/v1/authz/check"
-        status, answer = self.keystead.ask(url, {"principal": key, **call, **caller})
-        is_ours = (answer.get("identity") or {}).get("app_slug") == self.keystead.app
-        headers = {name: str(value) for name, value in (answer.get("headers") or {}).items() if "ratelimit" in name}
-        body = {"request_id": answer.get("request_id"), "look_it_up": f"{self.own_url}/settings"}
-        if status == 200 and answer.get("allowed") is True and is_ours:
-            return self._send(200, json.dumps({"routes": ROUTES, **body}), "application/json", headers)
-        reason = str(answer.get("reason") or "invalid_key") if status in (200, 401) else "unavailable"
-        status, message = REFUSALS.get(reason, (401, answer.get("message") or "This key can't be used here."))
-        if status in (429, 503):
-            headers["Retry-After"] = str(answer.get("retry_after") or 5)
-        body |= {"error": reason, "blocked_by": answer.get("blocked_rule"), "message": message}
-        return self._send(status, json.dumps(body), "application/json", headers)
+        incoming = Incoming(
+            authorization=self.headers.get_all("Authorization", []),
+            api_key=self.headers.get_all("X-API-Key", []),
+            method=self.command,
+            resource=urlsplit(self.path).path,
+            client_ip=self.client_address[0],
+            user_agent=self.headers.get("User-Agent", "unknown"),
+        )
+        admission = self.keystead.admit(incoming, [permission])
+        look = {"look_it_up": f"{self.own_url}/settings"}
+        if refusal := admission.refusal:
+            return self._send(refusal.status, json.dumps(refusal.body | look), "application/json", refusal.headers)
+        body = {"routes": ROUTES, "request_id": admission.request_id, **look}
+        return self._send(200, json.dumps(body), "application/json", admission.headers)
 
     def _user(self) -> User | None:
         cookies = parse_qs(self.headers.get("Cookie", "").replace("; ", "&"))
@@ -179,7 +144,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
     names = ("KEYSTEAD_URL", "KEYSTEAD_GATEWAY_URL", "KEYSTEAD_BACKEND_KEY_FILE", "KEYSTEAD_APP")
     url, gateway_url, key_file, app = (os.environ[name].rstrip("/") for name in names)
-    Product.keystead = Keystead(url, gateway_url, Path(key_file).read_text().strip(), app)
+    key = Path(key_file).read_text().strip()
+    Product.keystead = Keystead(url, key, gateway_url=gateway_url, app_slug=app, management_timeout_seconds=3)
+    Product.app = app
     host = os.environ.get("PRODUCT_HOST", "127.0.0.1")
     with ThreadingHTTPServer((host, int(os.environ.get("PRODUCT_PORT", "0"))), Product) as server:
         Product.own_url = f"http://{host}:{server.server_port}"

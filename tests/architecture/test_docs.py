@@ -17,7 +17,8 @@ from apiauth.verify.rules import RULES
 from config import first_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+PLACES = ("*.md", "docs/**/*.md", "examples/**/*.md", "clients/python/*.md")
+DOCUMENTS = sorted(path for place in PLACES for path in ROOT.glob(place))
 REFERENCE = ROOT / "docs" / "reference"
 # What `up` tells its own children; nobody else sets them.
 BETWEEN_OUR_PROCESSES = {

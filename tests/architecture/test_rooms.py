@@ -19,8 +19,11 @@ INLINE = re.compile(
 )
 
 
+CLIENT = "clients/python/src"
+
+
 def modules() -> Iterator[Path]:
-    for room in ROOMS:
+    for room in (*ROOMS, CLIENT):
         for path in sorted((ROOT / room).rglob("*.py")):
             if "migrations" not in path.parts:
                 yield path

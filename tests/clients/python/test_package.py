@@ -1,5 +1,6 @@
 """What is installed: a typed wheel, two clients with the same methods, and no framework that was not asked for."""
 
+import ast
 import inspect
 import subprocess
 import sys
@@ -56,6 +57,23 @@ def test_the_installed_wheel_imports_httpx_and_no_framework(wheel: Path, tmp_pat
         [sys.executable, "-c", script], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
     )
     assert found.stdout.startswith(str(tmp_path))
+
+
+ADAPTERS = {"django": "django", "drf": "rest_framework", "starlette": "starlette", "fastapi": "fastapi"}
+
+
+def imported_by(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    names |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "keystead_client").glob("*.py")), ids=lambda path: path.stem)
+def test_a_module_imports_httpx_and_its_own_framework_alone(path: Path) -> None:
+    others = imported_by(path) - set(sys.stdlib_module_names) - {"keystead_client", "httpx"}
+    allowed = {ADAPTERS.get(path.stem), *({"django", "asgiref"} if path.stem in ("django", "drf") else ())}
+    assert others <= allowed, "the client knows nothing of the server, and no framework but in its adapter"
 
 
 def methods(kind: type) -> dict[str, Callable[..., object]]:

@@ -60,6 +60,11 @@ class Admission:
             return self.refusal.headers
         return self.decision.rate_limit_fields if self.decision is not None else {}
 
+    @property
+    def request_id(self) -> str | None:
+        """Return the id under which the decision is recorded, if one was made."""
+        return self.decision.request_id if self.decision is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Admit:

@@ -21,7 +21,7 @@ from keystead_client.calls import (
     tagged,
 )
 from keystead_client.errors import SecretLost
-from keystead_client.options import AppChanges, NewAppOptions, Role, SchemeChanges, Subject, TicketOptions
+from keystead_client.options import AppChanges, NewAppOptions, SchemeChanges, Subject, TicketOptions
 from keystead_client.reading import read_as, without_absent
 from keystead_client.wire import Answer, json_object
 
@@ -146,11 +146,12 @@ def delete_scheme(slug: str) -> Call[None]:
 
 
 def issue_ticket(
-    app_slug: str, *, subject: Subject | None = None, role: Role | None = None, **options: Unpack[TicketOptions]
+    app_slug: str, *, subject: Subject | None = None, role: str | None = None, **options: Unpack[TicketOptions]
 ) -> Call[results.Ticket]:
     """Issue a ticket for one person: check their right to manage keys before, redirect to its `url` after.
 
-    Ask when the button is pressed, not while a page is drawn. May be sent again without an
+    `role` is viewer, member, admin or owner; the app's default without it. Ask when the button is
+    pressed, not while a page is drawn. May be sent again without an
     Idempotency-Key: a ticket whose answer got lost opens nothing for anybody and ends in a minute.
     """
     known = without_absent({"subject": subject, "role": role})

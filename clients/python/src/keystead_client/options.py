@@ -6,8 +6,7 @@ from typing import Any, Literal, TypedDict
 
 from keystead_client.results import Rule
 
-Role = Literal["viewer", "member", "admin", "owner"]
-Interval = Literal["hour", "day", "week", "month"]
+Interval = Literal["minute", "hour", "day", "week", "month"]
 
 
 class AppOptions(TypedDict, total=False):
@@ -17,7 +16,7 @@ class AppOptions(TypedDict, total=False):
     rate_limit_scheme_slug: str | None
     permissions: Sequence[str]
     resources: Sequence[str]
-    default_role: Role
+    default_role: str
     default_overlap_seconds: int
     return_url: str
     test_url: str
@@ -56,7 +55,8 @@ class TicketOptions(TypedDict, total=False):
     key_cap: int
     metadata: Mapping[str, Any]
     return_url: str
-    theme: str
+    theme: Literal["light", "dark", "system"]
+    locale: str
     code_challenge: str
 
 

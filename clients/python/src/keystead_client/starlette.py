@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import iscoroutinefunction
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote
 
@@ -18,8 +19,14 @@ Endpoint = Callable[[Request], Any]
 
 
 def peer_ip(request: Request) -> str | None:
-    """Return the address that connected. Behind a proxy of yours, give `client_ip` a function of your own."""
-    return request.client.host if request.client else None
+    """Return the address that connected, None where it has none: over a socket in the file system, or in a test.
+
+    Behind a proxy of yours, give `client_ip` a function of your own.
+    """
+    try:
+        return str(ip_address(request.client.host)) if request.client else None
+    except ValueError:
+        return None
 
 
 async def admit(
