@@ -1,4 +1,4 @@
-"""A small honest peer that stands where Keystead would, and a whole Keystead for what only that can prove."""
+"""A small honest peer that stands where Keystead would: it counts, and fails in every way that it is told to."""
 
 import asyncio
 import json
@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 from keystead_client import AsyncKeystead, Keystead
-
-from tests.support.running import Running, keystead
 
 SOURCE = Path(__file__).resolve().parents[3] / "clients" / "python" / "src"
 KEY = "nw_live_" + "k" * 49
@@ -151,10 +149,3 @@ def ask(request: pytest.FixtureRequest, peer: Peer) -> Ask:
         return run(ask_in_loop(name, args, client or {}, kwargs))
 
     return ask_in_thread if request.param == "threads" else ask_in_own_loop
-
-
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One Keystead of real processes for all that needs one here."""
-    with keystead(tmp_path_factory.mktemp("client") / "data") as running:
-        yield running

@@ -21,10 +21,17 @@ from keystead_client import (
 from tests.clients.python.conftest import run
 from tests.clients.python.products import PRODUCTS
 from tests.support.running import Running, until
+from tests.support.running import keystead as running_keystead
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 CALL = {"method": "GET", "resource": "/v2/routes"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_keystead(tmp_path_factory.mktemp("client") / "data") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

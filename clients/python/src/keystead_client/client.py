@@ -1,4 +1,8 @@
-"""The two clients: the only code here that does I/O. Both drive the same conversations."""
+"""The two clients: the only code here that does I/O. Both drive the same conversations.
+
+They stand on httpx's transports rather than its clients, which would follow redirects if told to, keep
+cookies, and log a line for every check.
+"""
 
 import asyncio
 import inspect
@@ -103,7 +107,7 @@ class _Client:
     def _options(self) -> dict[str, Any]:
         most = self._settings.most_connections
         limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=KEEP_ALIVE_SECONDS)
-        return {"limits": limits, "verify": self._verify, "trust_env": False, "follow_redirects": False}
+        return {"limits": limits, "verify": self._verify, "trust_env": False}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(url={self._settings.url!r}, gateway_url={self._settings.gateway_url!r})"
@@ -135,9 +139,9 @@ class Keystead(_Client):
     admit = _blocking(admission.admit)
 
     def _start(self) -> None:
-        self._http = httpx.Client(**self._options())
+        self._http = httpx.HTTPTransport(**self._options())
         self._pid = os.getpid()
-        self._before_fork: list[httpx.Client] = []
+        self._before_fork: list[httpx.HTTPTransport] = []
 
     def iterate_logs(self, app_slug: str, **filters: Unpack[LogFilters]) -> Iterator[LogEntry]:
         """Yield decisions, the newest first, page by page; `limit` is the size of a page."""
@@ -176,7 +180,7 @@ class Keystead(_Client):
     def _exchange(self, request: Request) -> Answer | NoAnswer:
         deadline = time.monotonic() + request.timeout_seconds
         try:
-            response = self._own_http().send(_httpx_request(request), stream=True)
+            response = self._own_http().handle_request(_httpx_request(request))
             try:
                 body = bytearray()
                 for chunk in response.iter_raw():
@@ -191,11 +195,11 @@ class Keystead(_Client):
             return _no_answer(problem)
         return Answer(response.status_code, response.headers, bytes(body[: request.most_bytes]))
 
-    def _own_http(self) -> httpx.Client:
+    def _own_http(self) -> httpx.HTTPTransport:
         """Return this process's connections: on one shared with a parent, answers would get mixed up."""
         if self._pid != os.getpid():
             self._before_fork.append(self._http)  # never closed here: the parent still uses them
-            self._http, self._pid = httpx.Client(**self._options()), os.getpid()
+            self._http, self._pid = httpx.HTTPTransport(**self._options()), os.getpid()
         return self._http
 
 
@@ -225,7 +229,7 @@ class AsyncKeystead(_Client):
     admit = _awaiting(admission.admit)
 
     def _start(self) -> None:
-        self._https: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+        self._https: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] = WeakKeyDictionary()
 
     async def iterate_logs(self, app_slug: str, **filters: Unpack[LogFilters]) -> AsyncIterator[LogEntry]:
         """Yield decisions, the newest first, page by page; `limit` is the size of a page."""
@@ -268,7 +272,7 @@ class AsyncKeystead(_Client):
     async def _exchange(self, request: Request) -> Answer | NoAnswer:
         try:
             async with asyncio.timeout(request.timeout_seconds):
-                response = await self._own_http().send(_httpx_request(request), stream=True)
+                response = await self._own_http().handle_async_request(_httpx_request(request))
                 try:
                     body = bytearray()
                     async for chunk in response.aiter_raw():
@@ -283,12 +287,12 @@ class AsyncKeystead(_Client):
             return _no_answer(problem)
         return Answer(response.status_code, response.headers, bytes(body[: request.most_bytes]))
 
-    def _own_http(self) -> httpx.AsyncClient:
+    def _own_http(self) -> httpx.AsyncHTTPTransport:
         """Return the running loop's connections: those of another loop, or of a parent process, cannot be used."""
         loop = asyncio.get_running_loop()
         http = self._https.get(loop)
         if http is None:
-            http = self._https[loop] = httpx.AsyncClient(**self._options())
+            http = self._https[loop] = httpx.AsyncHTTPTransport(**self._options())
         return http
 
 

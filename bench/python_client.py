@@ -1,0 +1,134 @@
+"""A check through the Python client beside a bare httpx POST of the same body to the same gateway.
+
+    python -m bench.python_client [--smoke] [--save]
+
+CPU is that of this process, which is the caller's; the gateway runs in another. One call is under way
+at a time, over one connection that stays open. Every figure is the median of five repeats that take
+turns, so that other work on the machine falls on all alike.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+
+from bench.check import KEYS, body_of, prepared, seed, served
+from bench.report import Row, print_rows, save
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients" / "python" / "src"))
+from keystead_client import AsyncKeystead, Keystead  # the client is a package of its own
+
+JSON = {"Content-Type": "application/json"}
+CALL = {
+    "method": "GET",
+    "resource": "/v1/orders?page=2",
+    "client_ip": "203.0.113.9",
+    "user_agent": "product/1.0",
+    "required_permissions": ["read:x"],
+}
+MOST_TIMES_BARE = 1.15
+Figures = dict[str, list[tuple[float, float]]]
+
+
+def timed(work: Callable[[int], bool], calls: int) -> tuple[float, float]:
+    """Return CPU and wall microseconds a call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    for number in range(calls):
+        assert work(number)
+    return (time.process_time() - cpu) / calls * 1e6, (time.perf_counter() - wall) / calls * 1e6
+
+
+async def timed_in_loop(work: Callable[[int], Awaitable[bool]], calls: int) -> tuple[float, float]:
+    """Return CPU and wall microseconds a call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    for number in range(calls):
+        assert await work(number)
+    return (time.process_time() - cpu) / calls * 1e6, (time.perf_counter() - wall) / calls * 1e6
+
+
+def blocking(url: str, secrets: list[str], calls: int, repeats: int) -> Figures:
+    """Measure both ways in a thread."""
+    bodies = [body_of(secret) for secret in secrets]
+    figures: Figures = {"httpx, threads": [], "client, threads": []}
+    with httpx.Client() as bare, Keystead(gateway_url=url, app_slug="aa_1") as keystead:
+
+        def post(number: int) -> bool:
+            answer = bare.post(f"{url}/v1/authz/check", content=bodies[number % KEYS], headers=JSON)
+            return bool(answer.json()["allowed"])
+
+        def check(number: int) -> bool:
+            return keystead.check(secrets[number % KEYS], **CALL).allowed
+
+        for work in (post, check):
+            timed(work, calls // 10)
+        for _ in range(repeats):
+            figures["httpx, threads"].append(timed(post, calls))
+            figures["client, threads"].append(timed(check, calls))
+    return figures
+
+
+async def awaiting(url: str, secrets: list[str], calls: int, repeats: int) -> Figures:
+    """Measure both ways in a loop."""
+    bodies = [body_of(secret) for secret in secrets]
+    figures: Figures = {"httpx, asyncio": [], "client, asyncio": []}
+    async with httpx.AsyncClient() as bare, AsyncKeystead(gateway_url=url, app_slug="aa_1") as keystead:
+
+        async def post(number: int) -> bool:
+            answer = await bare.post(f"{url}/v1/authz/check", content=bodies[number % KEYS], headers=JSON)
+            return bool(answer.json()["allowed"])
+
+        async def check(number: int) -> bool:
+            return (await keystead.check(secrets[number % KEYS], **CALL)).allowed
+
+        for work in (post, check):
+            await timed_in_loop(work, calls // 10)
+        for _ in range(repeats):
+            figures["httpx, asyncio"].append(await timed_in_loop(post, calls))
+            figures["client, asyncio"].append(await timed_in_loop(check, calls))
+    return figures
+
+
+def rows_of(figures: Figures) -> list[Row]:
+    """Return the medians, and the ratios of client and httpx."""
+    cpu = {name: statistics.median(each[0] for each in found) for name, found in figures.items()}
+    wall = {name: statistics.median(each[1] for each in found) for name, found in figures.items()}
+    rows = [Row(f"{name}: CPU µs a check", figure) for name, figure in cpu.items()]
+    rows += [Row(f"{name}: wall µs a check", figure) for name, figure in wall.items()]
+    for kind in ("threads", "asyncio"):
+        for unit, found in (("CPU", cpu), ("wall", wall)):
+            ratio = found[f"client, {kind}"] / found[f"httpx, {kind}"]
+            target = f"<= {MOST_TIMES_BARE}"
+            rows.append(Row(f"client / httpx, {kind}, {unit}", ratio, target, ratio <= MOST_TIMES_BARE))
+    return rows
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--smoke", action="store_true", help="a few seconds: does it run?")
+    arguments.add_argument("--save", action="store_true", help="write bench/results/python_client.json")
+    options = arguments.parse_args()
+    calls, repeats = (500, 1) if options.smoke else (5_000, 5)
+    with prepared() as folder:
+        secrets = seed(folder)
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # else it writes a line for each bare call
+        gc.collect()
+        gc.freeze()  # what was needed to prepare is no part of a caller
+        with served("config.gateway_wsgi:application", 4) as (port, _):
+            url = f"http://127.0.0.1:{port}"
+            figures = blocking(url, secrets, calls, repeats)
+            figures |= asyncio.run(awaiting(url, secrets, calls, repeats))
+    rows = rows_of(figures)
+    print_rows(rows)
+    if options.save:
+        save("python_client", rows, keys=KEYS, calls=calls, repeats=repeats, httpx=httpx.__version__)
+
+
+if __name__ == "__main__":
+    main()
