@@ -15,6 +15,7 @@ from keystead_client import (
     LogEntry,
     NotAuthenticated,
     NotFound,
+    Question,
     Rule,
 )
 
@@ -155,6 +156,35 @@ def test_decisions_are_listed_counted_and_drawn(keystead: Keystead, slug: str) -
     assert sum(point.total_requests for point in keystead.timeseries(slug, interval="day").data) == 3
 
 
+def test_a_batch_is_decided_in_order_and_uses_limits_up_in_order(keystead: Keystead, slug: str) -> None:
+    reader = keystead.create_key(slug, name="reader", permissions=["routes:read"]).secret
+    read = Question(reader, "GET", "/v2/routes", ["routes:read"], "203.0.113.9", "x/1")
+    asked = [
+        read,
+        Question(reader, "POST", "/v2/routes", "routes:write"),
+        read,
+        read,
+        Question("no", "GET", "/v2/routes"),
+    ]
+
+    decisions = keystead.check_batch(asked)
+
+    assert [(each.status, each.reason) for each in decisions] == [
+        (200, None),
+        (200, "permission_denied"),
+        (200, None),
+        (200, "rate_limited"),
+        (401, "invalid_key"),
+    ]
+    assert len({each.request_id for each in decisions}) == 5
+    assert decisions[3].rate_limit_fields["ratelimit"].startswith('"2/')
+    with pytest.raises(Invalid) as raised:
+        keystead.check_batch([read, Question(reader, "BREW", "/v2/routes")])
+    assert raised.value.field == "checks[1].method"
+    with pytest.raises(Invalid):
+        keystead.check_batch([read] * 101)
+
+
 def test_the_async_client_does_the_same(running: Running, keystead: Keystead, slug: str) -> None:
     async def walk() -> list[str | None]:
         async with AsyncKeystead(running.web_url, running.backend_key, gateway_url=running.gateway_url) as client:
@@ -180,7 +210,9 @@ def test_every_adapter_keeps_to_what_the_gateway_decides(
     assert [answer.status for answer in answers] == [403, 200, 200, 429, 401]
     assert answers[1].body == {"key": "reader"}
     assert int(answers[3].headers["retry-after"]) > 0
-    assert all(any(name.startswith("x-ratelimit-") for name in answer.headers) for answer in answers[1:4])
+    for answer in answers[1:4]:
+        assert {"ratelimit", "ratelimit-policy"} <= answer.headers.keys()
+        assert any(name.startswith("x-ratelimit-") for name in answer.headers)
     logged = until(lambda: _entry(keystead, slug, answers[0].body["request_id"]), 10, "the refusal in the log")
     assert (logged.path, logged.client_ip) == (f"POST {path}", "127.0.0.1")
 
