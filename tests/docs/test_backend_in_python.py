@@ -58,11 +58,15 @@ asked = [Client().get(where, headers=headers) for where in ("/v2/routes", "/drf/
 print(json.dumps([[each.status_code, json.loads(each.content).get("key")] for each in asked]))
 """
 TRY_FASTAPI = """
-import json
-from starlette.testclient import TestClient
-with TestClient(app) as client:
-    asked = [client.get("/v2/routes", headers=headers) for headers in ({"X-API-Key": os.environ["SECRET"]}, {})]
-print(json.dumps([[each.status_code, each.json().get("key")] for each in asked]))
+import asyncio, json
+import httpx
+
+async def ask():
+    transport = httpx.ASGITransport(app=app)
+    async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://product") as client:
+        return [await client.get("/v2/routes", headers=each) for each in ({"X-API-Key": os.environ["SECRET"]}, {})]
+
+print(json.dumps([[each.status_code, each.json().get("key")] for each in asyncio.run(ask())]))
 """
 TRY_OPEN = """
 open_door = Keystead(gateway_url="http://127.0.0.1:9", on_unavailable=open_door._settings.on_unavailable)

@@ -20,7 +20,9 @@ from keystead_client import (
     Unavailable,
     UnclearAnswer,
 )
+from keystead_client.client import KEEP_ALIVE_SECONDS
 
+from config import processes
 from tests.clients.python.conftest import BACKEND_KEY, DROP, HANG, KEY, SOURCE, Ask, Peer, run
 
 CALL: dict[str, Any] = {"method": "GET", "resource": "/v2/routes"}
@@ -71,6 +73,10 @@ def test_checks_share_one_connection(peer: Peer) -> None:
             keystead.check(KEY, **CALL)
 
     assert (len(peer.asked), peer.connections) == (20, 1)
+
+
+def test_an_idle_connection_is_given_up_before_the_gateway_gives_it_up() -> None:
+    assert KEEP_ALIVE_SECONDS * 1000 < processes.HEADER_READ_MS
 
 
 def test_checks_of_one_loop_share_one_connection(peer: Peer) -> None:

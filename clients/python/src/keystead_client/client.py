@@ -23,7 +23,7 @@ from keystead_client.wire import Answer, NoAnswer, Operation, Pause, Request
 
 P = ParamSpec("P")
 T = TypeVar("T")
-KEEP_ALIVE_SECONDS = 30.0
+KEEP_ALIVE_SECONDS = 5.0  # less than the gateway's own 10, so that it is never the one who hangs up on a question
 
 
 def _blocking(build: Callable[P, Operation[T]]) -> Callable[Concatenate["Keystead", P], T]:
@@ -78,6 +78,8 @@ class _Client:
         `url` and `backend_key` are for management, `gateway_url` for checks, `gateway_key` for a gateway
         that asks for one. With `app_slug` or `deployment_id`, keys of others count as unknown: give one.
         `on_unavailable="allow"` lets calls through, unchecked and unrecorded, while the gateway is away.
+        The time-outs bound each wait of a call, and the whole of its answer's body; `AsyncKeystead` bounds
+        the whole call. `retries` is how often a call is sent again where that is safe.
         `verify` is httpx's: True, or an `ssl.SSLContext`. Proxies of the environment are not used.
         """
         self._settings = Settings(
