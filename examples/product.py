@@ -100,7 +100,7 @@ class Product(BaseHTTPRequestHandler):
             method=self.command,
             resource=urlsplit(self.path).path,
             client_ip=self.client_address[0],
-            user_agent=self.headers.get("User-Agent", "unknown"),
+            user_agent=self.headers.get("User-Agent"),
         )
         admission = self.keystead.admit(incoming, [permission])
         look = {"look_it_up": f"{self.own_url}/settings"}

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from keystead_client import AsyncKeystead, Decision
 from keystead_client.fastapi import KeyRequired
 
-from tests.clients.python.conftest import KEY, Peer, run
+from tests.clients.python.conftest import KEY, PATIENT, Peer, run
 
 BEARER = {"Authorization": f"Bearer {KEY}"}
 
@@ -29,7 +29,7 @@ def ask(
     peer: Peer, path: str, headers: Any = None, caller: tuple[str, int] = ("127.0.0.1", 50_000), **options: Any
 ) -> httpx.Response:
     async def get() -> httpx.Response:
-        async with AsyncKeystead(gateway_url=peer.url) as keystead:
+        async with AsyncKeystead(gateway_url=peer.url, check_timeout_seconds=PATIENT) as keystead:
             app = app_with(KeyRequired("routes:read", keystead=keystead, **options))
             transport = httpx.ASGITransport(app=app, client=caller)
             async with httpx.AsyncClient(transport=transport, base_url="http://product.test") as client:
@@ -87,7 +87,7 @@ def test_the_api_description_shows_that_a_key_is_wanted() -> None:
 
 def test_an_endpoint_with_a_response_of_its_own_can_pass_the_limits_on(peer: Peer) -> None:
     async def get() -> httpx.Response:
-        async with AsyncKeystead(gateway_url=peer.url) as keystead:
+        async with AsyncKeystead(gateway_url=peer.url, check_timeout_seconds=PATIENT) as keystead:
             app = FastAPI()
 
             @app.get("/own")

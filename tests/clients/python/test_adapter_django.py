@@ -7,14 +7,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from keystead_client import django
 
-from tests.clients.python.conftest import ALLOWED, BLOCKED, KEY, Peer
+from tests.clients.python.conftest import ALLOWED, BLOCKED, KEY, PATIENT, Peer
 from tests.clients.python.products import MIDDLEWARE, call_django, call_django_in_loop, django_settings
 
 BEARER = {"Authorization": f"Bearer {KEY}"}
 
 
 def settings(peer: Peer, **options: Any) -> Any:
-    return django_settings(middleware=MIDDLEWARE, gateway_url=peer.url, **{"protect": ["/v2", "/loop/"], **options})
+    known = {"gateway_url": peer.url, "check_timeout_seconds": PATIENT, "protect": ["/v2", "/loop/"]}
+    return django_settings(middleware=MIDDLEWARE, **{**known, **options})
 
 
 @pytest.mark.parametrize("path", ["/v2/routes", "/v2/read", "/v2/no-permission"])

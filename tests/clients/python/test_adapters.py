@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.python.conftest import ALLOWED, BLOCKED, DROP, KEY, Peer
+from tests.clients.python.conftest import ALLOWED, BLOCKED, DROP, KEY, PATIENT, Peer
 from tests.clients.python.products import PRODUCTS, Answer, Call
 
 Make = Callable[..., Call]
@@ -19,7 +19,7 @@ def product(request: pytest.FixtureRequest, peer: Peer) -> Iterator[Make]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> Call:
-            options = {"gateway_url": peer.url, "app_slug": "aa_1", "check_timeout_seconds": 0.5, **options}
+            options = {"gateway_url": peer.url, "app_slug": "aa_1", "check_timeout_seconds": PATIENT, **options}
             return stack.enter_context(PRODUCTS[request.param](options))
 
         yield make

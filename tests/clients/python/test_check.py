@@ -17,13 +17,13 @@ from keystead_client import (
     UnclearAnswer,
 )
 
-from tests.clients.python.conftest import ALLOWED, BLOCKED, DROP, HANG, KEY, Ask, Peer
+from tests.clients.python.conftest import ALLOWED, BLOCKED, BRIEF, DROP, HANG, KEY, PATIENT, Ask, Peer
 
 CALL: dict[str, Any] = {"method": "GET", "resource": "/v2/routes"}
 
 
 def check(ask: Ask, **client: Any) -> Decision:
-    decision: Decision = ask("check", KEY, **CALL, client={"check_timeout_seconds": 0.3, **client})
+    decision: Decision = ask("check", KEY, **CALL, client=client)
     return decision
 
 
@@ -51,6 +51,12 @@ def test_the_question_says_what_was_asked_and_no_more(ask: Ask, peer: Peer) -> N
         "required_permissions": ["routes:read"],
     }
     assert "authorization" not in asked.headers
+
+
+def test_a_caller_without_a_user_agent_is_not_taken_for_this_client(ask: Ask, peer: Peer) -> None:
+    ask("check", KEY, **CALL)
+
+    assert peer.asked[0].body["user_agent"] == "unknown"
 
 
 def test_one_permission_alone_is_not_taken_for_its_letters(ask: Ask, peer: Peer) -> None:
@@ -148,7 +154,7 @@ def test_no_answer_raises_and_is_not_asked_again(ask: Ask, peer: Peer, answer: A
     peer.will_answer(answer)
 
     with pytest.raises(Unavailable) as raised:
-        check(ask)
+        check(ask, check_timeout_seconds=BRIEF if answer == HANG else PATIENT)
 
     assert len(peer.asked) == 1, "an answer that got lost may have used up a limit"
     assert raised.value.status in (502, 503, 504)
@@ -183,7 +189,8 @@ def test_failing_open_says_so_and_is_logged_without_the_key(
     peer.will_answer(answer)
 
     with caplog.at_level(logging.WARNING, "keystead_client"):
-        decision = check(ask, on_unavailable="allow")
+        seconds = BRIEF if answer == HANG else PATIENT
+        decision = check(ask, on_unavailable="allow", check_timeout_seconds=seconds)
 
     assert (decision.allowed, decision.recorded, decision.rule, decision.identity) == (True, False, None, None)
     assert "unchecked" in caplog.text

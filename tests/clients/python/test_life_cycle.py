@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,7 +20,7 @@ from keystead_client import (
     Rule,
 )
 
-from tests.clients.python.conftest import run
+from tests.clients.python.conftest import PATIENT, run
 from tests.clients.python.products import PRODUCTS
 from tests.support.running import Running, until
 from tests.support.running import keystead as running_keystead
@@ -35,9 +36,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
+def patient(running: Running) -> dict[str, Any]:
+    """Where the gateway is; the machine may be busy."""
+    return {"gateway_url": running.gateway_url, "check_timeout_seconds": PATIENT}
+
+
 @pytest.fixture(scope="module")
 def keystead(running: Running) -> Iterator[Keystead]:
-    with Keystead(running.web_url, running.backend_key, gateway_url=running.gateway_url) as keystead:
+    with Keystead(running.web_url, running.backend_key, **patient(running)) as keystead:
         yield keystead
 
 
@@ -187,7 +193,7 @@ def test_a_batch_is_decided_in_order_and_uses_limits_up_in_order(keystead: Keyst
 
 def test_the_async_client_does_the_same(running: Running, keystead: Keystead, slug: str) -> None:
     async def walk() -> list[str | None]:
-        async with AsyncKeystead(running.web_url, running.backend_key, gateway_url=running.gateway_url) as client:
+        async with AsyncKeystead(running.web_url, running.backend_key, **patient(running)) as client:
             issued = await client.create_key(slug, name="ci")
             reasons = [(await client.check(issued.secret, **CALL)).reason for _ in range(3)]
             listed = [entry async for entry in client.iterate_logs(slug)]
@@ -203,7 +209,7 @@ def test_every_adapter_keeps_to_what_the_gateway_decides(
 ) -> None:
     reader = keystead.create_key(slug, name="reader", permissions=["routes:read"])
     path = {"drf": "/drf/routes", "django decorator in a loop": "/loop/routes"}.get(name, "/v2/routes")
-    with PRODUCTS[name]({"gateway_url": running.gateway_url, "app_slug": slug}) as call:
+    with PRODUCTS[name]({**patient(running), "app_slug": slug}) as call:
         headers = {"X-API-Key": reader.secret}
         answers = [call("POST", headers), *(call("GET", headers) for _ in range(3)), call("GET", {"X-API-Key": "no"})]
 

@@ -20,10 +20,10 @@ from keystead_client import (
     Unavailable,
     UnclearAnswer,
 )
-from keystead_client.client import KEEP_ALIVE_SECONDS
+from keystead_client.shared import KEEP_ALIVE_SECONDS
 
 from config import processes
-from tests.clients.python.conftest import BACKEND_KEY, DROP, HANG, KEY, SOURCE, Ask, Peer, run
+from tests.clients.python.conftest import BACKEND_KEY, BRIEF, DROP, HANG, KEY, PATIENT, SOURCE, Ask, Peer, run
 
 CALL: dict[str, Any] = {"method": "GET", "resource": "/v2/routes"}
 MOMENT = "2026-11-23T14:00:00.000000Z"
@@ -68,7 +68,7 @@ TICKET = {"ticket": "kst_x", "url": "http://127.0.0.1:9/vanity/api-auth?ticket=k
 
 
 def test_checks_share_one_connection(peer: Peer) -> None:
-    with Keystead(gateway_url=peer.url) as keystead:
+    with Keystead(gateway_url=peer.url, check_timeout_seconds=PATIENT) as keystead:
         for _ in range(20):
             keystead.check(KEY, **CALL)
 
@@ -81,7 +81,7 @@ def test_an_idle_connection_is_given_up_before_the_gateway_gives_it_up() -> None
 
 def test_checks_of_one_loop_share_one_connection(peer: Peer) -> None:
     async def ask_often() -> None:
-        async with AsyncKeystead(gateway_url=peer.url) as keystead:
+        async with AsyncKeystead(gateway_url=peer.url, check_timeout_seconds=PATIENT) as keystead:
             for _ in range(20):
                 await keystead.check(KEY, **CALL)
 
@@ -106,7 +106,7 @@ def test_threads_share_a_client_and_each_gets_its_own_answer(peer: Peer) -> None
 
 
 def test_one_async_client_serves_several_loops(peer: Peer) -> None:
-    keystead = AsyncKeystead(gateway_url=peer.url)
+    keystead = AsyncKeystead(gateway_url=peer.url, check_timeout_seconds=PATIENT)
 
     async def ask_once() -> bool:
         decision = await keystead.check(KEY, **CALL)
@@ -119,7 +119,7 @@ def test_one_async_client_serves_several_loops(peer: Peer) -> None:
 FORK = """
 import os, sys
 from keystead_client import Keystead
-keystead = Keystead(gateway_url=sys.argv[1])
+keystead = Keystead(gateway_url=sys.argv[1], check_timeout_seconds=30)
 ask = lambda: keystead.check("nw_live_x", method="GET", resource="/").allowed
 assert ask()
 child = os.fork()
@@ -178,7 +178,7 @@ def dripping() -> Iterator[str]:
 
 def test_an_answer_that_drips_in_is_not_waited_for(ask: Ask, dripping: str) -> None:
     with pytest.raises(Unavailable, match="too long"):
-        ask("check", KEY, **CALL, client={"gateway_url": dripping, "check_timeout_seconds": 0.3})
+        ask("check", KEY, **CALL, client={"gateway_url": dripping, "check_timeout_seconds": BRIEF})
 
 
 PASSING = [
@@ -219,8 +219,9 @@ def test_a_read_is_tried_three_times_at_most(ask: Ask, peer: Peer) -> None:
 def test_what_will_not_pass_is_not_tried_again(ask: Ask, peer: Peer, answer: Any, kind: type[Exception]) -> None:
     peer.will_answer(answer)
 
+    seconds = BRIEF if answer == HANG else PATIENT
     with pytest.raises(kind):
-        ask("create_key", "aa_1", name="ci", client={"management_timeout_seconds": 0.3})
+        ask("create_key", "aa_1", name="ci", client={"management_timeout_seconds": seconds})
     assert len(peer.asked) == 1
 
 

@@ -85,7 +85,9 @@ def moment_text(moment: datetime | None) -> str | None:
 
 def listed(texts: Sequence[str] | None) -> list[str] | None:
     """Return texts as a list; one text alone is a list of one, not its letters."""
-    return [texts] if isinstance(texts, str) else None if texts is None else list(texts)
+    if texts is None:
+        return None
+    return [texts] if isinstance(texts, str) else list(texts)
 
 
 def reader(kind: type[T]) -> Callable[[Answer], T]:

@@ -34,16 +34,20 @@ class Question:
     user_agent: str | None = None
 
     def body(self) -> dict[str, Any]:
-        """Return the question as the gateway reads it."""
-        agent = self.user_agent[:LONGEST_USER_AGENT] if self.user_agent is not None else None
-        known = without_absent({"client_ip": self.client_ip, "user_agent": agent})
-        return {
+        """Return the question as the gateway reads it.
+
+        Without a user agent it would take that of the request, which is this client's own.
+        """
+        agent = self.user_agent or "unknown"
+        body = {
             "principal": {"type": "api_key", "value": self.presented[:LONGEST_KEY]},
             "resource": self.resource,
             "method": self.method,
+            "client_ip": self.client_ip,
+            "user_agent": agent[:LONGEST_USER_AGENT],
             "required_permissions": listed(self.required_permissions),
-            **known,
         }
+        return without_absent(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ cookies, and log a line for every check.
 """
 
 import asyncio
-import inspect
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -18,12 +17,11 @@ import httpx
 from keystead_client import admission, audit, checks, management
 from keystead_client.options import LogFilters
 from keystead_client.results import LogEntry
-from keystead_client.settings import OnUnavailable, Settings
+from keystead_client.shared import Client, described, httpx_request, no_answer
 from keystead_client.wire import Answer, NoAnswer, Operation, Pause, Request
 
 P = ParamSpec("P")
 T = TypeVar("T")
-KEEP_ALIVE_SECONDS = 5.0  # less than the gateway's own 10, so that it is never the one who hangs up on a question
 
 
 def _blocking(build: Callable[P, Operation[T]]) -> Callable[Concatenate["Keystead", P], T]:
@@ -32,7 +30,7 @@ def _blocking(build: Callable[P, Operation[T]]) -> Callable[Concatenate["Keystea
     def method(self: "Keystead", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._carry_out(build(*args, **kwargs))
 
-    return _described(method, build)
+    return described(method, build)
 
 
 def _awaiting(build: Callable[P, Operation[T]]) -> Callable[Concatenate["AsyncKeystead", P], Awaitable[T]]:
@@ -41,81 +39,10 @@ def _awaiting(build: Callable[P, Operation[T]]) -> Callable[Concatenate["AsyncKe
     async def method(self: "AsyncKeystead", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._carry_out(build(*args, **kwargs))
 
-    return _described(method, build)
+    return described(method, build)
 
 
-def _described(method: Callable[P, T], build: Callable[..., Any]) -> Callable[P, T]:
-    """Give a method the name, the words and the signature of what it asks, for `help()` and editors."""
-    described: Any = method
-    described.__name__, described.__doc__ = build.__name__, build.__doc__
-    signature = inspect.signature(build)
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    described.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])
-    return method
-
-
-class _Client:
-    """What both clients are told, once."""
-
-    def __init__(
-        self,
-        url: str | None = None,
-        backend_key: str | None = None,
-        *,
-        gateway_url: str | None = None,
-        gateway_key: str | None = None,
-        app_slug: str | None = None,
-        deployment_id: str | None = None,
-        on_unavailable: OnUnavailable = "deny",
-        check_timeout_seconds: float = 1.0,
-        management_timeout_seconds: float = 10.0,
-        retries: int = 2,
-        most_connections: int = 100,
-        verify: Any = True,
-    ) -> None:
-        """Keep what is needed; nothing is sent yet.
-
-        `url` and `backend_key` are for management, `gateway_url` for checks, `gateway_key` for a gateway
-        that asks for one. With `app_slug` or `deployment_id`, keys of others count as unknown: give one.
-        `on_unavailable="allow"` lets calls through, unchecked and unrecorded, while the gateway is away.
-        The time-outs bound each wait of a call, and the whole of its answer's body; `AsyncKeystead` bounds
-        the whole call. `retries` is how often a call is sent again where that is safe.
-        `verify` is httpx's: True, or an `ssl.SSLContext`. Proxies of the environment are not used.
-        """
-        self._settings = Settings(
-            url=url,
-            backend_key=backend_key,
-            gateway_url=gateway_url,
-            gateway_key=gateway_key,
-            app_slug=app_slug,
-            deployment_id=deployment_id,
-            on_unavailable=on_unavailable,
-            check_timeout_seconds=check_timeout_seconds,
-            management_timeout_seconds=management_timeout_seconds,
-            retries=retries,
-            most_connections=most_connections,
-        )
-        self._verify = verify
-        self._start()
-
-    def _start(self) -> None:
-        """Make what a client of its kind needs."""
-
-    @property
-    def url(self) -> str | None:
-        """Return where management calls go, which is where browsers are sent to as well."""
-        return self._settings.url
-
-    def _options(self) -> dict[str, Any]:
-        most = self._settings.most_connections
-        limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=KEEP_ALIVE_SECONDS)
-        return {"limits": limits, "verify": self._verify, "trust_env": False}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(url={self._settings.url!r}, gateway_url={self._settings.gateway_url!r})"
-
-
-class Keystead(_Client):
+class Keystead(Client):
     """Keystead for threads: one object for a whole process, shared by all of them."""
 
     list_apps = _blocking(management.list_apps)
@@ -182,7 +109,7 @@ class Keystead(_Client):
     def _exchange(self, request: Request) -> Answer | NoAnswer:
         deadline = time.monotonic() + request.timeout_seconds
         try:
-            response = self._own_http().handle_request(_httpx_request(request))
+            response = self._own_http().handle_request(httpx_request(request))
             try:
                 body = bytearray()
                 for chunk in response.iter_raw():
@@ -194,7 +121,7 @@ class Keystead(_Client):
             finally:
                 response.close()
         except httpx.HTTPError as problem:
-            return _no_answer(problem)
+            return no_answer(problem)
         return Answer(response.status_code, response.headers, bytes(body[: request.most_bytes]))
 
     def _own_http(self) -> httpx.HTTPTransport:
@@ -205,7 +132,7 @@ class Keystead(_Client):
         return self._http
 
 
-class AsyncKeystead(_Client):
+class AsyncKeystead(Client):
     """Keystead for asyncio: one object for a whole process. Each event loop has connections of its own."""
 
     list_apps = _awaiting(management.list_apps)
@@ -272,9 +199,10 @@ class AsyncKeystead(_Client):
             return result
 
     async def _exchange(self, request: Request) -> Answer | NoAnswer:
+        http = self._own_http()
         try:
             async with asyncio.timeout(request.timeout_seconds):
-                response = await self._own_http().handle_async_request(_httpx_request(request))
+                response = await http.handle_async_request(httpx_request(request))
                 try:
                     body = bytearray()
                     async for chunk in response.aiter_raw():
@@ -286,7 +214,7 @@ class AsyncKeystead(_Client):
         except TimeoutError:
             return NoAnswer("the answer took too long", timed_out=True)
         except httpx.HTTPError as problem:
-            return _no_answer(problem)
+            return no_answer(problem)
         return Answer(response.status_code, response.headers, bytes(body[: request.most_bytes]))
 
     def _own_http(self) -> httpx.AsyncHTTPTransport:
@@ -296,23 +224,3 @@ class AsyncKeystead(_Client):
         if http is None:
             http = self._https[loop] = httpx.AsyncHTTPTransport(**self._options())
         return http
-
-
-def _httpx_request(request: Request) -> httpx.Request:
-    timeout = dict.fromkeys(("connect", "read", "write", "pool"), request.timeout_seconds)
-    return httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        content=request.content,
-        extensions={"timeout": timeout},
-    )
-
-
-def _no_answer(problem: httpx.HTTPError) -> NoAnswer:
-    """Return what is known of a failure: its kind alone, for httpx's exceptions hold the request."""
-    return NoAnswer(
-        type(problem).__name__,
-        nothing_was_sent=isinstance(problem, httpx.ConnectError),
-        timed_out=isinstance(problem, httpx.TimeoutException),
-    )
