@@ -26,7 +26,8 @@ log = logging.getLogger("northwind")
 class Product(BaseHTTPRequestHandler):
     """The pages and the API of Northwind Maps."""
 
-    keystead: Keystead  # its `url` is the address that browsers use, too
+    keystead: Keystead
+    keystead_url: str  # the address that browsers use, too
     app: str
     own_url: str
     timeout = 10  # seconds for a visitor to send a request
@@ -46,8 +47,8 @@ class Product(BaseHTTPRequestHandler):
             right = "May manage API keys" if "key_role" in user else "May not manage API keys"
             self._page(200, "settings", title="Settings", example=f"{self.own_url}/v2/routes", right=right, **user)
         elif path == custom_page.ADDRESS and (user := self._user()):
-            known = {"keystead": self.keystead.url, "app": self.app, "example": f"{self.own_url}/v2/routes"}
-            self._page(200, "api_keys", custom_page.policy(self.keystead.url), title="API keys", **known, **user)
+            known = {"keystead": self.keystead_url, "app": self.app, "example": f"{self.own_url}/v2/routes"}
+            self._page(200, "api_keys", custom_page.policy(self.keystead_url), title="API keys", **known, **user)
         elif path in ("/", "/settings", custom_page.ADDRESS):
             self._page(200, "sign_in", title="Sign in")
         else:
@@ -125,7 +126,7 @@ class Product(BaseHTTPRequestHandler):
         self._send(303, "", "text/plain", {"Location": url, **(headers or {})})
 
     def _send(self, status: int, text: str, kind: str, headers: dict[str, str] | None = None) -> None:
-        policy = f"default-src 'none'; style-src 'self'; form-action 'self' {self.keystead.url}; frame-ancestors 'none'"
+        policy = f"default-src 'none'; style-src 'self'; form-action 'self' {self.keystead_url}; frame-ancestors 'none'"
         own = {"Content-Type": f"{kind}; charset=utf-8", "Content-Length": str(len(text.encode()))}
         always = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin", "Content-Security-Policy": policy}
         self.send_response(status)
@@ -146,7 +147,7 @@ def main() -> None:
     url, gateway_url, key_file, app = (os.environ[name].rstrip("/") for name in names)
     key = Path(key_file).read_text().strip()
     Product.keystead = Keystead(url, key, gateway_url=gateway_url, app_slug=app, management_timeout_seconds=3)
-    Product.app = app
+    Product.app, Product.keystead_url = app, url
     host = os.environ.get("PRODUCT_HOST", "127.0.0.1")
     with ThreadingHTTPServer((host, int(os.environ.get("PRODUCT_PORT", "0"))), Product) as server:
         Product.own_url = f"http://{host}:{server.server_port}"
