@@ -118,6 +118,7 @@ UNCLEAR = [
     pytest.param((200, b"[" * 100_000), id="a nest"),
     pytest.param((200, ALLOWED | {"identity": "aa_1"}), id="an identity that is text"),
     pytest.param((200, ALLOWED | {"rate_limits": [{"rule": 1}]}), id="limits of another shape"),
+    pytest.param((200, ALLOWED | {"retry_after": True}), id="a number that is a boolean"),
     pytest.param((200, BLOCKED), id="a no without a reason"),
     pytest.param((201, ALLOWED), id="created"),
     pytest.param((401, ALLOWED | {"reason": "?"}), id="yes at 401"),
