@@ -6,6 +6,7 @@ says exactly what is in the table.
 """
 
 import os
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +15,15 @@ from typing import Any
 import psycopg
 import structlog
 
-from apiauth.audit.record import Damaged, Intact, Record, as_json, read_frames
+from apiauth.audit.record import Damaged, Intact, Record, read_frames
 from apiauth.audit.spool import BIRTH_SUFFIX, SUFFIX, host_name, is_owned
 from apiauth.audit.statements import sql
+from apiauth.audit.store import Store
 
 BATCH_BYTES = 4 * 1024 * 1024
-LONGEST_PATH = 500  # in characters; an index entry of PostgreSQL holds 2,704 bytes
 QUARANTINE = "quarantine"
 ABANDONED_BIRTH_SECONDS = 60
+_SMALLER = 4
 
 # The database will say the same however often it is asked.
 _REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
@@ -47,8 +49,7 @@ class Drain:
         self._connection = connection
         self._folder = folder
         self._batch_bytes = batch_bytes
-        with connection.transaction():
-            connection.execute(sql("stage"))
+        self._store = Store(connection)
 
     def drain(self) -> int:
         """Drain one batch of every file; return how many records that were."""
@@ -62,39 +63,50 @@ class Drain:
         return total
 
     def _drain_file(self, path: Path) -> int:
+        """Drain one batch of one file; a file that this host cannot read or clear away must not stop the others."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            batch = self._drain_open(path)
+            if batch is not None and batch.is_finished:
+                path.unlink(missing_ok=True)
         except FileNotFoundError:
             return 0  # another worker was faster
+        except OSError as error:
+            log.error("drain.file_failed", file=shown(path.name), error=error.strerror)
+            return 0
+        return len(batch.records) if batch is not None else 0
+
+    def _drain_open(self, path: Path) -> _Batch | None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            batch = self._drain_batch(path, descriptor)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                log.error("drain.not_a_file", file=shown(path.name))
+                return None
+            return self._drain_batch(path, descriptor)
         finally:
             os.close(descriptor)
-        if batch is None:
-            return 0
-        if batch.is_finished:
-            path.unlink(missing_ok=True)
-        return len(batch.records)
 
     def _drain_batch(self, path: Path, descriptor: int) -> _Batch | None:
-        """Commit one batch and return it; None where there is nothing to do or another worker does it."""
-        try:
-            return self._in_transaction(path, descriptor, self._batch_bytes)
-        except _REFUSALS as error:
-            log.error("drain.refused_batch", file=path.name, error=error.diag.message_primary)
-        return self._drain_singly(path, descriptor)
+        """Commit one batch and return it; None where there is nothing to do or another worker does it.
 
-    def _drain_singly(self, path: Path, descriptor: int) -> _Batch | None:
-        """Drain one record; where the database refuses it, put it aside: it must not stop the others."""
-        try:
-            return self._in_transaction(path, descriptor, 1)
-        except _REFUSALS as error:
-            log.error("drain.refused_record", file=path.name, error=error.diag.message_primary)
-        return self._in_transaction(path, descriptor, 1, refuse=True)
+        Where the database refuses a record, the batch gets smaller until it ends before that record,
+        or is it: then it is put aside, for it must not stop the others.
+        """
+        most_bytes = self._batch_bytes
+        while True:
+            try:
+                return self._in_transaction(path, descriptor, most_bytes)
+            except _REFUSALS as error:
+                log.error(
+                    "drain.refused", file=shown(path.name), most_bytes=most_bytes, error=error.diag.message_primary
+                )
+            if most_bytes == 1:
+                return self._in_transaction(path, descriptor, 1, refuse=True)
+            most_bytes = max(1, most_bytes // _SMALLER)
 
     def _in_transaction(self, path: Path, descriptor: int, most_bytes: int, *, refuse: bool = False) -> _Batch | None:
         with self._connection.transaction():
-            offset = self._lock(path.name)
+            name = shown(path.name)
+            offset = self._lock(name)
             if offset is None:
                 return None
             batch = read_batch(descriptor, offset, most_bytes)
@@ -103,22 +115,14 @@ class Drain:
             if batch.end == batch.start and not batch.is_finished:
                 return None
             self._set_aside(path, batch)
-            self._store(batch.records)
-            self._advance(path.name, batch)
+            self._store.store(batch.records)
+            self._advance(name, batch)
         return batch
 
     def _lock(self, name: str) -> int | None:
         self._connection.execute(sql("note_file"), {"name": name, "host": host_name()})
         row = self._connection.execute(sql("lock_file"), {"name": name}).fetchone()
         return row[0] if row else None
-
-    def _store(self, records: list[Record]) -> None:
-        if not records:
-            return
-        with self._connection.cursor() as cursor:
-            with cursor.copy(sql("copy_stage")) as copy:
-                copy.write("".join(map(copy_line, records)))
-            cursor.execute(sql("record_batch"))
 
     def _advance(self, name: str, batch: _Batch) -> None:
         self._connection.execute(
@@ -140,7 +144,12 @@ class Drain:
         folder.mkdir(mode=0o700, exist_ok=True)
         for offset, data in batch.damaged:
             (folder / f"{path.name}.{offset}.bad").write_bytes(data)
-            log.error("drain.quarantined", file=path.name, offset=offset, bytes=len(data))
+            log.error("drain.quarantined", file=shown(path.name), offset=offset, bytes=len(data))
+
+
+def shown(name: str) -> str:
+    """Return a file's name as the database and a log can hold it, whatever bytes it has."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def spool_files(folder: Path) -> list[Path]:
@@ -190,59 +199,3 @@ def _refused(descriptor: int, batch: _Batch) -> _Batch:
     """Return a batch of one record as damage."""
     data = os.pread(descriptor, batch.end - batch.start, batch.start)
     return _Batch([], [(batch.start, data)], batch.start, batch.end, batch.is_finished)
-
-
-_UNSAFE = {0: "\ufffd", ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
-_UNSAFE |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
-_NULL = "\\N"
-
-
-def _text(value: str | None) -> str:
-    """Return a text for COPY: what no PostgreSQL text can hold becomes U+FFFD."""
-    if value is None:
-        return _NULL
-    return value if value.isalnum() else value.translate(_UNSAFE)
-
-
-def _array(values: list[str] | None) -> str:
-    if values is None:
-        return _NULL
-    quoted = ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
-    return _text("{" + quoted + "}")
-
-
-def _number(value: int | None) -> str:
-    return _NULL if value is None else str(value)
-
-
-def copy_line(record: Record) -> str:
-    """Return one record as a line for COPY in text format."""
-    decided_ms = int.from_bytes(record.id[:6], "big")
-    seconds, milliseconds = divmod(decided_ms, 1000)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return "\t".join(
-        (
-            record.id.hex(),
-            f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds:03}+00",
-            _number(record.deployment_id),
-            _number(record.app_id),
-            _number(record.key_id),
-            _text(record.key_name),
-            _text(record.presented_start),
-            "f" if record.rule else "t",
-            _text(record.rule),
-            _text(record.blocked_by),
-            _text(record.method),
-            _text(record.path[:LONGEST_PATH]),
-            _text(record.client_ip),
-            _text(record.peer_ip),
-            _text(record.user_agent),
-            _array(record.required_permissions),
-            _array(record.held_permissions),
-            _text(as_json([{"rule": r, "remaining": left, "limit": n} for r, left, n in record.rate_limits])),
-            _number(record.retry_after),
-            str(record.snapshot_age_ms),
-            str(record.duration_us),
-            _text(record.node) + "\n",
-        )
-    )

@@ -9,8 +9,6 @@ import os
 import random
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import google_crc32c
 import msgspec
@@ -19,6 +17,7 @@ MAGIC = b"\xa7KS\x01"
 HEADER = struct.Struct("<4sII")
 HEADER_BYTES = HEADER.size
 MOST_PAYLOAD_BYTES = 64 * 1024
+LAST_MOMENT_MS = 253_402_300_799_999  # the end of the year 9999
 _LENGTH = struct.Struct("<I")
 
 # Ids need to be unique, not secret: a generator seeded by the operating system, without a system call each.
@@ -51,6 +50,11 @@ class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
     duration_us: int
     node: str
 
+    @property
+    def moment_ms(self) -> int:
+        """When it was decided, in milliseconds since 1970."""
+        return int.from_bytes(self.id[:6], "big")
+
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
@@ -73,8 +77,7 @@ def frame_payload(payload: bytes, crc: Callable[[bytes], int] = google_crc32c.va
     return HEADER.pack(MAGIC, len(payload), crc(length + payload)) + payload
 
 
-@dataclass(frozen=True, slots=True)
-class Intact:
+class Intact(msgspec.Struct, gc=False, frozen=True):
     """A frame that can be trusted, from `start` to `end` in its file."""
 
     start: int
@@ -82,8 +85,7 @@ class Intact:
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Damaged:
+class Damaged(msgspec.Struct, gc=False, frozen=True):
     """Bytes that are no frame, from `start` to `end` in their file."""
 
     start: int
@@ -135,7 +137,8 @@ def _decoded(payload: bytes, end: int) -> tuple[int, Record] | object:
         record = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _BROKEN
-    return (end, record) if len(record.id) == 16 else _BROKEN
+    # A moment beyond what the database's readers can name is no moment of ours.
+    return (end, record) if len(record.id) == 16 and record.moment_ms <= LAST_MOMENT_MS else _BROKEN
 
 
 def _next_magic(data: bytes, position: int, is_complete: bool) -> int:
@@ -148,8 +151,3 @@ def _next_magic(data: bytes, position: int, is_complete: bool) -> int:
             if len(data) - keep >= position and data.endswith(MAGIC[:keep]):
                 return len(data) - keep
     return len(data)
-
-
-def as_json(value: Any) -> str:
-    """Return a value as compact JSON text."""
-    return msgspec.json.encode(value).decode()

@@ -23,7 +23,7 @@ class Settings(Protocol):
     """The part of the environment that a worker reads."""
 
     @property
-    def database_url(self) -> str: ...
+    def direct_database_url(self) -> str: ...
     @property
     def spool_dir(self) -> Any: ...
 
@@ -36,7 +36,7 @@ def run(environment: Settings, stop: threading.Event, on_ready: Callable[[], Non
     while not stop.is_set():
         started = time.monotonic()
         try:
-            with psycopg.connect(environment.database_url, autocommit=True, connect_timeout=5) as connection:
+            with psycopg.connect(environment.direct_database_url, autocommit=True, connect_timeout=5) as connection:
                 _work(connection, environment, stop, ready)
         except (psycopg.Error, OSError) as error:
             # The one place where a failure is survived by trying again: nothing is lost by waiting.

@@ -203,7 +203,7 @@ def test_the_worker_drains_until_it_is_told_to_stop(connection, tmp_path):
     stop, ready = threading.Event(), threading.Event()
 
     class Settings:
-        database_url = dsn()
+        direct_database_url = dsn()
         spool_dir = tmp_path
 
     thread = threading.Thread(target=worker.run, args=(Settings(), stop, ready.set))
