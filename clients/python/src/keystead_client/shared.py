@@ -71,11 +71,6 @@ class Client:
     def _start(self) -> None:
         """Make what a client of its kind needs."""
 
-    @property
-    def url(self) -> str | None:
-        """Return where management calls go, which is where browsers are sent to as well."""
-        return self._settings.url
-
     def _options(self) -> dict[str, Any]:
         most = self._settings.most_connections
         limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=KEEP_ALIVE_SECONDS)
