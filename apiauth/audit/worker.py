@@ -11,6 +11,7 @@ import structlog
 from apiauth.audit.drain import Drain
 from apiauth.audit.partitions import ensure_partitions
 from apiauth.audit.retention import forget_spent
+from apiauth.audit.statements import sql
 
 IDLE_SECONDS = 0.2
 HOUSEKEEPING_SECONDS = 3600
@@ -60,6 +61,7 @@ class _Once:
 def _work(
     connection: psycopg.Connection[Any], environment: Settings, stop: threading.Event, ready: Callable[[], None]
 ) -> None:
+    connection.execute(sql("note_history"))
     drain = Drain(connection, environment.spool_dir)
     next_housekeeping = 0.0
     while not stop.is_set():

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
+from django.db import connection, transaction
 
 from apiauth.core.errors import KeysteadError
 from apiauth.models import BackendKey, Key, PepperCheck
@@ -81,6 +81,15 @@ def remember_peppers(*, now: datetime) -> bool:
             version=version, defaults={"fingerprint": peppers.fingerprint(version), "first_seen_at": now}
         )
     return is_new
+
+
+@transaction.atomic
+def note_history() -> bool:
+    """Note that the database was restored or failed over, so that gateways read it anew; tell whether it was."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT keystead_note_history()")
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 @transaction.atomic

@@ -110,16 +110,18 @@ class Checker:
 
     def freshness(self) -> Freshness:
         """Return how old answers are now, and whether that is within the bound."""
-        age = time.monotonic() - self._snapshot.confirmed_at
+        now = time.monotonic_ns()
+        age = now / 1e9 - self._snapshot.confirmed_at
         if not self._snapshot.is_loaded:
             return Freshness(is_fresh=False, stale_ms=None)
-        return Freshness(is_fresh=age <= self._bound, stale_ms=int(age * 1000))
+        is_fresh = age <= self._bound and not self._snapshot.clock_has_jumped(now)
+        return Freshness(is_fresh=is_fresh, stale_ms=int(age * 1000))
 
     def check(self, question: Question) -> Outcome:
         """Return the decision, recorded. Raises Stale or SpoolFull: then there is none."""
         began = time.monotonic_ns()
-        now_ms = time.time_ns() // 1_000_000
         age = self._age(began)
+        now_ms = (began + self._snapshot.database_offset_ns) // 1_000_000
         found = self._recognise(question)
         if found is _UNKNOWN:
             (found,) = self._look_up([question], age)
@@ -133,8 +135,9 @@ class Checker:
         Limits are taken in the order of the questions; those taken stay taken where the
         decisions can then not be recorded.
         """
-        now_ms = time.time_ns() // 1_000_000
-        age = self._age(time.monotonic_ns())
+        asked = time.monotonic_ns()
+        age = self._age(asked)
+        now_ms = (asked + self._snapshot.database_offset_ns) // 1_000_000
         found = [self._recognise(question) for question in questions]
         if _UNKNOWN in found:
             found = self._look_up(questions, age)
@@ -149,9 +152,9 @@ class Checker:
         return outcomes
 
     def _age(self, monotonic_ns: int) -> float:
-        """Return the seconds since the database was last heard. Raises Stale beyond the bound."""
+        """Return the seconds since the database was last heard. Raises Stale beyond the bound, or as a clock jumped."""
         age = monotonic_ns / 1e9 - self._snapshot.confirmed_at
-        if age > self._bound:
+        if age > self._bound or self._snapshot.clock_has_jumped(monotonic_ns):
             raise Stale
         return age
 

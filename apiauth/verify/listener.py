@@ -19,22 +19,19 @@ import structlog
 
 from apiauth.audit.spool import host_name
 from apiauth.core.secrets import Peppers
+from apiauth.verify.history import NotedByNobody, NotThePrimary, identify
 from apiauth.verify.peppers import WrongPepper, require_peppers
-from apiauth.verify.snapshot import Snapshot, Tables, sql
+from apiauth.verify.snapshot import AnotherEpoch, Snapshot, Tables, sql
+from apiauth.verify.watch import DEADLINE_SECONDS, Watch
 
 CHANNEL = "keystead_changes"
 POLL_SECONDS = 1.0
-POLL_DEADLINE_SECONDS = 3.0
 ACKNOWLEDGE_SECONDS = 5.0
 LOOK_UP_SECONDS = 0.1
 LOOK_UPS_PER_SECOND = 20.0
 LONGEST_BACK_OFF_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
-
-
-class NotThePrimary(Exception):
-    """The database is a standby, or cannot say which history it is on; it may be behind a revoke."""
 
 
 class Listener:
@@ -46,7 +43,7 @@ class Listener:
         self._url = direct_database_url
         self._snapshot = snapshot
         self._peppers = peppers
-        self._identity: tuple[str, ...] | None = None
+        self._identity: str | None = None
         self._stopping = threading.Event()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
@@ -56,7 +53,7 @@ class Listener:
         self._last_poll_done = 0
         self._one_look_up = threading.Lock()
         self._look_ups = _Allowance(LOOK_UPS_PER_SECOND)
-        self._watch = _Watch()
+        self._watch = Watch()
         self._thread = threading.Thread(target=self._run, name="snapshot-listener", daemon=True)
 
     def start(self) -> None:
@@ -69,7 +66,7 @@ class Listener:
             return
         self._stopping.set()
         self._wake()
-        self._thread.join(timeout=POLL_DEADLINE_SECONDS + 1)
+        self._thread.join(timeout=DEADLINE_SECONDS + 1)
         self._watch.stop()
         self._wake_reader.close()
         self._wake_writer.close()
@@ -102,7 +99,7 @@ class Listener:
             started = time.monotonic()
             try:
                 self._serve()
-            except (psycopg.Error, OSError, NotThePrimary, WrongPepper) as error:
+            except (psycopg.Error, OSError, NotThePrimary, NotedByNobody, WrongPepper) as error:
                 log.error("listener.interrupted", kind=type(error).__name__, error=str(error))
                 is_fresh = time.monotonic() - started > 10
                 back_off = 0.05 if is_fresh else min(2 * back_off, LONGEST_BACK_OFF_SECONDS)
@@ -114,33 +111,49 @@ class Listener:
 
     def _serve(self) -> None:
         with _connect(self._url) as connection:
-            identity = _identity(connection)
-            require_peppers(connection, self._peppers)
+            with self._watch.over(connection):
+                identity = identify(connection)
+                require_peppers(connection, self._peppers)
+                noticed = _Noticed(connection)
             if identity != self._identity:
                 self._load(connection)
                 self._identity = identity
-            self._listen(connection)
+            self._listen(connection, noticed)
             self._leave(connection)
 
     def _load(self, connection: psycopg.Connection[Any]) -> None:
-        """Read everything into new tables: there are none yet, or theirs is another history."""
+        """Read everything into new tables: there are none yet, or theirs is another history.
+
+        The gateway is on the list of those that have to acknowledge before it answers by the
+        new tables, and they hold whatever was committed before it was on the list: so nobody
+        who waits for every gateway is told that all have heard while this one has not.
+        """
         began = time.monotonic()
         tables = Tables()
-        rows = tables.catch_up(connection)
-        self._snapshot.put(tables, began)
+        with self._watch.over(connection):
+            rows = tables.catch_up(connection, self._watch.extend)
+        self._acknowledge(connection, tables)
+        confirmed_at = time.monotonic()
+        with self._watch.over(connection):
+            tables.catch_up(connection)
+        self._snapshot.put(tables, confirmed_at)
         gc.freeze()  # a collection that walks a million rows would stop every check for its time
         self.loaded.set()
-        log.info("snapshot.loaded", rows=rows, seconds=round(time.monotonic() - began, 3))
+        log.info("snapshot.loaded", rows=rows, epoch=tables.epoch, seconds=round(time.monotonic() - began, 3))
 
-    def _listen(self, connection: psycopg.Connection[Any]) -> None:
-        noticed = _Noticed(connection)
+    def _listen(self, connection: psycopg.Connection[Any], noticed: "_Noticed") -> None:
         acknowledged_at = float("-inf")
         while not self._stopping.is_set():
+            was_called = noticed.is_set
             noticed.clear()
-            changed = self._poll(connection)
-            if changed or time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:
+            try:
+                changed = self._poll(connection)
+            except AnotherEpoch:
+                self._load(connection)
+                continue
+            if changed or was_called or time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:
                 acknowledged_at = time.monotonic()
-                self._acknowledge(connection)
+                self._acknowledge(connection, self._snapshot.tables)
             if not noticed.is_set:
                 self._wait(connection, noticed)
 
@@ -151,14 +164,14 @@ class Listener:
         began = time.monotonic()
         with self._watch.over(connection):
             changed = self._snapshot.tables.catch_up(connection)
-        self._snapshot.confirmed_at = began
+        self._snapshot.confirm(began)
         with self._polled:
             self._last_poll_done = number
             self._polled.notify_all()
         return changed
 
-    def _acknowledge(self, connection: psycopg.Connection[Any]) -> None:
-        """Say which changes this process has taken in: all by transactions below the horizon."""
+    def _acknowledge(self, connection: psycopg.Connection[Any], tables: Tables) -> None:
+        """Say which changes this process has taken in."""
         with self._watch.over(connection):
             connection.execute(
                 sql("acknowledge"),
@@ -166,7 +179,9 @@ class Listener:
                     "incarnation": self.incarnation,
                     "host": host_name(),
                     "pid": os.getpid(),
-                    "generation": self._snapshot.tables.horizon,
+                    "generation": tables.horizon,
+                    "epoch": tables.epoch,
+                    "seen": tables.seen,
                 },
             )
 
@@ -206,56 +221,6 @@ class _Noticed:
         self.is_set = True
 
 
-class _Watch:
-    """Cuts a connection off that has not answered in time: a half-open one would wait for ever."""
-
-    def __init__(self) -> None:
-        self._state = threading.Condition()
-        self._deadline: float | None = None
-        self._descriptor = -1
-        self._stopped = False
-        threading.Thread(target=self._run, name="listener-watch", daemon=True).start()
-
-    def over(self, connection: psycopg.Connection[Any]) -> "_Watched":
-        """Return a context in which the connection has POLL_DEADLINE_SECONDS."""
-        return _Watched(self, connection.fileno())
-
-    def begin(self, descriptor: int) -> None:
-        with self._state:
-            self._descriptor = descriptor
-            self._deadline = time.monotonic() + POLL_DEADLINE_SECONDS
-
-    def end(self) -> None:
-        with self._state:
-            self._deadline = None
-
-    def stop(self) -> None:
-        with self._state:
-            self._stopped = True
-            self._state.notify()
-
-    def _run(self) -> None:
-        with self._state:
-            while not self._stopped:
-                self._state.wait(POLL_SECONDS)
-                if self._deadline is not None and time.monotonic() > self._deadline:
-                    self._deadline = None
-                    log.error("listener.cut_off", seconds=POLL_DEADLINE_SECONDS)
-                    _shut_down(self._descriptor)
-
-
-class _Watched:
-    def __init__(self, watch: _Watch, descriptor: int) -> None:
-        self._watch = watch
-        self._descriptor = descriptor
-
-    def __enter__(self) -> None:
-        self._watch.begin(self._descriptor)
-
-    def __exit__(self, *exception: object) -> None:
-        self._watch.end()
-
-
 class _Allowance:
     """So many per second, and as many at once; a token bucket."""
 
@@ -289,18 +254,3 @@ def _connect(url: str) -> psycopg.Connection[Any]:
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection
-
-
-def _identity(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
-    standby = connection.execute("SELECT pg_is_in_recovery()").fetchone()
-    if standby is None or standby[0]:
-        raise NotThePrimary("the database is a standby")
-    row = connection.execute(sql("identity")).fetchone()
-    if row is None:
-        raise NotThePrimary("the database does not say which one it is")
-    return tuple(row)
-
-
-def _shut_down(descriptor: int) -> None:
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:  # it may be gone already
-        copy.shutdown(socket.SHUT_RDWR)

@@ -6,9 +6,10 @@ written by it or a later one, so a transaction that commits late is never skippe
 be by a sequence or a timestamp.
 """
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -21,7 +22,24 @@ from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 log = structlog.get_logger(__name__)
 sql = statements(Path(__file__).parent / "sql")
 
-_FETCH_ROWS = 10_000
+CLOCK_JUMP_NS = 2_000_000_000
+_FETCH_ROWS = 2_000
+_MOST_SHARED = 10_000
+_TEXTS = msgspec.json.Decoder(tuple[str, ...])
+
+
+class AnotherEpoch(Exception):
+    """The database has begun another history, or a table was emptied: what is in memory counts as nothing."""
+
+
+class Heading(NamedTuple):
+    """What a poll begins with; see sql/heading.sql."""
+
+    horizon: int
+    seen: str
+    epoch: int
+    database_us: int
+    has_changes: bool
 
 
 class App(msgspec.Struct, gc=False):
@@ -72,6 +90,22 @@ class BackendKey(msgspec.Struct, gc=False):
     change_xid: int
 
 
+class DatabaseClock:
+    """The database's clock, reckoned by this host's monotonic one.
+
+    Hosts' own clocks may be set or wrong; keys end and windows begin by the one clock that all share.
+    """
+
+    def __init__(self) -> None:
+        self.offset_ns: int | None = None
+        """What to add to the monotonic clock."""
+
+    def hear(self, told_ns: int, asked_ns: int, answered_ns: int) -> None:
+        """Take in what the database told between two moments; what these two cannot disprove stays as it was."""
+        least, most = told_ns - answered_ns, told_ns - asked_ns
+        self.offset_ns = least if self.offset_ns is None else min(max(self.offset_ns, least), most)
+
+
 class Tables:
     """The rows of one history of the database. Only the listener's thread changes them.
 
@@ -84,28 +118,50 @@ class Tables:
         self.backend_keys: dict[bytes, BackendKey] = {}
         self.apps_by_prefix: dict[str, tuple[App, ...]] = {}
         self.horizon = 0
+        self.epoch = 0
+        self.seen = ""
+        """The database's own name for the set of transactions whose changes are here."""
+        self.clock = DatabaseClock()
         self._keys_by_id: dict[int, Key] = {}
         self._backend_keys_by_id: dict[int, BackendKey] = {}
         self._rules: dict[int, tuple[LimitRule, ...]] = {}
         self._scheme_xids: dict[int, int] = {}
+        self._shared: dict[Any, Any] = {}
 
-    def catch_up(self, connection: psycopg.Connection[Any]) -> int:
+    def catch_up(self, connection: psycopg.Connection[Any], on_progress: Callable[[], object] = lambda: None) -> int:
         """Take in what changed since the last call; return how many rows that were.
 
         Limits come before the apps that use them and apps before their keys. The connection
-        must give every statement of a transaction the same snapshot.
+        must give every statement of a transaction the same snapshot. `on_progress` is called
+        now and then while much is read. Raises AnotherEpoch, with nothing taken in.
         """
-        with connection.transaction():
-            row = connection.execute(sql("horizon")).fetchone()
-            assert row is not None
-            changed = self._take_schemes(self._rows(connection, "schemes"))
-            changed += self._take_apps(self._rows(connection, "apps"))
-            changed += self._take_keys(self._rows(connection, "keys"))
-            changed += self._take_backend_keys(self._rows(connection, "backend_keys"))
-        self.horizon = row[0]
+        changed = 0
+        heading = self._heading(connection)
+        if heading.has_changes:
+            with connection.transaction():
+                heading = self._heading(connection)
+                changed += self._take_schemes(self._rows(connection, "schemes", on_progress))
+                changed += self._take_apps(self._rows(connection, "apps", on_progress))
+                changed += self._take_keys(self._rows(connection, "keys", on_progress))
+                changed += self._take_backend_keys(self._rows(connection, "backend_keys", on_progress))
+        self.horizon, self.seen, self.epoch = heading.horizon, heading.seen, heading.epoch
+        self._shared.clear()
         return changed
 
-    def _rows(self, connection: psycopg.Connection[Any], name: str) -> Iterator[tuple[Any, ...]]:
+    def _heading(self, connection: psycopg.Connection[Any]) -> Heading:
+        asked = time.monotonic_ns()
+        row = connection.execute(sql("heading"), {"horizon": str(self.horizon)}).fetchone()
+        answered = time.monotonic_ns()
+        assert row is not None
+        heading = Heading(*row)
+        if self.epoch not in (0, heading.epoch):
+            raise AnotherEpoch
+        self.clock.hear(heading.database_us * 1000, asked, answered)
+        return heading
+
+    def _rows(
+        self, connection: psycopg.Connection[Any], name: str, on_progress: Callable[[], object]
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield rows; the first read takes everything and must not hold all of it twice in memory."""
         horizon = {"horizon": str(self.horizon)}
         if self.horizon:
@@ -113,7 +169,10 @@ class Tables:
             return
         with connection.cursor(name=name, binary=True) as cursor:
             cursor.itersize = _FETCH_ROWS
-            yield from cursor.execute(sql(name), horizon)
+            for number, row in enumerate(cursor.execute(sql(name), horizon)):
+                if number % _FETCH_ROWS == 0:
+                    on_progress()
+                yield row
 
     def _take_schemes(self, rows: Iterable[tuple[Any, ...]]) -> int:
         changed = set()
@@ -145,9 +204,31 @@ class Tables:
         for row in rows:
             known = self._keys_by_id.get(row[0])
             if known is None or known.change_xid != row[13]:
-                self._put_key(_key(row), known)
+                self._put_key(self._key(row), known)
                 changed += 1
         return changed
+
+    def _key(self, row: tuple[Any, ...]) -> Key:
+        """Return a key. Equal values of one read are one object: most keys of an app differ in little."""
+        share = self._shared.setdefault
+        key = Key(*row)
+        app = self.apps.get(key.app_id)
+        if app is not None:
+            key.app_id, key.deployment_id = app.id, app.deployment_id
+        key.permissions = self._listed(row[5])
+        key.metadata = share(key.metadata, key.metadata)
+        key.allowed_cidrs = self._listed(row[7])
+        key.change_xid = share(key.change_xid, key.change_xid)
+        if len(self._shared) > _MOST_SHARED:
+            self._shared.clear()
+        return key
+
+    def _listed(self, written: str) -> tuple[str, ...]:
+        """Return a list that the database wrote as JSON: reading its arrays costs more than all the rest of a row."""
+        listed: tuple[str, ...] | None = self._shared.get(("list", written))
+        if listed is None:
+            listed = self._shared["list", written] = _TEXTS.decode(written)
+        return listed
 
     def _put_key(self, key: Key, known: Key | None) -> None:
         self.keys[key.digest] = key
@@ -183,13 +264,6 @@ class Tables:
         self.apps_by_prefix = index
 
 
-def _key(row: tuple[Any, ...]) -> Key:
-    key = Key(*row)
-    key.permissions = tuple(key.permissions)
-    key.allowed_cidrs = tuple(key.allowed_cidrs)
-    return key
-
-
 def _readable(scheme_id: int, rules: Any) -> tuple[LimitRule, ...]:
     """Return a scheme's rules; what no service wrote and nobody can read is the built-in limit, not none."""
     try:
@@ -200,19 +274,36 @@ def _readable(scheme_id: int, rules: Any) -> tuple[LimitRule, ...]:
 
 
 class Snapshot:
-    """The tables now in force, and how old what they say may be."""
+    """The tables now in force, how old what they say may be, and what time it is."""
 
     def __init__(self) -> None:
         self.tables = Tables()
         self.is_loaded = False
         self.confirmed_at = float("-inf")
         """A moment of the monotonic clock at which the tables said what the database said."""
+        self.database_offset_ns = self.host_offset_ns = time.time_ns() - time.monotonic_ns()
+        """What to add to the monotonic clock for the database's time, and for this host's when last confirmed."""
 
     def put(self, tables: Tables, confirmed_at: float) -> None:
         """Put tables in force that were read from the database no earlier than `confirmed_at`."""
         self.tables = tables
-        self.confirmed_at = confirmed_at
+        self.confirm(confirmed_at)
         self.is_loaded = True
+
+    def confirm(self, at: float) -> None:
+        """Note that the tables in force said at this moment what the database said."""
+        self.host_offset_ns = time.time_ns() - time.monotonic_ns()
+        if self.tables.clock.offset_ns is not None:
+            self.database_offset_ns = self.tables.clock.offset_ns
+        self.confirmed_at = at
+
+    def clock_has_jumped(self, monotonic_ns: int) -> bool:
+        """Tell whether this host's clock moved against the monotonic one since the last poll.
+
+        It was set, or the host stood still while the monotonic clock did not count: in either
+        case nobody knows how old the tables are until the database has been asked again.
+        """
+        return abs(time.time_ns() - monotonic_ns - self.host_offset_ns) > CLOCK_JUMP_NS
 
     def app_by_prefix(self, prefix: str, deployment_id: int | None) -> App | None:
         """Return the one app that a presented prefix can mean; None where there are several, or none."""

@@ -11,6 +11,7 @@ from apiauth.core import clock
 from apiauth.core.secrets import Peppers
 from apiauth.models import Key
 from apiauth.services import apps, installation, limits
+from apiauth.verify.history import NotedByNobody, identify
 from apiauth.verify.listener import Listener
 from apiauth.verify.peppers import require_peppers
 from apiauth.verify.snapshot import Snapshot, Tables
@@ -128,6 +129,57 @@ def test_a_killed_connection_is_made_again_and_what_changed_meanwhile_is_there(a
     tables = listener._snapshot.tables
     digest = Key.objects.get(id=key.id).digest
     _wait_for(lambda: bytes(digest) in tables.keys and tables.keys[bytes(digest)].name == "changed meanwhile")
+
+
+def _emptied(listener):
+    return not listener._snapshot.tables.keys
+
+
+def test_emptied_tables_are_emptied_in_memory_too(make_key, listener):
+    make_key()
+    until(lambda: listener._snapshot.tables.keys, 10, "the key is known")
+    with django_connection.cursor() as cursor:
+        cursor.execute("TRUNCATE apiauth_key CASCADE")
+    until(lambda: _emptied(listener), 10, "the gateway knows no key")
+
+
+def _restored_elsewhere(cursor, change_xid):
+    """Make the database look as a dump of another one that is restored here."""
+    cursor.execute("ALTER TABLE apiauth_key DISABLE TRIGGER stamp_change")
+    cursor.execute("UPDATE apiauth_key SET change_xid = %s::text::xid8", [change_xid])
+    cursor.execute("ALTER TABLE apiauth_key ENABLE TRIGGER stamp_change")
+    cursor.execute("UPDATE apiauth_history SET identity = 'another cluster'")
+
+
+def test_a_restored_database_is_not_trusted_before_its_new_history_is_noted(make_key, reader, caplog):
+    make_key()
+    with django_connection.cursor() as cursor:
+        cursor.execute("SELECT keystead_epoch()")
+        (before,) = cursor.fetchone()
+        _restored_elsewhere(cursor, 10**9)
+    with pytest.raises(NotedByNobody):
+        identify(reader)
+    assert installation.note_history()
+    assert not installation.note_history(), "once is enough"
+    identify(reader)
+    tables = Tables()
+    tables.catch_up(reader)
+    assert tables.epoch == before + 1
+    assert len(tables.keys) == 1
+
+
+def test_a_new_history_makes_running_gateways_read_everything_anew(make_key, listener):
+    make_key()
+    first = listener._snapshot.tables
+    with django_connection.cursor() as cursor:
+        cursor.execute("UPDATE apiauth_history SET identity = 'before the failover'")
+        until(lambda: listener._snapshot.tables is not first, 10, "other tables are in force")
+    until(lambda: listener._snapshot.tables.keys, 10, "the key is known")
+    second = listener._snapshot.tables
+    assert second.epoch == first.epoch + 1
+    installation.note_history()
+    listener.look_up()
+    assert listener._snapshot.tables is second, "writing it down begins no other epoch"
 
 
 def test_a_look_up_is_bounded(listener):

@@ -316,6 +316,24 @@ def test_503_and_no_record_once_the_snapshot_is_too_old(gateway, app, secret):
     assert len(gateway.records()) == 2
 
 
+def test_503_after_a_jump_of_the_clock_until_the_database_was_asked_again(gateway, app, secret):
+    assert gateway.check(secret)[0] == 200
+    gateway.listener.stop()
+    gateway.snapshot.host_offset_ns -= 3_600_000_000_000
+    assert gateway.check(secret)[0] == 503
+    assert gateway.call(b"", path="/ready", method="GET")[0] == 503
+    gateway.snapshot.confirm(gateway.snapshot.confirmed_at)
+    assert gateway.check(secret)[0] == 200
+
+
+def test_a_key_ends_by_the_databases_clock_not_the_hosts(gateway, app, make_key):
+    secret = make_key(expires_at=clock.now() + timedelta(minutes=30)).secret.text
+    assert gateway.check(secret)[0] == 200
+    gateway.listener.stop()
+    gateway.snapshot.database_offset_ns += 3_600_000_000_000
+    assert gateway.check(secret)[1]["rule"] == "key_expired"
+
+
 def test_503_and_never_an_allow_that_is_not_recorded(gateway, app, secret, monkeypatch):
     def refuse(record):
         raise SpoolFull

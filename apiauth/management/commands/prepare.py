@@ -42,6 +42,7 @@ class Command(command.Command):
     def run(self, options: dict[str, Any]) -> None:
         with in_turn():
             migrate()
+            installation.note_history()
             facts = make(options)
         static_files.collect()
         self.tell(options, facts, "Prepared.")

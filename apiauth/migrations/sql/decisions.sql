@@ -115,12 +115,15 @@ CREATE TABLE apiauth_spoolfile (
     finished_at timestamptz
 );
 
--- What each gateway process has taken in: every change by a transaction below `generation`.
+-- What each gateway process has taken in: every change by a transaction below `generation`, and exactly those
+-- that `seen` shows in the history of `epoch`. A row is there before its gateway answers by what it has loaded.
 CREATE TABLE apiauth_gatewaystatus (
     incarnation uuid PRIMARY KEY,
     host text NOT NULL,
     pid integer NOT NULL,
     generation bigint NOT NULL,
+    epoch bigint NOT NULL DEFAULT 0,
+    seen pg_snapshot NOT NULL DEFAULT '1:1:',
     confirmed_at timestamptz NOT NULL,
     started_at timestamptz NOT NULL
 );

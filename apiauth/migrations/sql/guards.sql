@@ -15,6 +15,34 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- Which history of which database this is. A dump that is restored elsewhere, a standby that is promoted and a
+-- recovery to an earlier moment are other histories: transaction ids of one say nothing about another.
+CREATE FUNCTION keystead_identity() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
+                     substring(pg_walfile_name(pg_current_wal_lsn()) FOR 8),
+                     (SELECT oid FROM pg_database WHERE datname = current_database()))
+$$;
+
+-- What gateways hold in memory belongs to one epoch, and counts as nothing in another.
+CREATE TABLE apiauth_history (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    epoch bigint NOT NULL,
+    identity text NOT NULL,
+    since timestamptz NOT NULL
+);
+INSERT INTO apiauth_history (epoch, identity, since) VALUES (1, keystead_identity(), clock_timestamp());
+
+-- A new history begins its epoch by itself; keystead_note_history only writes down that it did.
+CREATE FUNCTION keystead_epoch() RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT epoch + (identity <> keystead_identity())::int FROM apiauth_history
+$$;
+
+CREATE FUNCTION keystead_begin_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE apiauth_history SET epoch = epoch + 1, since = clock_timestamp();
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION keystead_refuse_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'rows of % are never deleted: mark them instead', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
@@ -30,9 +58,29 @@ BEGIN
                        'FOR EACH ROW EXECUTE FUNCTION keystead_stamp_change()', watched);
         EXECUTE format('CREATE TRIGGER notify_change AFTER INSERT OR UPDATE OR TRUNCATE ON apiauth_%s '
                        'FOR EACH STATEMENT EXECUTE FUNCTION keystead_notify_change()', watched);
+        -- No row tells that it is gone: every gateway has to read everything anew.
+        EXECUTE format('CREATE TRIGGER begin_epoch AFTER TRUNCATE ON apiauth_%s '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION keystead_begin_epoch()', watched);
         EXECUTE format('CREATE TRIGGER refuse_delete BEFORE DELETE ON apiauth_%s '
                        'FOR EACH ROW EXECUTE FUNCTION keystead_refuse_delete()', watched);
     END LOOP;
+END $$;
+
+-- Writes down a new history; returns whether there was one. Rows of a restored dump may carry transaction ids that
+-- this database has not reached yet. Once it does, a change could not be told from what is known, so such rows
+-- are stamped anew. The migrations and each start of a worker call this.
+CREATE FUNCTION keystead_note_history() RETURNS boolean LANGUAGE plpgsql SET statement_timeout = 0 AS $$
+DECLARE watched text;
+BEGIN
+    IF (SELECT identity = keystead_identity() FROM apiauth_history FOR UPDATE) THEN
+        RETURN false;
+    END IF;
+    FOREACH watched IN ARRAY ARRAY['app', 'key', 'ratelimitscheme', 'backendkey'] LOOP
+        EXECUTE format('UPDATE apiauth_%s SET change_xid = DEFAULT WHERE change_xid > pg_current_xact_id()', watched);
+    END LOOP;
+    UPDATE apiauth_history SET epoch = epoch + 1, identity = keystead_identity(), since = clock_timestamp();
+    PERFORM pg_notify('keystead_changes', 'apiauth_history');
+    RETURN true;
 END $$;
 
 -- A revoked key stays revoked, with its reason; a key replaced by rotation stays replaced.

@@ -1,3 +1,7 @@
-INSERT INTO apiauth_gatewaystatus (incarnation, host, pid, generation, confirmed_at, started_at)
-VALUES (%(incarnation)s, %(host)s, %(pid)s, %(generation)s, clock_timestamp(), clock_timestamp())
-ON CONFLICT (incarnation) DO UPDATE SET generation = excluded.generation, confirmed_at = excluded.confirmed_at
+INSERT INTO apiauth_gatewaystatus (incarnation, host, pid, generation, epoch, seen, confirmed_at, started_at)
+VALUES (
+    %(incarnation)s, %(host)s, %(pid)s, %(generation)s, %(epoch)s, %(seen)s::text::pg_snapshot,
+    clock_timestamp(), clock_timestamp()
+)
+ON CONFLICT (incarnation) DO UPDATE SET
+    generation = excluded.generation, epoch = excluded.epoch, seen = excluded.seen, confirmed_at = excluded.confirmed_at

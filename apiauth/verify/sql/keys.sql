@@ -1,5 +1,5 @@
 SELECT
-    id, deployment_id, app_id, name, digest, permissions, metadata::text, allowed_cidrs,
+    id, deployment_id, app_id, name, digest, to_json(permissions)::text, metadata::text, to_json(allowed_cidrs)::text,
     (extract(epoch FROM expires_at) * 1000)::bigint,
     revoked_at IS NOT NULL, disabled_at IS NOT NULL,
     (extract(epoch FROM overlap_ends_at) * 1000)::bigint,

@@ -1,0 +1,11 @@
+-- What a poll begins with. Every transaction below the horizon has ended, so its changes are in this snapshot; the
+-- next poll asks for the rest. `has_changes` spares the reads of four tables where nothing happened.
+SELECT
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+    pg_current_snapshot()::text,
+    keystead_epoch(),
+    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+    EXISTS (SELECT FROM apiauth_key WHERE change_xid >= %(horizon)s::text::xid8)
+    OR EXISTS (SELECT FROM apiauth_app WHERE change_xid >= %(horizon)s::text::xid8)
+    OR EXISTS (SELECT FROM apiauth_ratelimitscheme WHERE change_xid >= %(horizon)s::text::xid8)
+    OR EXISTS (SELECT FROM apiauth_backendkey WHERE change_xid >= %(horizon)s::text::xid8)
