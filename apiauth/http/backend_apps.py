@@ -12,9 +12,10 @@ from apiauth.http.etags import etag, seen
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers, reads_header
 from apiauth.http.openapi.links import APP_LINKS
+from apiauth.http.prefer import may_wait
 from apiauth.http.value_types import FlagText, clamped_number
 from apiauth.http.values import clamped, flag
-from apiauth.http.wire import AppJson, AppListJson, EmptyJson, NewAppJson, app_json, app_list_json
+from apiauth.http.wire import AppJson, AppListJson, ChangedAppJson, NewAppJson, PropagatedJson, app_json, app_list_json
 from apiauth.models import App
 from apiauth.services import apps
 
@@ -67,8 +68,9 @@ def get_app(request: BackendRequest, app_slug: str, response: HttpResponse) -> A
 
 
 @router.patch("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
-@answers(AppJson, 404, 412, headers=["ETag"])
+@answers(ChangedAppJson, 404, 412, headers=["ETag"])
 @reads_header("If-Match")
+@may_wait
 def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response: HttpResponse) -> AppJson:
     """Change the fields that were sent; with `If-Match`, only what the caller has seen."""
     caller = request.auth
@@ -85,8 +87,9 @@ def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response
 
 
 @router.delete("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
-@answers(EmptyJson, 404)
-def delete_app(request: BackendRequest, app_slug: str) -> EmptyJson:
+@answers(PropagatedJson, 404)
+@may_wait
+def delete_app(request: BackendRequest, app_slug: str) -> PropagatedJson:
     """Delete an app; its keys stop at the gateway."""
     caller = request.auth
     apps.delete_app(deployment_id=caller.deployment_id, slug=app_slug, actor=caller.actor, now=caller.now)

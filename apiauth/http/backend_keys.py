@@ -10,13 +10,15 @@ from apiauth.http.bodies import KeyCreate, KeyRevoke, KeyRotate
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers
 from apiauth.http.openapi.links import KEY_LINKS
+from apiauth.http.prefer import may_wait
 from apiauth.http.value_types import FlagText
 from apiauth.http.values import flag, moment, overlap
 from apiauth.http.wire import (
-    EmptyJson,
     IssuedKeyJson,
     KeyListJson,
     NewKeyJson,
+    PropagatedJson,
+    RotatedKeyJson,
     issued_key_json,
     key_json,
     key_list_json,
@@ -52,7 +54,8 @@ def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> Issue
 
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/rotate", auth=BackendAccess("keys:write"))
-@answers(NewKeyJson, 404, links=KEY_LINKS)
+@answers(RotatedKeyJson, 404, links=KEY_LINKS)
+@may_wait
 @repeatable
 def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRotate = KeyRotate()) -> IssuedKeyJson:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """Replace a key; the old one ends at once, or after `overlap_seconds`."""
@@ -71,8 +74,9 @@ def rotate_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRot
 
 
 @router.post("/api-auth/apps/{app_slug}/keys/{key_id}/revoke", auth=BackendAccess("keys:write"))
-@answers(EmptyJson, 404)
-def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRevoke = KeyRevoke()) -> EmptyJson:  # noqa: B008  # ninja reads the default off the signature; it is never changed
+@answers(PropagatedJson, 404)
+@may_wait
+def revoke_key(request: BackendRequest, app_slug: str, key_id: str, body: KeyRevoke = KeyRevoke()) -> PropagatedJson:  # noqa: B008  # ninja reads the default off the signature; it is never changed
     """End a key for good."""
     app_id, caller = _app_id(request, app_slug), request.auth
     try:

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
 from apiauth.core.errors import Invalid, NotFound, TooLarge
-from apiauth.http import call_limits, cors, errors
+from apiauth.http import call_limits, cors, errors, prefer
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -72,6 +72,7 @@ class ErrorsAsJson:
             response = _as_json(request, response)
         response["Cache-Control"] = "no-store, private"
         call_limits.tell(request, response)
+        prefer.tell(request, response)
         if errors.is_frontend_path(request.path):
             cors.decorate(request, response)
         return response

@@ -81,6 +81,12 @@ REQUEST_HEADERS: dict[str, Part] = {
         "the answer is a 412.",
         "schema": {"type": "string"},
     },
+    "Prefer": {
+        "description": "`wait=5` asks for an answer once every gateway has the change, or after 5 seconds; 10 at most. "
+        "The answer says `propagated`, and which wait was heeded in `Preference-Applied`.",
+        "schema": {"type": "string"},
+        "example": "wait=5",
+    },
     "Origin": {
         "description": "The page's origin, which browsers send by themselves. The deployment has to list it.",
         "required": True,

@@ -129,9 +129,12 @@ SESSION: Example = {
 ANSWERS: dict[str, Any] = {
     "AppJson": APP,
     "NewAppJson": APP,
+    "ChangedAppJson": APP,
     "AppListJson": {"data": [APP], "apps": [APP], "has_more": False, "limit": 50, "offset": 0, "total": 1},
     "KeyListJson": {"keys": [KEY]},
     "NewKeyJson": {**KEY, "key": KEY, "secret": SECRET},
+    "RotatedKeyJson": {**KEY, "key": KEY, "secret": SECRET},
+    "PropagatedJson": {},
     "EmptyJson": {},
     "SchemeJson": SCHEME,
     "NewSchemeJson": SCHEME,

@@ -19,6 +19,10 @@ FIELDS: dict[str, str] = {
     "deleted_at": "When it was deleted; null while it is there.",
     "replayed": "Stands here, and is true, where this call was carried out before under the same `Idempotency-Key`. "
     "What is shown once is null then.",
+    "propagated": "Only where the call asked to wait: whether no gateway answers any more as before the change.",
+    "gateways": "Only where the call asked to wait: how far the change has come.",
+    "acknowledged": "How many gateways have taken the change in.",
+    "live": "How many gateways may still answer: those that were heard of lately.",
     "total": "How many there are in all.",
     "data": "What was asked for.",
     "has_more": "Whether there is another page.",

@@ -5,7 +5,7 @@ is validated against them when it is sent. They are `typing_extensions`' TypedDi
 can read `typing`'s from Python 3.12 on alone.
 """
 
-from apiauth.http.wire.apps import AppJson, AppListJson, NewAppJson, app_json, app_list_json
+from apiauth.http.wire.apps import AppJson, AppListJson, ChangedAppJson, NewAppJson, app_json, app_list_json
 from apiauth.http.wire.decisions import (
     AnalyticsJson,
     BrowserLogJson,
@@ -46,6 +46,7 @@ from apiauth.http.wire.keys import (
     KeyListJson,
     NewBrowserKeyJson,
     NewKeyJson,
+    RotatedKeyJson,
     browser_key_json,
     issued_browser_key_json,
     issued_key_json,
@@ -54,6 +55,7 @@ from apiauth.http.wire.keys import (
 )
 from apiauth.http.wire.limits import LimitRuleJson, NewSchemeJson, SchemeJson, SchemeListJson, scheme_json
 from apiauth.http.wire.moments import moment_json
+from apiauth.http.wire.propagation import GatewaysJson, PropagatedJson
 
 __all__ = [
     "AnalyticsJson",
@@ -64,10 +66,12 @@ __all__ = [
     "BrowserKeyJson",
     "BrowserLogJson",
     "BrowserLogPageJson",
+    "ChangedAppJson",
     "DoneJson",
     "EmptyJson",
     "EnvelopeJson",
     "ErrorJson",
+    "GatewaysJson",
     "HealthJson",
     "InstallationJson",
     "IssuedKeyJson",
@@ -87,7 +91,9 @@ __all__ = [
     "OpenedSessionJson",
     "PathCountJson",
     "PointJson",
+    "PropagatedJson",
     "ReasonJson",
+    "RotatedKeyJson",
     "SchemeJson",
     "SchemeListJson",
     "SeriesJson",

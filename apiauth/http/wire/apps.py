@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from apiauth.core.roles import Role
 from apiauth.http.wire.limits import LimitRuleJson, limits_of
 from apiauth.http.wire.moments import MomentText, moment_json, moment_or_null
+from apiauth.http.wire.propagation import PropagatedJson
 from apiauth.models import App
 
 
@@ -41,6 +42,10 @@ class NewAppJson(AppJson):
     """An app that was just made, by this call or by the one that it repeats."""
 
     replayed: NotRequired[bool]
+
+
+class ChangedAppJson(AppJson, PropagatedJson):
+    """An app that was changed, and whether that is in force."""
 
 
 class AppListJson(TypedDict):

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from apiauth.core.secrets import NewSecret
 from apiauth.http.wire.limits import LimitRuleJson, limits_of
 from apiauth.http.wire.moments import MomentText, moment_json, moment_or_null
+from apiauth.http.wire.propagation import PropagatedJson
 from apiauth.models import App, Key, KeyStatus, KeyUsage
 
 _INACTIVE = (KeyStatus.REVOKED, KeyStatus.DISABLED, KeyStatus.ROTATED_OUT)
@@ -63,6 +64,10 @@ class NewKeyJson(IssuedKeyJson):
     """A key that was just made; the secret is null where the call was only sent again."""
 
     replayed: NotRequired[bool]
+
+
+class RotatedKeyJson(NewKeyJson, PropagatedJson):
+    """The successor of a key, and whether its end is in force."""
 
 
 class BrowserKeyJson(_KeyJson):

@@ -1,0 +1,103 @@
+"""Whether a change is in force on every gateway; a caller may wait until it is."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from apiauth.audit.statements import statements
+from apiauth.models import Key
+from apiauth.verify.check import LOOKED_UP_WITHIN_SECONDS
+from apiauth.verify.listener import ACKNOWLEDGE_SECONDS
+from apiauth.verify.watch import DEADLINE_SECONDS
+
+LONGEST_WAIT_SECONDS = 10
+MOST_WAITING = 2  # half of a web process's threads: the others go on answering
+_FIRST_PAUSE_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.1
+
+Result = TypeVar("Result")
+sql = statements(Path(__file__).parent / "sql")
+_seats = threading.BoundedSemaphore(MOST_WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class Propagation:
+    """How many gateways have taken a change in, of how many that may still answer."""
+
+    acknowledged: int
+    live: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether no gateway can still answer as before the change."""
+        return self.acknowledged == self.live
+
+
+def carry_out(operation: Callable[[], Result]) -> tuple[Result, int]:
+    """Carry out a change in one transaction that is over on return; return its result and the transaction's id.
+
+    A call that changes nothing, as one that is sent again, gets an id too: later than whatever
+    it answers about. Gateways are asked to acknowledge.
+    """
+    with transaction.atomic():
+        result = operation()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()::text, pg_notify('keystead_changes', 'acknowledge')")
+            row = cursor.fetchone()
+    assert row is not None
+    return result, int(row[0])
+
+
+def progress(change: int) -> Propagation:
+    """Return how far the change of a transaction has come.
+
+    A gateway counts as long as it may still answer: its stale bound after the last poll that
+    it can have finished since it last wrote.
+    """
+    bound = max(settings.ENVIRONMENT.stale_bound_seconds, LOOKED_UP_WITHIN_SECONDS)
+    silent_seconds = bound + ACKNOWLEDGE_SECONDS + DEADLINE_SECONDS
+    with connection.cursor() as cursor:
+        cursor.execute(sql("in_force"), {"change": str(change), "silent_seconds": silent_seconds})
+        row = cursor.fetchone()
+    assert row is not None
+    return Propagation(*row)
+
+
+def wait(change: int, seconds: float) -> Propagation:
+    """Wait until every gateway has taken a change in, at most so long, and return how far it came.
+
+    Holds no transaction. Where too many wait already it returns at once.
+    """
+    found = progress(change)
+    if found.is_complete or not _seats.acquire(blocking=False):
+        return found
+    try:
+        return _wait(change, time.monotonic() + min(seconds, LONGEST_WAIT_SECONDS))
+    finally:
+        _seats.release()
+
+
+def _wait(change: int, deadline: float) -> Propagation:
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        found = progress(change)
+        left = deadline - time.monotonic()
+        if found.is_complete or left <= 0:
+            return found
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def of_key(key: Key) -> Propagation:
+    """Return how far the last change of a key has come."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT change_xid::text FROM apiauth_key WHERE id = %s", [key.pk])
+        row = cursor.fetchone()
+    assert row is not None
+    return progress(int(row[0]))

@@ -1,0 +1,102 @@
+"""`Prefer: wait=…`: who asks is told when a change is in force on every gateway, and never told so before."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.utils import timezone
+
+from apiauth.models import GatewayStatus, IdempotentAnswer
+from tests.support.database import dsn
+from tests.support.gateways import GatewayInProcess
+
+pytestmark = pytest.mark.django_db(transaction=True)
+JSON = "application/json"
+
+
+def revoke(backend, key, wait="wait=5"):
+    path = f"/api-auth/apps/aa_1/keys/{key.id}/revoke"
+    return backend.post(path, {}, content_type=JSON, headers={"Prefer": wait})
+
+
+@pytest.fixture(autouse=True)
+def no_other_gateway(transactional_db):
+    GatewayStatus.objects.all().delete()
+
+
+@pytest.fixture
+def silent_gateway(no_other_gateway):
+    """A gateway that was heard of just now and has taken nothing in, as one that hangs."""
+    now = timezone.now()
+    return GatewayStatus.objects.create(
+        incarnation=uuid4(), host="elsewhere", pid=1, generation=1, confirmed_at=now, started_at=now
+    )
+
+
+def test_200_once_every_gateway_refuses_the_revoked_key(no_other_gateway, gateway, tmp_path, backend, make_key):
+    second = GatewayInProcess(tmp_path / "second")
+    for number in range(5):
+        issued = make_key(f"key {number}")
+        response = revoke(backend, issued.key)
+        assert response.json() == {"propagated": True, "gateways": {"acknowledged": 2, "live": 2}}
+        assert response["Preference-Applied"] == "wait=5"
+        assert [each.check(issued.secret.text)[1]["rule"] for each in (gateway, second)] == ["key_revoked"] * 2
+    second.close()
+
+
+def test_a_long_transaction_elsewhere_holds_up_nobody(gateway, backend, make_key):
+    issued = make_key()
+    with psycopg.connect(dsn()) as other:
+        other.execute("SELECT pg_current_xact_id()")
+        assert revoke(backend, issued.key).json()["propagated"] is True
+
+
+def test_a_gateway_that_says_nothing_is_waited_for_and_counted(gateway, silent_gateway, backend, make_key):
+    answer = revoke(backend, make_key().key, "wait=0").json()
+    assert answer["propagated"] is False
+    assert answer["gateways"]["live"] == 2
+    assert revoke(backend, make_key("b").key, "wait=1").json()["gateways"] == {"acknowledged": 1, "live": 2}
+
+
+def test_a_gateway_that_must_have_stopped_answering_is_not_waited_for(gateway, silent_gateway, backend, make_key):
+    GatewayStatus.objects.filter(pk=silent_gateway.pk).update(confirmed_at=timezone.now() - timedelta(seconds=60))
+    assert revoke(backend, make_key().key).json()["propagated"] is True
+
+
+def test_a_rotation_that_is_sent_again_tells_of_the_first(gateway, backend, make_key):
+    key = make_key().key
+    headers = {"Prefer": "respond-async, WAIT=5", "Idempotency-Key": "once"}
+    answers = [
+        backend.post(
+            f"/api-auth/apps/aa_1/keys/{key.id}/rotate", {"overlap_seconds": 0}, content_type=JSON, headers=headers
+        ).json()
+        for _ in range(2)
+    ]
+    assert [answer["propagated"] for answer in answers] == [True, True]
+    assert answers[1]["replayed"] is True
+    assert "propagated" not in IdempotentAnswer.objects.get().answer
+
+
+def test_a_change_of_an_app_is_waited_for_too(gateway, backend, app, make_key):
+    secret = make_key().secret.text
+    body = {"is_active": False}
+    answer = backend.patch("/api-auth/apps/aa_1", body, content_type=JSON, headers={"Prefer": "wait=5"}).json()
+    assert (answer["propagated"], answer["is_active"]) == (True, False)
+    assert gateway.check(secret)[1]["rule"] == "app_disabled"
+    assert backend.delete("/api-auth/apps/aa_1", headers={"Prefer": "wait=5"}).json()["propagated"] is True
+
+
+@pytest.mark.parametrize("prefer", ["wait=-1", "wait=x", "wait", "return=minimal", "wait=1.5", ""])
+def test_a_preference_that_nobody_can_read_is_ignored(backend, make_key, prefer):
+    response = revoke(backend, make_key().key, prefer)
+    assert response.json() == {}
+    assert "Preference-Applied" not in response
+
+
+def test_a_refused_call_says_nothing_of_gateways(gateway, backend, make_key):
+    key = make_key().key
+    revoke(backend, key)
+    response = revoke(backend, key)
+    assert response.status_code == 404
+    assert "propagated" not in response.json()
