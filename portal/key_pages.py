@@ -8,13 +8,14 @@ from django.db import transaction
 from apiauth.audit import search, series
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
-from apiauth.services import keys
+from apiauth.services import keys, propagation
 from portal import inputs, lineages, times, traffic
 from portal.activity_words import sentences
 from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
 from portal.session import PortalRequest
 
 RECENT = 10
+ENDINGS = ("revoked", "overlap-ended")
 IN_USE = timedelta(days=1)
 LIST_NOTICES = {"secret": "Paste only the last 4 characters of a secret. What you pasted was not kept."}
 
@@ -94,6 +95,7 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
         "sentences": sentences(entries[:RECENT]),
         "rights": request.rights,
         "notice": _notice(request, key),
+        "propagation": propagation.of_key(key) if request.GET.get("notice") in ENDINGS else None,
         "session_id": request.session_id,
         "range": span,
     }

@@ -19,6 +19,7 @@ urlpatterns = [
     path("portal/keys/<str:key_id>/rotate", keys.rotate, name="key_rotate"),
     path("portal/keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
     path("portal/keys/<str:key_id>/end-overlap", keys.end_overlap, name="key_end_overlap"),
+    path("portal/keys/<str:key_id>/in-force", keys.in_force, name="key_in_force"),
     path("portal/logs", logs.decision_list, name="logs"),
     path("portal/logs/<str:request_id>", logs.decision, name="decision"),
     path("portal/activity", activity.entry_list, name="activity"),

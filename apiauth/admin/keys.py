@@ -15,7 +15,7 @@ from apiauth.admin.confirm import Deed, carry_out, door
 from apiauth.admin.window import Window, badge, column, link, moment, mono, staff, when
 from apiauth.core import clock
 from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
-from apiauth.services import keys
+from apiauth.services import keys, propagation
 
 TONES = {
     KeyStatus.ACTIVE: ("Active", "good"),
@@ -91,6 +91,7 @@ class KeyAdmin(Window):
         "revoked_by",
         "created_by",
         when("created_at"),
+        "in_force",
         "trail",
     )
     readonly_fields = fields
@@ -134,6 +135,11 @@ class KeyAdmin(Window):
     @column("Replaced by")
     def successor(self, row: Key) -> str:
         return link("key", row.replaced_by_id, row.replaced_by)
+
+    @column("Last change in force")
+    def in_force(self, row: Key) -> str:
+        found = propagation.of_key(row)
+        return f"on {found.acknowledged} of {found.live} gateways" if found.live else "no gateway is running"
 
     @column("More")
     def trail(self, row: Key) -> str:

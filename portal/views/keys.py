@@ -9,13 +9,14 @@ from apiauth.core import ids, secrets
 from apiauth.core.errors import Conflict, NotFound
 from apiauth.core.roles import Action
 from apiauth.models import Key
-from apiauth.services import keys
+from apiauth.services import keys, propagation
 from portal import inputs, key_pages, lineages
 from portal.forms import CreateKeyForm, PortalForm, RevokeKeyForm, RotateKeyForm, new_token
 from portal.render import SeeOther, go_to, page_or_part
 from portal.session import PortalRequest, portal_view
 
 READ_AND_WRITE = ("GET", "POST")
+STOP_POLLING = 286
 
 
 @portal_view()
@@ -46,6 +47,17 @@ def detail(request: PortalRequest, key_id: str) -> HttpResponse:
     key = _key(request, key_id)
     context = key_pages.detail(request, key) | {"section": "keys"}
     return page_or_part(request, "portal/keys/detail.html", {}, context)
+
+
+@portal_view()
+def in_force(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Tell on how many gateways the last change of a key is in force; htmx asks until it is on all."""
+    key = _key(request, key_id)
+    found = propagation.of_key(key)
+    context = {"section": "keys", "key": key, "key_id": str(key.pk), "propagation": found}
+    parts = {"in-force": "portal/keys/_in_force.html"}
+    status = STOP_POLLING if found.is_complete and request.htmx else 200
+    return page_or_part(request, "portal/keys/in_force.html", parts, context, status=status)
 
 
 @portal_view(action=Action.ROTATE_KEY, methods=READ_AND_WRITE)
