@@ -1,0 +1,57 @@
+"""A connection that falls silent without an end: what was revoked meanwhile is refused all the same."""
+
+import pytest
+from django.utils import timezone
+
+from apiauth.models import Key
+from tests.support.database import dsn
+from tests.support.gateways import GatewayInProcess
+from tests.support.proxy import FreezingProxy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def proxy(transactional_db):
+    proxy = FreezingProxy(dsn())
+    yield proxy
+    proxy.close()
+
+
+def test_a_revoke_is_heard_after_the_connection_fell_silent(proxy, make_key, tmp_path, caplog):
+    secret = make_key().secret.text
+    gateway = GatewayInProcess(tmp_path, database=proxy.address)
+    try:
+        assert gateway.check(secret)[0] == 200
+        proxy.freeze()
+        Key.objects.update(revoked_at=timezone.now())
+        gateway.until(secret, 401, seconds=10)
+        assert gateway.check(secret)[1]["rule"] == "key_revoked"
+        assert "listener.cut_off" in caplog.text
+    finally:
+        gateway.close()
+
+
+def test_503_where_the_database_cannot_be_reached_for_longer_than_the_bound(proxy, make_key, tmp_path):
+    secret = make_key().secret.text
+    gateway = GatewayInProcess(tmp_path, database=proxy.address, stale_bound_seconds=0)
+    try:
+        assert gateway.check(secret)[0] == 200
+        proxy.close()
+        gateway.until(secret, 503, seconds=10)
+        assert gateway.call(b"", path="/ready", method="GET")[0] == 503
+    finally:
+        gateway.close()
+
+
+def test_503_for_everybody_where_the_database_was_never_reached(make_key, tmp_path, proxy):
+    secret = make_key().secret.text
+    address = proxy.address
+    proxy.close()
+    gateway = GatewayInProcess(tmp_path, database=address, waits=False)
+    try:
+        assert gateway.check(secret)[0] == 503
+        assert gateway.call(b"", path="/health", method="GET")[2]["status"] == "loading"
+        assert gateway.records() == []
+    finally:
+        gateway.close()
