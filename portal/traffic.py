@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apiauth.audit import series
+from apiauth.audit.steps import Step
 from portal import charts, times
 from portal.inputs import Range
 
@@ -64,7 +65,7 @@ class Chart:
 def chart(app_id: int, span: Range, now: datetime, *, key_id: int | None = None) -> Chart:
     """Return the chart of an app, or of one key, over a range up to now."""
     start = span.start(now)
-    step: series.Step = "day" if span.step_hours == 24 else "hour"
+    step: Step = "day" if span.step_hours == 24 else "hour"
     points = series.timeline(app_id=app_id, key_id=key_id, start=start, end=now, step=step)
     buckets = _buckets(points, start, span, now)
     return Chart(

@@ -14,7 +14,7 @@ from apiauth.admin.confirm import Deed, carry_out, door
 from apiauth.admin.window import Base, Window, badge, column, mono, staff, when
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
-from apiauth.models import App, DecisionRollup, Key, RateLimitScheme
+from apiauth.models import App, AppRollup, Key, RateLimitScheme
 from apiauth.services import apps
 
 SAFE = ("name", "description", "default_role", "default_overlap_seconds", "return_url", "test_url")
@@ -147,7 +147,7 @@ def _figures() -> dict[str, Any]:
     """Return the numbers beside an app: each a small indexed question, asked for the rows of the page alone."""
     now = clock.now()
     keys = Key.objects.active_at(now).filter(app_id=OuterRef("pk")).order_by().values("app_id")
-    checks = DecisionRollup.objects.filter(app_id=OuterRef("pk"), hour__gte=now - timedelta(hours=24))
+    checks = AppRollup.objects.filter(app_id=OuterRef("pk"), hour__gte=now - timedelta(hours=24))
     sums = checks.order_by().values("app_id")
     return {
         "keys_active": Coalesce(Subquery(keys.annotate(figure=Count("pk")).values("figure")), 0),

@@ -36,7 +36,7 @@ def decision_line(record: Record) -> str:
         f"{_NULL if start is None else start}\t{'t' if rule is None else 'f'}\t{_NULL if rule is None else rule}\t"
         f"{_NULL if blocked_by is None else blocked_by}\t{method}\t{path}\t"
         f"{_NULL if client_ip is None else client_ip}\t{_NULL if peer_ip is None else peer_ip}\t{agent}\t"
-        f"{_array(tuple(required))}\t{_NULL if held is None else _array(tuple(held))}\t{_limits(limits)}\t"
+        f"{_texts(tuple(required))}\t{_NULL if held is None else _texts(tuple(held))}\t{_limits(limits)}\t"
         f"{_NULL if retry_after is None else retry_after}\t{age_ms}\t{duration_us}\t{node}\n"
     )
 
@@ -112,9 +112,8 @@ def _second(seconds: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _array(values: tuple[str, ...]) -> str:
-    quoted = ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
-    return _text("{" + quoted + "}")
+def _texts(values: tuple[str, ...]) -> str:
+    return "[" + ",".join(map(_json, values)) + "]"
 
 
 def _limits(limits: list[tuple[str, int, int]]) -> str:

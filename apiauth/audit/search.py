@@ -16,6 +16,7 @@ from apiauth.models.audit import Decision, DecisionQuerySet
 
 LONGEST_RANGE = timedelta(days=90)
 MOST_ROWS = 1000
+LOOKED_THROUGH = 50_000  # rows that one page looks at where no index answers its filters
 _SALT = "apiauth.audit.search"
 
 
@@ -29,8 +30,17 @@ class DecisionFilters:
     method: str | None = None
     path_prefix: str | None = None
     client_ip: str | None = None
+    decision_id: UUID | None = None
     start: datetime | None = None
     end: datetime | None = None
+
+    @property
+    def are_indexed(self) -> bool:
+        """Tell whether an index leads to the matching rows alone: one by outcome or rule, for an app as a whole."""
+        if self.decision_id:
+            return True
+        is_odd = bool(self.method or self.path_prefix or self.client_ip or self.outcome == "allowed")
+        return not is_odd and (self.key_id is None or not (self.outcome or self.rule))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,11 @@ class DecisionRow:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows, and the cursor that goes on after them; None on the last page."""
+    """Some rows, and the cursor that goes on after them; None on the last page.
+
+    There may be fewer rows than asked for, or none, and a cursor still: a page whose filters no index
+    answers looks through so many rows and no more.
+    """
 
     rows: list[DecisionRow]
     next_cursor: str | None
@@ -95,14 +109,17 @@ def decisions(
     app and these filters.
     """
     limit = max(1, min(limit, MOST_ROWS))
-    rows = _matching(app_id, filters)
+    scope = _in_range(app_id, filters)
     last = _read_cursor(cursor, app_id, filters) if cursor is not None else after
     if last is not None:
-        rows, offset = _after(rows, last), 0
+        scope, offset = _after(scope, last), 0
+    horizon = None if filters.are_indexed else _horizon(scope)
+    rows = _matching(scope if horizon is None else _down_to(scope, horizon), filters)
     found = list(rows.newest_first().values_list(*_COLUMNS)[offset : offset + limit + 1])
     page = [DecisionRow(*row) for row in found[:limit]]
-    has_more = len(found) > limit
-    return Page(page, _cursor(page[-1], app_id, filters) if has_more else None, has_more)
+    goes_on_after = page[-1].id if len(found) > limit else horizon
+    next_cursor = _cursor(goes_on_after, app_id, filters) if goes_on_after else None
+    return Page(page, next_cursor, next_cursor is not None)
 
 
 def find_decision(*, app_id: int | None, request_id: str) -> DecisionRow | None:
@@ -116,18 +133,33 @@ def find_decision(*, app_id: int | None, request_id: str) -> DecisionRow | None:
     return DecisionRow(*row) if row else None
 
 
-def _matching(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:
-    end = filters.end or clock.now() + timedelta(minutes=5)  # the clock of a gateway may be ahead
-    start = max(filters.start or end - LONGEST_RANGE, end - LONGEST_RANGE)
+def _in_range(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:
+    """Return the rows of the app, or of its key, in the time that is asked for: what an index finds in order."""
+    moment = clock.from_ms(ids.decision_time_ms(filters.decision_id)) if filters.decision_id else None
+    end = filters.end or max(clock.now(), moment or clock.now()) + timedelta(minutes=5)  # a gateway may be ahead
+    start = max(filters.start or moment or end - LONGEST_RANGE, end - LONGEST_RANGE)
     rows = Decision.objects.in_app(app_id).between(start, end)
+    if filters.decision_id is not None:
+        rows = rows.filter(decided_at=moment, id=filters.decision_id)
+    return rows if filters.key_id is None else rows.filter(key_id=filters.key_id)
+
+
+def _matching(rows: DecisionQuerySet, filters: DecisionFilters) -> DecisionQuerySet:
     if filters.outcome in ("allowed", "blocked"):
         rows = rows.filter(allowed=filters.outcome == "allowed")
     if filters.rule is not None:
         rows = rows.filter(allowed=False, rule=filters.rule)
     if filters.path_prefix:
         rows = rows.filter(path__startswith=filters.path_prefix)
-    exact = {"key_id": filters.key_id, "method": filters.method, "client_ip": filters.client_ip}
+    exact = {"method": filters.method, "client_ip": filters.client_ip}
     return rows.filter(**{name: value for name, value in exact.items() if value is not None})
+
+
+def _horizon(rows: DecisionQuerySet) -> UUID | None:
+    """Return the last decision that one page may look at; None where it may look at all."""
+    place = LOOKED_THROUGH - 1
+    found: UUID | None = rows.newest_first().values_list("id", flat=True)[place : place + 1].first()
+    return found
 
 
 def _after(rows: DecisionQuerySet, decision_id: UUID) -> DecisionQuerySet:
@@ -137,12 +169,19 @@ def _after(rows: DecisionQuerySet, decision_id: UUID) -> DecisionQuerySet:
     )
 
 
+def _down_to(rows: DecisionQuerySet, decision_id: UUID) -> DecisionQuerySet:
+    decided_at = clock.from_ms(ids.decision_time_ms(decision_id))
+    return rows.filter(decided_at__gte=decided_at).filter(
+        Q(decided_at__gt=decided_at) | Q(decided_at=decided_at, id__gte=decision_id)
+    )
+
+
 def _fingerprint(app_id: int | None, filters: DecisionFilters) -> str:
     return hashlib.sha256(repr((app_id, filters)).encode()).hexdigest()[:16]
 
 
-def _cursor(row: DecisionRow, app_id: int | None, filters: DecisionFilters) -> str:
-    return signing.dumps([row.id.hex, _fingerprint(app_id, filters)], salt=_SALT)
+def _cursor(last: UUID, app_id: int | None, filters: DecisionFilters) -> str:
+    return signing.dumps([last.hex, _fingerprint(app_id, filters)], salt=_SALT)
 
 
 def _read_cursor(cursor: str, app_id: int | None, filters: DecisionFilters) -> UUID:

@@ -1,21 +1,29 @@
 """Numbers for charts and totals, read from counts alone, never from decisions.
 
-Counts are by the hour, so a range means every hour that overlaps it; those by the minute
-reach two days back.
+Counts are by the hour, so a range means every hour that overlaps it. Those by the minute reach
+two days back; the paths of one key are counted by the UTC day.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta, tzinfo
 
-from django.db.models import Count, Q, Sum
-from django.db.models.functions import Trunc
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection
+from django.db.models import DateTimeField, F, Func, IntegerField, Q, Sum, Value
 
-from apiauth.models.audit import DecisionRollup, MinuteRollup, PathRollup, RollupQuerySet
-
-Step = Literal["minute", "hour", "day", "week", "month"]
-MOST_POINTS = 2_300  # 90 days by the hour, and some
+from apiauth.audit.statements import sql
+from apiauth.audit.steps import LONGEST, Step, edges
+from apiauth.models.audit import (
+    AppRollup,
+    CountsQuerySet,
+    DecisionRollup,
+    KeyPathRollup,
+    KeyUsage,
+    MinuteRollup,
+    PathRollup,
+    RollupQuerySet,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,20 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyCount:
+    """How often one key was presented."""
+
+    key_id: int
+    allowed: int
+    blocked: int
+
+    @property
+    def total(self) -> int:
+        """Return how many checks there were."""
+        return self.allowed + self.blocked
+
+
+@dataclass(frozen=True, slots=True)
 class PathCount:
     """How often one method and path was checked."""
 
@@ -63,14 +85,7 @@ class PathCount:
         return self.allowed + self.blocked
 
 
-_LENGTHS: dict[Step, timedelta] = {
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(weeks=1),
-    "month": timedelta(days=31),  # at most
-}
-_Counted = tuple[datetime, int, int]
+_Counted = Iterable[tuple[datetime, int, int]]
 _ALLOWED = Sum("count", filter=Q(rule=""), default=0)
 _BLOCKED = Sum("count", filter=~Q(rule=""), default=0)
 
@@ -82,25 +97,53 @@ def totals(*, app_id: int, key_id: int | None = None, start: datetime, end: date
 
 
 def timeline(
-    *, app_id: int, key_id: int | None = None, start: datetime, end: datetime, step: Step = "hour"
+    *,
+    app_id: int,
+    key_id: int | None = None,
+    start: datetime,
+    end: datetime,
+    step: Step = "hour",
+    zone: tzinfo = UTC,
 ) -> list[Point]:
-    """Return the counts step by step in UTC, the oldest first; a step without checks is there too."""
-    by_step = _by_minute if step == "minute" else _by_hours
-    rows = by_step(app_id, key_id, start, end, step)
+    """Return the counts step by step, the oldest first; a step without checks is there too.
+
+    Days, weeks and months are those of `zone`; an hour of UTC counts where it begins. A range that
+    is longer than the step can show loses its beginning.
+    """
+    start = max(start, end - LONGEST[step])
+    moments = edges(start, end, step, zone)
+    if step == "minute":
+        rows = _by_minute(app_id, key_id, start, end)
+    elif step == "hour":
+        rows = _by_hour(_counts(app_id, key_id, start, end))
+    else:
+        rows = _by_days(_counts(app_id, key_id, start, end), moments)
     found = {moment: Point(moment, allowed, blocked) for moment, allowed, blocked in rows}
-    return [found.get(moment, Point(moment)) for moment in steps(start, end, step)]
+    return [found.get(moment, Point(moment)) for moment in moments[:-1]]
 
 
-def _by_minute(app_id: int, key_id: int | None, start: datetime, end: datetime, step: Step) -> Iterable[_Counted]:
+def _by_minute(app_id: int, key_id: int | None, start: datetime, end: datetime) -> _Counted:
     rows = MinuteRollup.objects.in_app(app_id).between(start, end).of_key(key_id).values("minute")
-    found: Iterable[_Counted] = rows.annotate(yes=Sum("allowed"), no=Sum("blocked")).values_list("minute", "yes", "no")
+    found: _Counted = rows.annotate(yes=Sum("allowed"), no=Sum("blocked")).values_list("minute", "yes", "no")
     return found
 
 
-def _by_hours(app_id: int, key_id: int | None, start: datetime, end: datetime, step: Step) -> Iterable[_Counted]:
-    rows = _counts(app_id, key_id, start, end).annotate(step=Trunc("hour", step, tzinfo=UTC)).values("step")
-    found: Iterable[_Counted] = rows.annotate(yes=_ALLOWED, no=_BLOCKED).values_list("step", "yes", "no")
+def _by_hour(counts: RollupQuerySet) -> _Counted:
+    found: _Counted = counts.values("hour").annotate(yes=_ALLOWED, no=_BLOCKED).values_list("hour", "yes", "no")
     return found
+
+
+def _by_days(counts: RollupQuerySet, moments: list[datetime]) -> _Counted:
+    """Return the counts by the step that an hour begins in; the edges are ours, whatever zones the database knows."""
+    known = Value(moments, output_field=ArrayField(DateTimeField()))
+    step = Func(F("hour"), known, function="width_bucket", output_field=IntegerField())
+    rows = counts.annotate(step=step).values("step").annotate(yes=_ALLOWED, no=_BLOCKED)
+    sums: dict[int, tuple[int, int]] = {}
+    for index, yes, no in rows.values_list("step", "yes", "no"):
+        first = max(index - 1, 0)  # an hour that begins before the first step, in a zone with half hours
+        before = sums.get(first, (0, 0))
+        sums[first] = (before[0] + yes, before[1] + no)
+    return [(moments[index], yes, no) for index, (yes, no) in sums.items()]
 
 
 def blocked_reasons(
@@ -117,26 +160,34 @@ def blocked_reasons(
     return [Reason(*row) for row in rows]
 
 
-def per_key(*, app_id: int, start: datetime, end: datetime) -> dict[int, Totals]:
-    """Return the totals of each key that was presented; 0 stands for keys that were not known."""
-    rows = (
-        _counts(app_id, None, start, end)
-        .values("key_id")
-        .annotate(allowed=_ALLOWED, blocked=_BLOCKED)
-        .values_list("key_id", "allowed", "blocked")
-    )
-    return {key_id: Totals(allowed, blocked) for key_id, allowed, blocked in rows}
+def top_keys(*, app_id: int, start: datetime, end: datetime, limit: int = 10) -> list[KeyCount]:
+    """Return the known keys that were presented most, whatever came of it."""
+    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    day_begins = first.replace(hour=0)
+    where: dict[str, datetime | int] = {
+        "app_id": app_id,
+        "start": first,
+        "end": end,
+        "first_day": day_begins if day_begins == first else day_begins + timedelta(days=1),
+        "last_day": end.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0),
+        "most": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql("top_keys"), where)
+        return [KeyCount(*row) for row in cursor.fetchall()]
 
 
 def top_paths(
     *, app_id: int, key_id: int | None = None, start: datetime, end: datetime, limit: int = 10
 ) -> list[PathCount]:
-    """Return the most frequent methods and paths."""
+    """Return the most frequent methods and paths; those of one key are of all UTC days that overlap the range."""
+    counts: CountsQuerySet
+    if key_id is None:
+        counts = PathRollup.objects.in_app(app_id).between(start, end)
+    else:
+        counts = KeyPathRollup.objects.in_app(app_id).of_key(key_id).between(start, end)
     rows = (
-        PathRollup.objects.in_app(app_id)
-        .between(start, end)
-        .of_key(key_id)
-        .values("path")
+        counts.values("path")
         .annotate(
             yes=Sum("count", filter=Q(allowed=True), default=0),
             no=Sum("count", filter=Q(allowed=False), default=0),
@@ -148,41 +199,12 @@ def top_paths(
     return [PathCount(*row) for row in rows]
 
 
-def keys_used(*, app_id: int, start: datetime, end: datetime) -> int:
-    """Return how many different keys were presented, whatever came of it."""
-    rows = _counts(app_id, None, start, end).exclude(key_id=0)
-    found: dict[str, Any] = rows.aggregate(keys=Count("key_id", distinct=True))
-    return int(found["keys"])
-
-
-def steps(start: datetime, end: datetime, step: Step) -> list[datetime]:
-    """Return the first moments of the steps that overlap the range, in UTC; of more than MOST_POINTS, the last."""
-    moment = _first_of(max(start, end - MOST_POINTS * _LENGTHS[step]).astimezone(UTC), step)
-    moments: list[datetime] = []
-    while moment < end:
-        moments.append(moment)
-        moment = _next_of(moment, step)
-    return moments
-
-
-def _first_of(moment: datetime, step: Step) -> datetime:
-    if step == "minute":
-        return moment.replace(second=0, microsecond=0)
-    hour = moment.replace(minute=0, second=0, microsecond=0)
-    if step == "hour":
-        return hour
-    day = hour.replace(hour=0)
-    if step == "week":
-        return day - timedelta(days=day.weekday())
-    return day.replace(day=1) if step == "month" else day
-
-
-def _next_of(moment: datetime, step: Step) -> datetime:
-    if step == "month":
-        return (moment + timedelta(days=32)).replace(day=1)
-    return moment + _LENGTHS[step]
+def keys_used(*, app_id: int, since: datetime) -> int:
+    """Return how many keys were presented since a moment, whatever came of it."""
+    return KeyUsage.objects.filter(app_id=app_id, last_used_at__gte=since).count()
 
 
 def _counts(app_id: int, key_id: int | None, start: datetime, end: datetime) -> RollupQuerySet:
-    rows: RollupQuerySet = DecisionRollup.objects.in_app(app_id)
+    """Return the hourly counts of a key; without one those of the app as a whole, which are far fewer rows."""
+    rows: RollupQuerySet = (AppRollup if key_id is None else DecisionRollup).objects.in_app(app_id)
     return rows.between(start, end).of_key(key_id)

@@ -6,7 +6,8 @@ from typing import Any, cast, get_args
 
 from apiauth.audit import search, series
 from apiauth.audit.search import DecisionRow
-from apiauth.audit.series import Point, Reason, Step
+from apiauth.audit.series import Point, Reason
+from apiauth.audit.steps import Step
 from apiauth.core.decision import Rule
 from apiauth.http.audit_query import SERIES_WINDOW, AnalyticsQuery, LogsQuery, SeriesQuery
 from apiauth.http.wire import (
@@ -26,7 +27,6 @@ from apiauth.http.wire import (
 from apiauth.models import App, Key
 
 _CLOCKS_APART = timedelta(minutes=5)
-_LONGEST = {"minute": timedelta(days=1), "hour": search.LONGEST_RANGE}
 
 
 def logs(app: App, query: LogsQuery, now: datetime) -> LogPageJson:
@@ -96,7 +96,7 @@ def analytics(app: App, query: AnalyticsQuery, now: datetime) -> AnalyticsJson:
         "allowed_requests": totals.allowed,
         "blocked_requests": totals.blocked,
         "success_rate": _percent(totals.allowed, totals.total),
-        "keys_used_24h": series.keys_used(app_id=app.id, start=now - timedelta(hours=24), end=now),
+        "keys_used_24h": series.keys_used(app_id=app.id, since=now - timedelta(hours=24)),
     }
     if query.wants("include_top_keys"):
         answer["top_keys"] = _top_keys(app, query, start, end)
@@ -115,9 +115,12 @@ def analytics(app: App, query: AnalyticsQuery, now: datetime) -> AnalyticsJson:
 
 def _top_keys(app: App, query: AnalyticsQuery, start: datetime, end: datetime) -> list[TopKeyJson]:
     wanted = query.key()
-    counted = series.per_key(app_id=app.id, start=start, end=end).items()
-    known = [(key_id, totals.total) for key_id, totals in counted if key_id and wanted in (None, key_id)]
-    most = sorted(known, key=lambda entry: (-entry[1], entry[0]))[: query.most()]
+    if wanted is None:
+        counted = series.top_keys(app_id=app.id, start=start, end=end, limit=query.most())
+        most = [(entry.key_id, entry.total) for entry in counted]
+    else:
+        total = series.totals(app_id=app.id, key_id=wanted, start=start, end=end).total
+        most = [(wanted, total)] if wanted and total else []
     names = dict(Key.objects.in_app(app.id).filter(pk__in=[key_id for key_id, _ in most]).values_list("id", "name"))
     return [
         {"key_id": str(key_id), "key_name": names.get(key_id, ""), "total_requests": total} for key_id, total in most
@@ -147,15 +150,18 @@ def _limit_stats(reasons: list[Reason], blocked: int, most: int) -> LimitStatsJs
 
 
 def timeseries(app: App, query: SeriesQuery, now: datetime) -> SeriesJson:
-    """Return counts over time, steps with checks alone; the shorter the step, the shorter the range. Raises Invalid."""
+    """Return counts over time; the shorter the step, the shorter the range. Raises Invalid.
+
+    Steps without checks are left out unless `fill` is asked for.
+    """
     start, end = query.bounds(now, SERIES_WINDOW)
     step: Step = query.interval if query.interval in get_args(Step) else "hour"  # type: ignore[assignment]  # one of its own literals
-    end = max(
-        start, min(end, now + _CLOCKS_APART)
-    )  # a range that reaches on into the future still ends with the last check
-    start = max(start, end - _LONGEST.get(step, end - start))
-    points = series.timeline(app_id=app.id, key_id=query.key(), start=start, end=end, step=step)
-    return {"data": [_point(point) for point in points if point.allowed or point.blocked], "interval": step}
+    # A range that reaches on into the future still ends with the last check.
+    end = max(start, min(end, now + _CLOCKS_APART))
+    points = series.timeline(app_id=app.id, key_id=query.key(), start=start, end=end, step=step, zone=query.zone())
+    if not query.wants_gaps():
+        points = [point for point in points if point.allowed or point.blocked]
+    return {"data": [_point(point) for point in points], "interval": step}
 
 
 def _point(point: Point) -> PointJson:

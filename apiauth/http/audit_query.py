@@ -2,17 +2,30 @@
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated
 from uuid import UUID
 
 from ninja import Schema
 
 from apiauth.audit.search import DecisionFilters
+from apiauth.core.decision import Rule
 from apiauth.core.errors import Invalid
 from apiauth.core.ids import parse_id, parse_request_id
-from apiauth.http.value_types import DateText, FlagText, IdText, clamped_number
-from apiauth.http.values import clamped, flag, moment
+from apiauth.http.check_request import METHODS
+from apiauth.http.value_types import (
+    AddressText,
+    DateText,
+    FlagText,
+    IdText,
+    MethodText,
+    PathText,
+    RequestIdText,
+    RuleText,
+    ZoneText,
+    clamped_number,
+)
+from apiauth.http.values import address, clamped, flag, moment, path_prefix, zone
 
 LOGS_WINDOW = timedelta(days=7)
 SERIES_WINDOW = timedelta(days=30)
@@ -54,6 +67,11 @@ class LogsQuery(Window):
     limit: Annotated[str, clamped_number(1, 1000, default=100)] | None = None
     offset: Annotated[str, clamped_number(0, 100_000, default=0)] | None = None
     outcome: str | None = None
+    rule: RuleText | None = None
+    method: MethodText | None = None
+    path_prefix: PathText | None = None
+    client_ip: AddressText | None = None
+    request_id: RequestIdText | None = None
     cursor: str | None = None
     cursor_ts: str | None = None
     cursor_id: str | None = None
@@ -63,11 +81,17 @@ class LogsQuery(Window):
         started, inner = _read_cursor(self.cursor) if self.cursor else (None, None)
         start, end = self.bounds(now, LOGS_WINDOW)
         start = started if started and not self.start_date else start
+        decision_id = self._decision()
         return LogsPage(
             DecisionFilters(
                 outcome=self.outcome if self.outcome in ("allowed", "blocked") else None,
+                rule=self._rule(),
                 key_id=self.key(),
-                start=start,
+                method=self._method(),
+                path_prefix=path_prefix(self.path_prefix, "path_prefix"),
+                client_ip=address(self.client_ip, "client_ip"),
+                decision_id=decision_id,
+                start=start if decision_id is None or self.start_date else None,
                 end=end if self.end_date else None,
             ),
             inner,
@@ -75,6 +99,23 @@ class LogsQuery(Window):
             clamped(self.limit, "limit", default=100, least=1, most=1000),
             clamped(self.offset, "offset", default=0, least=0, most=100_000),
         )
+
+    def _rule(self) -> str | None:
+        if self.rule and self.rule not in set(Rule):
+            raise Invalid("rule must be one of the rules, such as key_revoked.", field="rule")
+        return self.rule or None
+
+    def _method(self) -> str | None:
+        method = (self.method or "").upper()
+        if method and method not in METHODS:
+            raise Invalid(f"method must be one of {', '.join(sorted(METHODS))}.", field="method")
+        return method or None
+
+    def _decision(self) -> UUID | None:
+        decision_id = parse_request_id(self.request_id) if self.request_id else None
+        if self.request_id and decision_id is None:
+            raise Invalid("request_id must be req_ and 32 hex digits.", field="request_id")
+        return decision_id
 
     def _after(self) -> UUID | None:
         """Return the decision that `cursor_ts` and `cursor_id` name, as the last row of a page tells them.
@@ -138,6 +179,16 @@ class SeriesQuery(Window):
     """Counts over time."""
 
     interval: str | None = None
+    tz: ZoneText | None = None
+    fill: FlagText | None = None
+
+    def zone(self) -> tzinfo:
+        """Return the zone whose days, weeks and months are asked for. Raises Invalid."""
+        return zone(self.tz, "tz")
+
+    def wants_gaps(self) -> bool:
+        """Tell whether steps without checks are asked for too. Raises Invalid for a flag that is none."""
+        return flag(self.fill, "fill")
 
 
 def _read_cursor(text: str) -> tuple[datetime, str]:

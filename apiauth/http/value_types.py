@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
+from apiauth.core.decision import Rule
 from apiauth.core.limits import (
     LONGEST,
     LONGEST_ENDPOINT,
@@ -20,6 +21,7 @@ from apiauth.core.limits import (
 from apiauth.core.metadata import RESERVED
 from apiauth.core.permissions import MOST_PERMISSIONS, PERMISSION_PATTERN
 from apiauth.core.roles import Role
+from apiauth.http.check_request import METHODS
 from apiauth.models.fields import PREFIX, SLUG
 from apiauth.services.apps import LONGEST_OVERLAP_SECONDS
 from apiauth.services.key_values import MOST_ADDRESSES
@@ -116,3 +118,11 @@ IdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{0,1
 DateText = Annotated[
     str, WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}, _EMPTY]})
 ]
+RuleText = Annotated[str, WithJsonSchema({"type": "string", "enum": [*Rule, ""]})]
+MethodText = Annotated[str, WithJsonSchema({"type": "string", "enum": [*sorted(METHODS), ""]})]
+PathText = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 500, "pattern": "^(/[!-~]*)?$"})]
+AddressText = Annotated[
+    str, WithJsonSchema({"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}, _EMPTY]})
+]
+RequestIdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^(req_0[0-5][0-9a-f]{30})?$"})]
+ZoneText = Annotated[str, WithJsonSchema({"type": "string", "examples": ["Europe/Vienna"]})]

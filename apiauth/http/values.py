@@ -1,7 +1,10 @@
 """Reads flags, numbers and moments out of the texts of a query or a form."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from ipaddress import ip_address
+from zoneinfo import ZoneInfo, available_timezones
 
 from apiauth.core.errors import Invalid
 from apiauth.services.keys import LONGEST_OVERLAP
@@ -11,6 +14,7 @@ _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
 )
 _LONGEST_OVERLAP_SECONDS = int(LONGEST_OVERLAP.total_seconds())
+_LONGEST_PATH_PREFIX = 500
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -62,3 +66,39 @@ def moment(text: str, field: str, *, zone_required: bool = True) -> datetime:
         return read.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Invalid(f"{field} must be a moment such as 2031-04-05T06:07:08Z.", field=field) from None
+
+
+def zone(text: str | None, field: str) -> tzinfo:
+    """Return a time zone by its name in the IANA database, UTC where none is named. Raises Invalid."""
+    if not text:
+        return UTC
+    if text not in _zones():
+        raise Invalid(f"{field} must be the name of a time zone, such as Europe/Vienna.", field=field)
+    return ZoneInfo(text)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def address(text: str | None, field: str) -> str | None:
+    """Return an IP address as it is recorded, None where there is none. Raises Invalid."""
+    if not text:
+        return None
+    try:
+        read = ip_address(text)
+    except ValueError:
+        read = None
+    if read is None or "%" in text:
+        raise Invalid(f"{field} must be an address such as 203.0.113.24.", field=field)
+    return str(getattr(read, "ipv4_mapped", None) or read)
+
+
+def path_prefix(text: str | None, field: str) -> str | None:
+    """Return the beginning of a path, None where there is none. Raises Invalid."""
+    if not text:
+        return None
+    if not text.startswith("/") or len(text) > _LONGEST_PATH_PREFIX or not text.isprintable():
+        raise Invalid(f"{field} must begin with / and have at most {_LONGEST_PATH_PREFIX} characters.", field=field)
+    return text

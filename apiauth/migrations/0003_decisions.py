@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import django.contrib.postgres.fields
 from django.db import migrations, models
 
 SQL = Path(__file__).parent / "sql"
@@ -30,28 +29,22 @@ class Migration(migrations.Migration):
                 ("deployment_id", models.BigIntegerField(null=True)),
                 ("app_id", models.BigIntegerField(null=True)),
                 ("key_id", models.BigIntegerField(null=True)),
-                ("key_name", models.TextField(null=True)),
-                ("presented_start", models.TextField(null=True)),
-                ("allowed", models.BooleanField()),
-                ("rule", models.TextField(null=True)),
-                ("blocked_by", models.TextField(null=True)),
-                ("method", models.TextField()),
-                ("path", models.TextField()),
-                ("client_ip", models.GenericIPAddressField(null=True)),
-                ("peer_ip", models.GenericIPAddressField(null=True)),
-                ("user_agent", models.TextField()),
-                (
-                    "required_permissions",
-                    django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None),
-                ),
-                (
-                    "held_permissions",
-                    django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), null=True, size=None),
-                ),
-                ("rate_limits", models.JSONField()),
                 ("retry_after", models.IntegerField(null=True)),
                 ("snapshot_age_ms", models.IntegerField()),
                 ("duration_us", models.IntegerField()),
+                ("allowed", models.BooleanField()),
+                ("rule", models.TextField(null=True)),
+                ("blocked_by", models.TextField(null=True)),
+                ("client_ip", models.GenericIPAddressField(null=True)),
+                ("peer_ip", models.GenericIPAddressField(null=True)),
+                ("method", models.TextField()),
+                ("path", models.TextField()),
+                ("key_name", models.TextField(null=True)),
+                ("presented_start", models.TextField(null=True)),
+                ("user_agent", models.TextField()),
+                ("required_permissions", models.JSONField()),
+                ("held_permissions", models.JSONField(null=True)),
+                ("rate_limits", models.JSONField()),
                 ("node", models.TextField()),
             ],
             options={
@@ -90,6 +83,82 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="AppRollup",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "app_id",
+                        "hour",
+                        "rule",
+                        "blocked_by",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("hour", models.DateTimeField()),
+                ("app_id", models.BigIntegerField()),
+                ("rule", models.TextField()),
+                ("blocked_by", models.TextField()),
+                ("count", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "apiauth_approllup",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="KeyDayRollup",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "app_id", "day", "key_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("day", models.DateTimeField()),
+                ("app_id", models.BigIntegerField()),
+                ("key_id", models.BigIntegerField()),
+                ("allowed", models.BigIntegerField()),
+                ("blocked", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "apiauth_keydayrollup",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="KeyPathRollup",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "app_id",
+                        "key_id",
+                        "day",
+                        "path",
+                        "allowed",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("day", models.DateTimeField()),
+                ("app_id", models.BigIntegerField()),
+                ("key_id", models.BigIntegerField()),
+                ("path", models.TextField()),
+                ("allowed", models.BooleanField()),
+                ("count", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "apiauth_keypathrollup",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
             name="GatewayStatus",
             fields=[
                 ("incarnation", models.UUIDField(primary_key=True, serialize=False)),
@@ -108,6 +177,7 @@ class Migration(migrations.Migration):
             name="KeyUsage",
             fields=[
                 ("key_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("app_id", models.BigIntegerField()),
                 ("last_used_at", models.DateTimeField()),
                 ("client_ip", models.TextField(null=True)),
                 ("method", models.TextField()),
@@ -147,7 +217,6 @@ class Migration(migrations.Migration):
                     models.CompositePrimaryKey(
                         "app_id",
                         "hour",
-                        "key_id",
                         "path",
                         "allowed",
                         blank=True,
@@ -158,7 +227,6 @@ class Migration(migrations.Migration):
                 ),
                 ("hour", models.DateTimeField()),
                 ("app_id", models.BigIntegerField()),
-                ("key_id", models.BigIntegerField()),
                 ("path", models.TextField()),
                 ("allowed", models.BooleanField()),
                 ("count", models.BigIntegerField()),

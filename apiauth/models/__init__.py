@@ -3,9 +3,12 @@
 from apiauth.models.activity import ActivityChain, ActivityEntry
 from apiauth.models.app import App
 from apiauth.models.audit import (
+    AppRollup,
     Decision,
     DecisionRollup,
     GatewayStatus,
+    KeyDayRollup,
+    KeyPathRollup,
     KeyUsage,
     MinuteRollup,
     PathRollup,
@@ -23,6 +26,7 @@ __all__ = [
     "ActivityChain",
     "ActivityEntry",
     "App",
+    "AppRollup",
     "BackendKey",
     "Decision",
     "DecisionRollup",
@@ -31,6 +35,8 @@ __all__ = [
     "GatewayStatus",
     "IdempotentAnswer",
     "Key",
+    "KeyDayRollup",
+    "KeyPathRollup",
     "KeyStatus",
     "KeyUsage",
     "MinuteRollup",

@@ -5,8 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
+
+
+class JsonTextField(models.JSONField):
+    """A column of type json: kept as it was written, read as Python, never looked into by a query."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return value  # psycopg has parsed it
 
 
 class DecisionQuerySet(models.QuerySet["Decision"]):
@@ -33,22 +39,22 @@ class Decision(models.Model):
     deployment_id = models.BigIntegerField(null=True)
     app_id = models.BigIntegerField(null=True)
     key_id = models.BigIntegerField(null=True)
-    key_name = models.TextField(null=True)
-    presented_start = models.TextField(null=True)
-    allowed = models.BooleanField()
-    rule = models.TextField(null=True)
-    blocked_by = models.TextField(null=True)
-    method = models.TextField()
-    path = models.TextField()
-    client_ip = models.GenericIPAddressField(null=True)
-    peer_ip = models.GenericIPAddressField(null=True)
-    user_agent = models.TextField()
-    required_permissions = ArrayField(models.TextField())
-    held_permissions = ArrayField(models.TextField(), null=True)
-    rate_limits = models.JSONField()
     retry_after = models.IntegerField(null=True)
     snapshot_age_ms = models.IntegerField()
     duration_us = models.IntegerField()
+    allowed = models.BooleanField()
+    rule = models.TextField(null=True)
+    blocked_by = models.TextField(null=True)
+    client_ip = models.GenericIPAddressField(null=True)
+    peer_ip = models.GenericIPAddressField(null=True)
+    method = models.TextField()
+    path = models.TextField()
+    key_name = models.TextField(null=True)
+    presented_start = models.TextField(null=True)
+    user_agent = models.TextField()
+    required_permissions = JsonTextField()
+    held_permissions = JsonTextField(null=True)
+    rate_limits = JsonTextField()
     node = models.TextField()
 
     objects = DecisionQuerySet.as_manager()
@@ -81,6 +87,15 @@ class RollupQuerySet(CountsQuerySet):
         return self.filter(hour__gte=first, hour__lt=end)
 
 
+class DayQuerySet(CountsQuerySet):
+    """Reads of counts by the UTC day."""
+
+    def between(self, start: datetime, end: datetime) -> Self:
+        """Keep the days that overlap the time from `start` to `end`."""
+        first = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return self.filter(day__gte=first, day__lt=end)
+
+
 class MinuteQuerySet(CountsQuerySet):
     """Reads of counts by the minute."""
 
@@ -111,6 +126,46 @@ class DecisionRollup(models.Model):
         return f"{self.hour:%Y-%m-%d %H}: {self.count}"
 
 
+class AppRollup(models.Model):
+    """How many decisions of one outcome all keys of an app had in one hour."""
+
+    pk = models.CompositePrimaryKey("app_id", "hour", "rule", "blocked_by")
+    hour = models.DateTimeField()
+    app_id = models.BigIntegerField()
+    rule = models.TextField()
+    blocked_by = models.TextField()
+    count = models.BigIntegerField()
+
+    objects = RollupQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "apiauth_approllup"
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H}: {self.count}"
+
+
+class KeyDayRollup(models.Model):
+    """How many decisions a known key had in one UTC day."""
+
+    pk = models.CompositePrimaryKey("app_id", "day", "key_id")
+    day = models.DateTimeField()
+    app_id = models.BigIntegerField()
+    key_id = models.BigIntegerField()
+    allowed = models.BigIntegerField()
+    blocked = models.BigIntegerField()
+
+    objects = DayQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "apiauth_keydayrollup"
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}: {self.allowed + self.blocked}"
+
+
 class MinuteRollup(models.Model):
     """How many decisions a key had in one minute of the last two days; key 0 means none."""
 
@@ -132,12 +187,11 @@ class MinuteRollup(models.Model):
 
 
 class PathRollup(models.Model):
-    """How many decisions a key had for one method and path in one hour."""
+    """How many decisions an app had for one method and path in one hour."""
 
-    pk = models.CompositePrimaryKey("app_id", "hour", "key_id", "path", "allowed")
+    pk = models.CompositePrimaryKey("app_id", "hour", "path", "allowed")
     hour = models.DateTimeField()
     app_id = models.BigIntegerField()
-    key_id = models.BigIntegerField()
     path = models.TextField()
     allowed = models.BooleanField()
     count = models.BigIntegerField()
@@ -152,10 +206,32 @@ class PathRollup(models.Model):
         return f"{self.path}: {self.count}"
 
 
+class KeyPathRollup(models.Model):
+    """How many decisions a known key had for one method and path in one UTC day."""
+
+    pk = models.CompositePrimaryKey("app_id", "key_id", "day", "path", "allowed")
+    day = models.DateTimeField()
+    app_id = models.BigIntegerField()
+    key_id = models.BigIntegerField()
+    path = models.TextField()
+    allowed = models.BooleanField()
+    count = models.BigIntegerField()
+
+    objects = DayQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "apiauth_keypathrollup"
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.count}"
+
+
 class KeyUsage(models.Model):
     """When a key was last presented, by whom and for what."""
 
     key_id = models.BigIntegerField(primary_key=True)
+    app_id = models.BigIntegerField()
     last_used_at = models.DateTimeField()
     client_ip = models.TextField(null=True)
     method = models.TextField()

@@ -22,8 +22,8 @@ from tests.support.database import dsn
 pytestmark = pytest.mark.django_db(transaction=True)
 APP, KEY, DEPLOYMENT = 11, 22, 33
 TABLES = (
-    "apiauth_decision, apiauth_decisionrollup, apiauth_minuterollup, apiauth_pathrollup, "
-    "apiauth_keyusage, apiauth_spoolfile"
+    "apiauth_decision, apiauth_decisionrollup, apiauth_approllup, apiauth_keydayrollup, apiauth_minuterollup, "
+    "apiauth_pathrollup, apiauth_keypathrollup, apiauth_keyusage, apiauth_spoolfile"
 )
 
 
@@ -264,11 +264,9 @@ def test_reasons_keys_and_paths_are_counted(history):
     assert series.blocked_reasons(app_id=APP, **history) == [
         series.Reason("rate_limited", "60/60s", 3), series.Reason("key_unknown", "key_unknown", 1),
     ]  # fmt: skip
-    assert series.per_key(app_id=APP, **history) == {
-        0: series.Totals(0, 1), KEY: series.Totals(10, 3), 23: series.Totals(4, 0),
-    }  # fmt: skip
+    assert series.top_keys(app_id=APP, **history) == [series.KeyCount(KEY, 10, 3), series.KeyCount(23, 4, 0)]
     assert series.top_paths(app_id=APP, limit=1, **history) == [series.PathCount("GET /v1/a", 4, 4)]
-    assert series.keys_used(app_id=APP, **history) == 2
+    assert series.keys_used(app_id=APP, since=HOUR + timedelta(hours=2)) == 2
 
 
 def test_pages_hold_every_row_once_and_newest_first(history):

@@ -97,8 +97,8 @@ def drained(folder):
         ).fetchall()
         counted = connection.execute("SELECT sum(count) FROM apiauth_decisionrollup").fetchone()[0]
         connection.execute(
-            "TRUNCATE apiauth_decision, apiauth_decisionrollup, apiauth_minuterollup, "
-            "apiauth_pathrollup, apiauth_keyusage"
+            "TRUNCATE apiauth_decision, apiauth_decisionrollup, apiauth_approllup, apiauth_keydayrollup, "
+            "apiauth_minuterollup, apiauth_pathrollup, apiauth_keypathrollup, apiauth_keyusage"
         )
     return rows, counted
 

@@ -4,70 +4,26 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db.models import F
 from django.test import Client
 
 from apiauth.core import clock, ids
-from apiauth.models import App, Decision, DecisionRollup, Deployment, Key, MinuteRollup, PathRollup
+from apiauth.models import App, Deployment, Key
 from apiauth.services.keys import IssuedKey
 from apiauth.services.sessions import OpenedSession
+from tests.support.decisions import decision, put_on_record
 
 LOGS, ANALYTICS, TIMESERIES = "audit/logs", "audit/analytics", "audit/timeseries"
 
 
-def record(app: App, key: Key | None, moment: datetime, **fields: Any) -> Decision:
-    """Write one decision and its counts, as the drain does."""
-    milliseconds = clock.to_ms(moment)
-    values = {
-        "allowed": True,
-        "rule": None,
-        "blocked_by": None,
-        "method": "GET",
-        "path": "/v1/a",
-        "client_ip": "203.0.113.9",
-        "user_agent": "x/1",
-        "required_permissions": [],
-        "rate_limits": [{"rule": "60/60s", "remaining": 59, "limit": 60}],
-        "snapshot_age_ms": 0,
-        "duration_us": 1,
-        "node": "test",
-        **fields,
-    }
-    row = Decision(
-        id=ids.new_decision_id(milliseconds),
-        decided_at=clock.from_ms(milliseconds),
-        deployment_id=app.deployment_id,
-        app_id=app.id,
-        key_id=key.id if key else None,
-        key_name=key.name if key else None,
-        **values,
-    )
-    row.save(force_insert=True)
-    hour = moment.replace(minute=0, second=0, microsecond=0)
-    key_id = key.id if key else 0
-    rule, blocked_by = values["rule"] or "", values["blocked_by"] or ""
-    path = f"{values['method']} {values['path']}"
-    where = {"hour": hour, "app_id": app.id, "key_id": key_id}
-    counted: tuple[tuple[Any, dict[str, Any]], ...] = (
-        (DecisionRollup, {**where, "rule": rule, "blocked_by": blocked_by, "deployment_id": app.deployment_id}),
-        (PathRollup, {**where, "path": path, "allowed": values["allowed"]}),
-    )
-    count_minute(app, key_id, moment.replace(second=0, microsecond=0), "allowed" if values["allowed"] else "blocked")
-    for model, place in counted:
-        if not model.objects.filter(**place).exists():
-            model(**place, count=0).save(force_insert=True)
-        kept = model.objects.get(**place)
-        model.objects.filter(**place).update(count=kept.count + 1)
-    return row
-
-
-def count_minute(app: App, key_id: int, minute: datetime, outcome: str) -> None:
-    place = {"minute": minute, "app_id": app.id, "key_id": key_id}
-    if not MinuteRollup.objects.filter(**place).exists():
-        MinuteRollup(**place, allowed=0, blocked=0).save(force_insert=True)
-    MinuteRollup.objects.filter(**place).update(**{outcome: F(outcome) + 1})
+def record(app: App, key: Key | None, moment: datetime, **fields: Any) -> UUID:
+    """Put one decision on record; return its id."""
+    known = {"key_id": key.id if key else None, "key_name": key.name if key else None}
+    row = decision(moment, deployment_id=app.deployment_id, app_id=app.id, **known, **fields)
+    put_on_record([row])
+    return UUID(bytes=row.id)
 
 
 @pytest.fixture
@@ -75,9 +31,9 @@ def traffic(app: App, make_key: Callable[..., IssuedKey]) -> Key:
     """Six allowed and three blocked calls, a minute apart, the newest just now."""
     key, now = make_key("ci").key, clock.now()
     for minute in range(9):
-        blocked = {"allowed": False, "rule": "rate_limited", "blocked_by": "60/60s"} if minute < 2 else {}
+        blocked = {"rule": "rate_limited", "blocked_by": "60/60s"} if minute < 2 else {}
         if minute == 2:
-            blocked = {"allowed": False, "rule": "key_revoked", "blocked_by": "key_revoked"}
+            blocked = {"rule": "key_revoked"}
         record(app, key, now - timedelta(seconds=minute), **blocked)
     return key
 
@@ -109,10 +65,10 @@ def test_a_log_line_is_as_the_clients_read_it(
     backend: Client, page: Client, app: App, make_key: Callable[..., IssuedKey]
 ) -> None:
     key = make_key("ci").key
-    row = record(app, key, clock.now(), allowed=False, rule="rate_limited", blocked_by="60/60s", retry_after=7)
+    row = record(app, key, clock.now(), rule="rate_limited", blocked_by="60/60s", retry_after=7)
     (line,) = backend.get(f"/api-auth/apps/{app.slug}/{LOGS}").json()["data"]
     expected = {
-        "request_id": ids.request_id(row.id),
+        "request_id": ids.request_id(row),
         "deployment_id": str(app.deployment_id),
         "app_slug": app.slug,
         "key_id": str(key.id),
@@ -132,7 +88,7 @@ def test_a_log_line_is_as_the_clients_read_it(
 
 
 def test_texts_are_never_null_in_the_browser(page: Client, app: App) -> None:
-    record(app, None, clock.now(), allowed=False, rule="key_unknown", blocked_by="invalid_key", client_ip=None)
+    record(app, None, clock.now(), rule="key_unknown", blocked_by="invalid_key", client_ip=None)
     (line,) = page.get(f"/api-auth/{LOGS}").json()["data"]["data"]
     assert line["key_id"] == line["key_name"] == line["client_ip"] == ""
 

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
 from apiauth.core import clock, ids
 from apiauth.models import App
-from apiauth.models.audit import Decision, DecisionRollup, KeyUsage
+from apiauth.models.audit import AppRollup, Decision, DecisionRollup, KeyUsage
 
 HIDDEN = re.compile(r'name="(session|form_token|csrfmiddlewaretoken)" value="([^"]+)"')
 SECRET = re.compile(r"nw_live_[0-9A-Za-z]{49}")
@@ -74,24 +75,20 @@ def count_calls(app: App) -> Callable[..., None]:
 
     def count(key_id: int, number: int, *, rule: str = "", at: datetime | None = None) -> None:
         hour = (at or clock.now()).replace(minute=0, second=0, microsecond=0)
-        DecisionRollup.objects.create(
-            hour=hour,
-            deployment_id=app.deployment_id,
-            app_id=app.pk,
-            key_id=key_id,
-            rule=rule,
-            blocked_by=rule,
-            count=number,
-        )
+        where = {"hour": hour, "app_id": app.pk, "rule": rule, "blocked_by": rule}
+        DecisionRollup.objects.create(**where, deployment_id=app.deployment_id, key_id=key_id, count=number)
+        if not AppRollup.objects.filter(**where).update(count=F("count") + number):
+            AppRollup.objects.create(**where, count=number)
 
     return count
 
 
 @pytest.fixture
-def use_key() -> Callable[..., None]:
+def use_key(app: App) -> Callable[..., None]:
     def use(key_id: int, *, at: datetime | None = None) -> None:
         KeyUsage.objects.create(
             key_id=key_id,
+            app_id=app.pk,
             last_used_at=at or clock.now(),
             client_ip="203.0.113.24",
             method="GET",

@@ -135,7 +135,7 @@ class PointJson(TypedDict):
 
 
 class SeriesJson(TypedDict):
-    """Counts over time, oldest first; steps without checks are left out."""
+    """Counts over time, oldest first; steps without checks are left out, unless `fill` asks for them."""
 
     data: list[PointJson]
     interval: str
