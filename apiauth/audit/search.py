@@ -139,7 +139,7 @@ def _in_range(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:
     end = filters.end or max(clock.now(), moment or clock.now()) + timedelta(minutes=5)  # a gateway may be ahead
     start = max(filters.start or moment or end - LONGEST_RANGE, end - LONGEST_RANGE)
     rows = Decision.objects.in_app(app_id).between(start, end)
-    if filters.decision_id is not None:
+    if filters.decision_id is not None and moment is not None:
         rows = rows.filter(decided_at=moment, id=filters.decision_id)
     return rows if filters.key_id is None else rows.filter(key_id=filters.key_id)
 

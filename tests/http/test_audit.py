@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -117,6 +117,33 @@ def test_logs_are_filtered(asked: Callable[..., dict[str, Any]], traffic: Key) -
     assert len(asked(LOGS, offset=7)["data"]) == 2
 
 
+def test_logs_are_filtered_by_what_a_row_says(asked: Callable[..., dict[str, Any]], app: App, traffic: Key) -> None:
+    odd = record(app, traffic, clock.now(), method="PUT", path="/v2/b_", client_ip="2001:db8::1", rule="key_disabled")
+    for filters in (
+        {"rule": "key_disabled"},
+        {"method": "put"},
+        {"path_prefix": "/v2/b_"},
+        {"client_ip": "2001:DB8:0::1"},
+    ):
+        assert [line["request_id"] for line in asked(LOGS, **filters)["data"]] == [ids.request_id(odd)], filters
+    assert len(asked(LOGS, rule="rate_limited", key_id=str(traffic.id))["data"]) == 2
+    assert asked(LOGS, path_prefix="/v_")["data"] == []
+
+
+def test_a_request_id_finds_its_call_however_old(asked: Callable[..., dict[str, Any]], app: App, traffic: Key) -> None:
+    old = ids.request_id(record(app, None, clock.now() - timedelta(days=40)))
+    assert [line["request_id"] for line in asked(LOGS, request_id=old)["data"]] == [old]
+    assert asked(LOGS, request_id=old, outcome="blocked")["data"] == []
+    assert asked(LOGS, request_id="req_" + "0" * 32)["data"] == []
+
+
+def test_a_cursor_of_other_filters_is_refused(backend: Client, app: App, traffic: Key) -> None:
+    address = f"/api-auth/apps/{app.slug}/{LOGS}"
+    cursor = backend.get(address, {"limit": 2, "method": "GET"}).json()["next_cursor"]
+    assert backend.get(address, {"cursor": cursor, "method": "GET"}).status_code == 200
+    assert backend.get(address, {"cursor": cursor, "method": "PUT"}).status_code == 400
+
+
 def test_logs_go_back_seven_days_unless_told(asked: Callable[..., dict[str, Any]], app: App) -> None:
     old = clock.now() - timedelta(days=8)
     record(app, None, old)
@@ -170,6 +197,17 @@ def test_a_series_by_the_minute_covers_a_day_at_most(asked: Callable[..., dict[s
     assert all(point["timestamp"].endswith(":00.000000Z") for point in points)
 
 
+def test_a_series_can_list_its_empty_steps_in_a_zone(asked: Callable[..., dict[str, Any]], app: App) -> None:
+    record(app, None, datetime(2026, 3, 28, 22, 30, tzinfo=UTC))
+    record(app, None, datetime(2026, 3, 28, 23, 30, tzinfo=UTC))
+    days = {"start_date": "2026-03-28T12:00:00Z", "end_date": "2026-03-31T12:00:00Z", "interval": "day"}
+    filled = asked(TIMESERIES, **days, tz="Europe/Vienna", fill="true")["data"]
+    assert [(point["timestamp"][:13], point["total_requests"]) for point in filled] == [
+        ("2026-03-27T23", 1), ("2026-03-28T23", 1), ("2026-03-29T22", 0), ("2026-03-30T22", 0),
+    ]  # fmt: skip
+    assert [point["total_requests"] for point in asked(TIMESERIES, **days)["data"]] == [2]
+
+
 def test_a_page_begins_behind_the_row_that_a_client_names(backend: Client, app: App, traffic: Key) -> None:
     address = f"/api-auth/apps/{app.slug}/{LOGS}"
     everything = backend.get(address).json()["data"]
@@ -218,6 +256,43 @@ def test_the_interval_that_was_used_is_named(
 def test_an_app_without_checks_has_empty_answers(asked: Callable[..., dict[str, Any]]) -> None:
     assert asked(LOGS)["data"] == asked(TIMESERIES)["data"] == []
     assert asked(ANALYTICS)["success_rate"] == 0.0
+
+
+BAD_QUERIES = {
+    "rule that is none": (LOGS, "rule=odd"),
+    "rule with SQL": (LOGS, "rule=' OR 1=1 --"),
+    "method that is none": (LOGS, "method=BREW"),
+    "path without a slash": (LOGS, "path_prefix=v1"),
+    "path with NUL": (LOGS, "path_prefix=/%00"),
+    "path of 600": (LOGS, f"path_prefix=/{'a' * 600}"),
+    "address that is none": (LOGS, "client_ip=999.1.1.1"),
+    "address with a port": (LOGS, "client_ip=127.0.0.1:80"),
+    "address with a zone": (LOGS, "client_ip=fe80::1%25eth0"),
+    "request id that is none": (LOGS, "request_id=81"),
+    "request id of the far future": (LOGS, f"request_id=req_{'f' * 32}"),
+    "time zone of a path": (TIMESERIES, "tz=../../etc"),
+    "time zone of nowhere": (TIMESERIES, "tz=Mars/Olympus"),
+    "time zone with NUL": (TIMESERIES, "tz=UTC%00"),
+    "fill in words": (TIMESERIES, "fill=maybe"),
+}
+
+
+@pytest.mark.parametrize(("part", "query"), BAD_QUERIES.values(), ids=BAD_QUERIES)
+def test_400_for_a_query_that_cannot_be_read(backend: Client, page: Client, app: App, part: str, query: str) -> None:
+    for response in (
+        backend.get(f"/api-auth/apps/{app.slug}/{part}?{query}"),
+        page.get(f"/api-auth/{part}?{query}"),
+    ):
+        assert response.status_code == 400, response.content
+        assert response.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=-1", "limit=1000000000", "offset=-1", "", "limit=", "sort=key__digest"]
+)
+def test_a_number_out_of_range_is_clamped_and_an_unknown_field_ignored(backend: Client, app: App, query: str) -> None:
+    answer = backend.get(f"/api-auth/apps/{app.slug}/{LOGS}?{query}").json()
+    assert 1 <= answer["limit"] <= 1000
 
 
 def test_a_cursor_of_another_app_is_refused(

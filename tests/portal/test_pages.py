@@ -346,3 +346,15 @@ def test_a_database_that_is_gone_is_a_503(portal_client, monkeypatch):
     response = client.get("/portal/")
     assert response.status_code == 503
     assert "refused" not in text_of(response)
+
+
+def test_a_log_page_that_found_nothing_yet_leads_further_back(portal_client, make_decision, monkeypatch):
+    monkeypatch.setattr("apiauth.audit.search.LOOKED_THROUGH", 2)
+    make_decision(path="/v2/rare", at=clock.now() - timedelta(minutes=9))
+    for _ in range(2):
+        make_decision()
+    client = portal_client()
+    first = client.get("/portal/logs?path=/v2/rare").content.decode()
+    assert "Nothing matches among the newest calls" in first
+    further = re.search(r'href="([^"]+)">Look further back', first)[1]
+    assert "/v2/rare</code>" in client.get(further.replace("&amp;", "&")).content.decode()

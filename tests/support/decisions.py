@@ -49,5 +49,8 @@ def put_on_record(records: Iterable[Record]) -> None:
         for record in records:
             spool.append(record)
         spool.close()
-        connection.ensure_connection()
+        with connection.cursor() as cursor:
+            # Opens the test's transaction, so that the drain's are savepoints of it, and empties the drain's
+            # own tables, which each of its commits would have done.
+            cursor.execute("DISCARD TEMP")
         Drain(connection.connection, folder).drain_all()
