@@ -69,7 +69,7 @@ def traffic(app: App, world: World) -> None:
     """An allowed and a blocked call, so that no list is empty."""
     key = Key.objects.get(pk=world.paths["key_id"])
     record(app, key, clock.now())
-    record(app, None, clock.now(), allowed=False, rule="key_unknown", blocked_by="key_unknown", presented_start="nw")
+    record(app, None, clock.now(), rule="key_unknown", blocked_by="key_unknown", presented_start="nw")
 
 
 @BACKEND.parametrize()

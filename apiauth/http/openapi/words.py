@@ -145,6 +145,13 @@ FIELDS: dict[str, str] = {
     "getTimeseries.key_id": "Only this key's.",
     "outcome": "Whether the call was let through.",
     "getLogs.outcome": "`allowed` or `blocked`; another value means both.",
+    "getLogs.rule": "Only what this rule blocked.",
+    "getLogs.method": "Only calls with this method.",
+    "path_prefix": "Only calls whose path begins so; with a leading slash.",
+    "getLogs.client_ip": "Only calls from this address.",
+    "getLogs.request_id": "Only the call with this id, however old unless `start_date` is given.",
+    "tz": "The IANA time zone of days, weeks and months; UTC without it.",
+    "fill": "Whether steps without checks are listed too.",
     "cursor_ts": "The `timestamp` of the last row that you have, together with `cursor_id`: another way to ask for "
     "the next page.",
     "cursor_id": "The `request_id` of the last row that you have.",
