@@ -95,7 +95,15 @@ SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "top_limit": (number, 10),
     "status": (never, "all"),
 }
-DROPPED = ("organization_id", "workspace_id", "cursor", "cursor_ts", "cursor_id")  # they need others beside them
+DROPPED = (
+    "organization_id",
+    "workspace_id",
+    "cursor",
+    "cursor_ts",
+    "cursor_id",
+    "tz",
+    "client_ip",
+)  # need others beside them, or a form that no schema says
 
 
 def keeping(fields: Mapping[str, Any]) -> dict[str, Any]:
