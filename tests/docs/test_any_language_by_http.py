@@ -25,7 +25,7 @@ def test_the_page_works_as_written(variables: dict[str, str]) -> None:
 
     assert run("BACKEND_KEY:?") == []
     assert run("app-for-customer-7")[0]["app_slug"] == "aa_7"
-    assert run("rate-limit-schemes")[1]["rate_limit_scheme_slug"] == "basic"
+    assert run("rate-limit-schemes")[1]["rate_limit_scheme_slug"] == "free"
     assert run("session/tickets")[0]["url"].startswith(variables["KEYSTEAD_URL"])
     made = run("nightly-export-1")[0]
     check = page.take("sh", 'authz/check"')
