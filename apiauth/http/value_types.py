@@ -121,8 +121,6 @@ DateText = Annotated[
 RuleText = Annotated[str, WithJsonSchema({"type": "string", "enum": [*Rule, ""]})]
 MethodText = Annotated[str, WithJsonSchema({"type": "string", "enum": [*sorted(METHODS), ""]})]
 PathText = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 500, "pattern": "^(/[!-~]*)?$"})]
-AddressText = Annotated[
-    str, WithJsonSchema({"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}, _EMPTY]})
-]
+AddressText = Annotated[str, WithJsonSchema({"type": "string", "examples": ["203.0.113.9", "2001:db8::1"]})]
 RequestIdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^(req_0[0-5][0-9a-f]{30})?$"})]
 ZoneText = Annotated[str, WithJsonSchema({"type": "string", "examples": ["Europe/Vienna"]})]

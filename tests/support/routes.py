@@ -59,10 +59,12 @@ REFERENCES = {"rate_limit_scheme_slug": "scheme", "api_auth_app_slug": "app"}
 LABELS = {"app_slug", "slug", "user_id", "organization_id", "workspace_id", "subject.id"}
 # What a query parameter is; `tests/http/test_queries.py` knows what is bad and what is clamped of each.
 QUERY_KINDS = {
+    "client_ip": "address",
     "cursor": "cursor",
     "cursor_id": "decision",
     "cursor_ts": "beside cursor_id",
     "end_date": "moment",
+    "fill": "flag",
     "include_blocked_reasons": "flag",
     "include_inactive": "flag",
     "include_rate_limits": "flag",
@@ -71,12 +73,17 @@ QUERY_KINDS = {
     "interval": "word",
     "key_id": "key",
     "limit": "number",
+    "method": "method",
     "offset": "number",
     "outcome": "word",
+    "path_prefix": "path",
+    "request_id": "request",
+    "rule": "rule",
     "search": "text",
     "start_date": "moment",
     "status": "choice",
     "top_limit": "number",
+    "tz": "zone",
 }
 
 

@@ -1,6 +1,6 @@
 -- What the gateways decided. A day is a partition, so that old days go by dropping a table; the id carries
 -- its own moment, so (decided_at, id) finds one row by its request id alone.
--- Columns of a fixed width come first, and what is only shown is json, not jsonb or an array: a third less on disk.
+-- Columns of a fixed width come first, and what is only shown is json, not jsonb or an array: a fifth less on disk.
 CREATE TABLE apiauth_decision (
     decided_at timestamptz NOT NULL,
     deployment_id bigint,
