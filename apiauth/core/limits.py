@@ -116,10 +116,15 @@ class LimitRule:
 
     def window_at(self, now_ms: int) -> tuple[int, int]:
         """Return the first millisecond of the window that holds `now_ms`, and the first one after it."""
-        if self.unit in MONTHS:
+        length = self._fixed_length_ms
+        if length is None:
             return _month_at(now_ms)
-        start = now_ms - now_ms % self.length_ms
-        return start, start + self.length_ms
+        start = now_ms - now_ms % length
+        return start, start + length
+
+    @cached_property
+    def _fixed_length_ms(self) -> int | None:
+        return None if self.unit in MONTHS else self.length_ms
 
     def seconds_left(self, now_ms: int) -> int:
         """Return the whole seconds until the window that holds `now_ms` ends, rounded up."""

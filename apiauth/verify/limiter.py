@@ -1,9 +1,7 @@
 """Counts requests in fixed windows: at most N over all gateway processes of this host, exactly.
 
-The counts are in a file that every process maps, under one lock. The lock is the kernel's
-byte-range lock, which goes with a process that is killed; the file stays, so a restart goes on
-in the same window. Threads of one process do not exclude each other by such a lock, so they
-have one of their own in front of it.
+The counts are in a file that every process maps, under one lock (`host_lock`) that goes with a
+process which is killed. The file stays, so a restart goes on in the same window.
 """
 
 import fcntl
@@ -11,21 +9,27 @@ import hashlib
 import mmap
 import os
 import struct
-import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from apiauth.core.limits import LimitRule
+from apiauth.verify.host_lock import HostLock, host_lock
 
 SLOTS = 1 << 18
 PROBES = 64
-_VERSION = 1
+_VERSION = 2  # of the layout, and of the kind of lock that guards it
 _HEADER = struct.Struct("<8sII")
 _MAGIC = b"KSLIMITS"
+_LOCK_AT = 64
 _FIRST_SLOT = 4096
-_SLOT = struct.Struct("<16sQQQ")
-_WINDOW = struct.Struct("<QQQ")  # the window's start and end in milliseconds, and the count
+_SLOT = struct.Struct("<16sQQQ")  # an identity, its window's start and end in milliseconds, and its count
+_WINDOW = struct.Struct("<QQQ")
+_COUNT = struct.Struct("<Q")
 _IDENTITY_BYTES = 16
+_WINDOW_AT = _IDENTITY_BYTES
+_COUNT_AT = _SLOT.size - _COUNT.size
+_STARTING = 1  # the byte of the file that a process locks while it opens it; the first is the lock's
 _KNOWN_PLACES = 100_000
 
 Claim = tuple[LimitRule, bytes]
@@ -46,16 +50,15 @@ class Limiter:
             raise ValueError("the number of slots must be a power of two")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._slots = slots
-        # Closing any descriptor of the file would drop this process's lock on it, so there is one, for life.
         path = folder / f"limits-{_VERSION}-{slots}.map"
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._prepare_file()
-        self._map = mmap.mmap(self._descriptor, _FIRST_SLOT + slots * _SLOT.size)
-        self._lock = threading.Lock()
+        self._map, self._lock = self._open()
+        self._acquire, self._release = self._lock.acquire, self._lock.release
         self._places: dict[bytes, int] = {}
 
     def close(self) -> None:
         """Let go of the file; its counts stay."""
+        self._lock.close()
         self._map.close()
         os.close(self._descriptor)
 
@@ -64,40 +67,58 @@ class Limiter:
 
         Returns ADMITTED, or the index of the first claim that denies; and what is left of each.
         """
-        with self._lock:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1)
-            try:
-                return self._take(claims, now_ms)
-            finally:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1)
+        self._acquire()
+        try:
+            if len(claims) == 1:
+                return self._take_one(claims[0], now_ms)
+            return self._take_all(claims, now_ms)
+        finally:
+            self._release()
 
-    def _take(self, claims: Sequence[Claim], now_ms: int) -> tuple[int, list[int]]:
+    def _take_one(self, claim: Claim, now_ms: int) -> tuple[int, list[int]]:
+        """Do what `_take_all` does for the one claim that most calls have, at two thirds of its cost."""
+        rule, identity = claim
+        start, _ = rule.window_at(now_ms)
+        place = self._places.get(identity)
+        if place is not None:
+            found, known_start, _, count = _SLOT.unpack_from(self._map, place)
+            if found == identity and known_start >= start:
+                left = rule.max_requests - count
+                if left <= 0:
+                    return 0, [0]
+                _COUNT.pack_into(self._map, place + _COUNT_AT, count + 1)
+                return ADMITTED, [left - 1]
+        return self._take_all((claim,), now_ms)
+
+    def _take_all(self, claims: Sequence[Claim], now_ms: int) -> tuple[int, list[int]]:
         writes = []
         left = []
         denied = ADMITTED
         for index, (rule, identity) in enumerate(claims):
             start, end = rule.window_at(now_ms)
             place = self._place(identity, start, end, now_ms)
-            count = self._count(place, start) if place is not None else rule.max_requests
-            if count >= rule.max_requests:
-                denied = index if denied == ADMITTED else denied
-            writes.append((place, start, end, count + 1))
-            left.append(max(0, rule.max_requests - count))
+            if place is None:
+                window = (start, end, rule.max_requests)
+            else:
+                window = self._window(place, start, end)
+                writes.append((place, window))
+            left.append(max(0, rule.max_requests - window[2]))
+            if not left[-1] and denied == ADMITTED:
+                denied = index
         if denied != ADMITTED:
             return denied, left
-        for place, start, end, count in writes:
-            assert place is not None
-            _WINDOW.pack_into(self._map, place + _IDENTITY_BYTES, start, end, count)
+        for place, (start, end, count) in writes:
+            _WINDOW.pack_into(self._map, place + _WINDOW_AT, start, end, count + 1)
         return ADMITTED, [remaining - 1 for remaining in left]
 
-    def _count(self, place: int, start: int) -> int:
-        """Return the count of a slot in the window that begins at `start`.
+    def _window(self, place: int, start: int, end: int) -> tuple[int, int, int]:
+        """Return a slot's window and the count in it; a new one where it is of a window before this.
 
-        A slot of a later window means that the clock was set back: its count goes on, since
-        a second window for the same time would admit twice as many.
+        A slot of a later window means that the clock was set back: that window goes on, since
+        a second one for the same time would admit twice as many.
         """
-        slot_start, _, count = _WINDOW.unpack_from(self._map, place + _IDENTITY_BYTES)
-        return count if slot_start >= start else 0
+        known: tuple[int, int, int] = _WINDOW.unpack_from(self._map, place + _WINDOW_AT)
+        return known if known[0] >= start else (start, end, 0)
 
     def _place(self, identity: bytes, start: int, end: int, now_ms: int) -> int | None:
         """Return where an identity's slot is, making one where there is room; None where there is none."""
@@ -131,15 +152,29 @@ class Limiter:
             _SLOT.pack_into(self._map, vacant, identity, start, end, 0)
         return vacant
 
-    def _prepare_file(self) -> None:
-        """Lay the file out, once; its blocks are reserved, as a full disk would kill whoever touches a hole."""
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1)
+    def _open(self) -> tuple[mmap.mmap, HostLock]:
+        """Map the file and say that it is in use; whoever is the first to use it makes its lock anew."""
+        fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _STARTING)
         try:
-            header = os.pread(self._descriptor, _HEADER.size, 0)
-            if header == _HEADER.pack(_MAGIC, _VERSION, self._slots):
-                return
+            is_first = self._is_unused()
+            self._lay_out()
+            memory = mmap.mmap(self._descriptor, _FIRST_SLOT + self._slots * _SLOT.size)
+            lock = host_lock(memory, _LOCK_AT, self._descriptor, is_first=is_first)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # for as long as it is open
+        finally:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _STARTING)
+        return memory, lock
+
+    def _is_unused(self) -> bool:
+        with suppress(BlockingIOError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+    def _lay_out(self) -> None:
+        """Make the file, once; its blocks are reserved, as a full disk would kill whoever touches a hole."""
+        header = _HEADER.pack(_MAGIC, _VERSION, self._slots)
+        if os.pread(self._descriptor, _HEADER.size, 0) != header:
             os.ftruncate(self._descriptor, 0)
             os.posix_fallocate(self._descriptor, 0, _FIRST_SLOT + self._slots * _SLOT.size)
-            os.pwrite(self._descriptor, _HEADER.pack(_MAGIC, _VERSION, self._slots), 0)
-        finally:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1)
+            os.pwrite(self._descriptor, header, 0)

@@ -1,6 +1,8 @@
 """Counts are exact over threads and processes, outlive both, and never admit too many."""
 
 import multiprocessing
+import os
+import signal
 import threading
 
 import pytest
@@ -64,6 +66,46 @@ def test_a_clock_set_back_opens_no_second_window(limiter):
     for _ in range(3):
         limiter.take(claims, NOW_MS)
     assert limiter.take(claims, NOW_MS - 60_000)[0] == 0
+
+
+def test_a_clock_set_back_and_forth_does_not_open_the_later_window_anew(limiter):
+    claims = [claim(MINUTE, "app", 1)]
+    limiter.take(claims, NOW_MS)
+    assert limiter.take(claims, NOW_MS - 60_000) == (ADMITTED, [1])
+    assert limiter.take(claims, NOW_MS) == (ADMITTED, [0])
+    assert limiter.take(claims, NOW_MS)[0] == 0
+
+
+def test_a_process_that_was_killed_in_the_middle_holds_up_nobody(tmp_path):
+    claims = [claim(MINUTE, "app", 1)]
+    context = multiprocessing.get_context("spawn")
+    limiter = Limiter(tmp_path, slots=1024)
+    process = context.Process(target=_die_while_counting, args=(tmp_path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert limiter.take(claims, NOW_MS) == (ADMITTED, [2])
+    limiter.close()
+
+
+def _die_while_counting(folder):
+    limiter = Limiter(folder, slots=1024)
+    limiter._take_all = lambda claims, now_ms: os.kill(os.getpid(), signal.SIGKILL)
+    limiter.take([claim(MINUTE, "app", 1)], NOW_MS)
+
+
+def test_a_file_that_a_crashed_machine_left_locked_is_opened_and_its_counts_go_on(tmp_path):
+    claims = [claim(MINUTE, "app", 1)]
+    limiter = Limiter(tmp_path, slots=1024)
+    limiter.take(claims, NOW_MS)
+    limiter.close()
+    (path,) = tmp_path.glob("limits-*")
+    with path.open("r+b") as file:
+        file.seek(64)
+        file.write((12345).to_bytes(4, "little"))  # held by a thread that is not there
+    limiter = Limiter(tmp_path, slots=1024)
+    assert limiter.take(claims, NOW_MS) == (ADMITTED, [1])
+    limiter.close()
 
 
 def test_where_there_is_no_room_a_call_is_denied_and_none_is_admitted_twice(tmp_path):
