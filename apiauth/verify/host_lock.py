@@ -2,8 +2,8 @@
 
 It is a robust process-shared mutex of POSIX threads: the kernel gives it on when its holder
 dies. Taken without contention it costs no system call, and the interpreter's own lock is kept,
-so that no other thread of this process is waited for. Where the system has no such mutex, a
-byte-range lock of the shared file stands in: it goes with its process too, and costs six times as much.
+so that no other thread of this process is waited for. Where none can be made (macOS, or a C library
+or kernel that refuses), a byte-range lock of the shared file stands in: dearer, and it goes with its process too.
 """
 
 import ctypes
@@ -13,9 +13,9 @@ import mmap
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
-HAS_ROBUST_MUTEX = sys.platform == "linux"
 MUTEX_BYTES = 64  # more than any system's pthread_mutex_t
 _ATTRIBUTE_BYTES = 64
 _PROCESS_SHARED = 1
@@ -24,13 +24,19 @@ _TRIES = 20  # of about 0.2 µs: the lock is held for a few microseconds
 
 
 class HostLock(Protocol):
-    """Excludes every other thread of every process that has the same file mapped."""
+    """Excludes every other thread of every process that has the same file mapped.
 
-    def acquire(self) -> None:
-        """Take the lock. The thread that takes it has to release it."""
+    The thread that takes it has to release it. What is called for each check is no method, but
+    a function of C where that can be: a call less.
+    """
 
-    def release(self) -> None:
-        """Give the lock on."""
+    try_acquire: Callable[[], int]
+    """Takes the lock if that can be done at once; returns 0 then, else what stands in the way."""
+    release: Callable[[], object]
+    """Gives the lock on."""
+
+    def acquire(self, problem: int) -> None:
+        """Take the lock in spite of what `try_acquire` has returned. Raises OSError."""
 
     def close(self) -> None:
         """Let go of the mapped memory, so that it can be closed."""
@@ -54,46 +60,37 @@ class _RobustMutex:
         holding = ctypes.PyDLL(None)  # calls that keep the interpreter's lock
         releasing = ctypes.CDLL(None)
         self._view = (ctypes.c_char * MUTEX_BYTES).from_buffer(memory, offset)
-        self._mutex = ctypes.c_void_p(ctypes.addressof(self._view))
+        mutex = ctypes.c_void_p(ctypes.addressof(self._view))
         if is_first:
-            _initialise(holding, self._mutex)
-        self._try = _function(holding.pthread_mutex_trylock)
-        self._wait = _function(releasing.pthread_mutex_lock)
-        self._recover = _function(holding.pthread_mutex_consistent)
-        self._unlock = _function(holding.pthread_mutex_unlock)
+            _initialise(holding, mutex)
+        self.try_acquire = _function(holding.pthread_mutex_trylock, mutex)
+        self.release: Callable[[], object] = _function(holding.pthread_mutex_unlock, mutex)
+        self._wait = _function(releasing.pthread_mutex_lock, mutex)
+        self._recover = _function(holding.pthread_mutex_consistent, mutex)
 
-    def acquire(self) -> None:
-        problem = self._try(self._mutex)
-        if problem:
-            self._acquire_slowly(problem)
-
-    def _acquire_slowly(self, problem: int) -> None:
+    def acquire(self, problem: int) -> None:
         for _ in range(_TRIES):
             if problem != errno.EBUSY:
                 break
-            problem = self._try(self._mutex)
+            problem = self.try_acquire()
         if problem == errno.EBUSY:
-            problem = self._wait(self._mutex)
+            problem = self._wait()
         if problem == errno.EOWNERDEAD:
-            problem = self._recover(self._mutex)
+            problem = self._recover()
         if problem:
             raise OSError(problem, "the lock of the limits cannot be taken")
-
-    def release(self) -> None:
-        self._unlock(self._mutex)
 
     def close(self) -> None:
         del self._view
 
 
-def _function(function: Any) -> Callable[[ctypes.c_void_p], int]:
+def _function(function: Any, mutex: ctypes.c_void_p) -> Callable[[], int]:
     function.argtypes = (ctypes.c_void_p,)
     function.restype = ctypes.c_int
-    typed: Callable[[ctypes.c_void_p], int] = function
-    return typed
+    return partial(function, mutex)
 
 
-def _initialise(library: ctypes.PyDLL, mutex: ctypes.c_void_p) -> None:
+def _initialise(library: ctypes.PyDLL, mutex: "ctypes.c_void_p | ctypes.Array[ctypes.c_char]") -> None:
     attributes = ctypes.create_string_buffer(_ATTRIBUTE_BYTES)
     steps = (
         library.pthread_mutexattr_init(attributes),
@@ -105,20 +102,44 @@ def _initialise(library: ctypes.PyDLL, mutex: ctypes.c_void_p) -> None:
         raise OSError(max(steps), "this system has no robust mutex that processes share")
 
 
+def _has_robust_mutex() -> bool:
+    """Tell whether one can be made: the same for all processes of a host, as they have one C library and kernel."""
+    if sys.platform != "linux":  # the constants above are those of glibc and musl
+        return False
+    try:
+        _initialise(ctypes.PyDLL(None), ctypes.create_string_buffer(MUTEX_BYTES))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
 class _ByteRangeLock:
     """A lock on the file's first byte, with one of threads in front, which do not exclude each other by it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._threads = threading.Lock()
+        self.try_acquire = self._acquire
+        self.release: Callable[[], object] = self._release
 
-    def acquire(self) -> None:
+    def acquire(self, problem: int) -> None:
+        raise OSError(problem, "the lock of the limits cannot be taken")
+
+    def _acquire(self) -> int:
         self._threads.acquire()
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1)
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1)
+        except OSError as error:
+            self._threads.release()
+            return error.errno or errno.ENOLCK
+        return 0
 
-    def release(self) -> None:
+    def _release(self) -> None:
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1)
         self._threads.release()
 
     def close(self) -> None:
         """Do nothing: the lock goes with the descriptor."""
+
+
+HAS_ROBUST_MUTEX = _has_robust_mutex()

@@ -9,6 +9,7 @@ import hashlib
 import mmap
 import os
 import struct
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ _COUNT_AT = _SLOT.size - _COUNT.size
 _STARTING = 1  # the byte of the file that a process locks while it opens it; the first is the lock's
 _KNOWN_PLACES = 100_000
 
+_opening = threading.Lock()
+
 Claim = tuple[LimitRule, bytes]
 ADMITTED = -1
 
@@ -53,7 +56,7 @@ class Limiter:
         path = folder / f"limits-{_VERSION}-{slots}.map"
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._map, self._lock = self._open()
-        self._acquire, self._release = self._lock.acquire, self._lock.release
+        self._try_acquire, self._release = self._lock.try_acquire, self._lock.release
         self._places: dict[bytes, int] = {}
 
     def close(self) -> None:
@@ -67,7 +70,9 @@ class Limiter:
 
         Returns ADMITTED, or the index of the first claim that denies; and what is left of each.
         """
-        self._acquire()
+        problem = self._try_acquire()
+        if problem:
+            self._lock.acquire(problem)
         try:
             if len(claims) == 1:
                 return self._take_one(claims[0], now_ms)
@@ -154,15 +159,19 @@ class Limiter:
 
     def _open(self) -> tuple[mmap.mmap, HostLock]:
         """Map the file and say that it is in use; whoever is the first to use it makes its lock anew."""
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _STARTING)
-        try:
-            is_first = self._is_unused()
-            self._lay_out()
-            memory = mmap.mmap(self._descriptor, _FIRST_SLOT + self._slots * _SLOT.size)
-            lock = host_lock(memory, _LOCK_AT, self._descriptor, is_first=is_first)
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # for as long as it is open
-        finally:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _STARTING)
+        with _opening:  # threads do not exclude each other by a byte of the file
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _STARTING)
+            try:
+                return self._open_alone()
+            finally:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _STARTING)
+
+    def _open_alone(self) -> tuple[mmap.mmap, HostLock]:
+        is_first = self._is_unused()
+        self._lay_out()
+        memory = mmap.mmap(self._descriptor, _FIRST_SLOT + self._slots * _SLOT.size)
+        lock = host_lock(memory, _LOCK_AT, self._descriptor, is_first=is_first)
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # for as long as it is open
         return memory, lock
 
     def _is_unused(self) -> bool:

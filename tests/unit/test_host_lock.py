@@ -26,12 +26,16 @@ class Opened:
         self.memory = mmap.mmap(self.descriptor, BYTES)
         self.lock = host_lock(self.memory, 64, self.descriptor, is_first=is_first)
 
+    def acquire(self):
+        if problem := self.lock.try_acquire():
+            self.lock.acquire(problem)
+
     def count(self):
         return int.from_bytes(self.memory[1024:1032], "little")
 
     def add(self, times):
         for _ in range(times):
-            self.lock.acquire()
+            self.acquire()
             self.memory[1024:1032] = (self.count() + 1).to_bytes(8, "little")
             self.lock.release()
 
@@ -60,7 +64,7 @@ def _add_from_threads(kind, path, times):
 def _die_with_the_lock(kind, path):
     module.HAS_ROBUST_MUTEX = kind
     opened = Opened(path)
-    opened.lock.acquire()
+    opened.acquire()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -92,7 +96,7 @@ def test_it_goes_with_a_process_that_is_killed(kind, tmp_path):
 
 def test_a_thread_waits_for_another_one_of_its_process(kind, tmp_path):
     opened = Opened(tmp_path / "file", is_first=True)
-    opened.lock.acquire()
+    opened.acquire()
     other = threading.Thread(target=opened.add, args=(1,))
     other.start()
     assert opened.count() == 0
@@ -105,7 +109,7 @@ def test_a_thread_waits_for_another_one_of_its_process(kind, tmp_path):
 @NEEDS_MUTEX
 def test_the_first_to_use_a_file_makes_anew_what_a_crashed_machine_left_locked(tmp_path):
     opened = Opened(tmp_path / "file", is_first=True)
-    opened.lock.acquire()
+    opened.acquire()
     left = opened.memory[64 : 64 + MUTEX_BYTES]
     opened.lock.release()
     opened.close()
