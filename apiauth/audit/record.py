@@ -23,7 +23,8 @@ _LENGTH = struct.Struct("<I")
 # Ids need to be unique, not secret: a generator seeded by the operating system, without a system call each.
 _random = random.Random()  # noqa: S311  # ids have to be unique, not secret
 os.register_at_fork(after_in_child=_random.seed)
-_RANDOM_BITS = 74
+_VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62  # RFC 9562, section 5.7
+_RANDOM_BITS = (1 << 76) - 1 & ~(0b11 << 62)
 
 
 class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -62,8 +63,7 @@ _decoder = msgspec.msgpack.Decoder(Record)
 
 def new_decision_number(now_ms: int) -> int:
     """Return a UUIDv7 as a number; the first 48 of its 128 bits are `now_ms`."""
-    bits = _random.getrandbits(_RANDOM_BITS)
-    return now_ms << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0b10 << 62 | bits & 0x3FFF_FFFF_FFFF_FFFF
+    return now_ms << 80 | _random.getrandbits(80) & _RANDOM_BITS | _VERSION_AND_VARIANT
 
 
 def frame(record: Record) -> bytes:
@@ -73,8 +73,8 @@ def frame(record: Record) -> bytes:
 
 def frame_payload(payload: bytes, crc: Callable[[bytes], int] = google_crc32c.value) -> bytes:
     """Return a payload with the header that lets a reader find and trust it."""
-    length = _LENGTH.pack(len(payload))
-    return HEADER.pack(MAGIC, len(payload), crc(length + payload)) + payload
+    length = len(payload)
+    return HEADER.pack(MAGIC, length, crc(_LENGTH.pack(length) + payload)) + payload
 
 
 class Intact(msgspec.Struct, gc=False, frozen=True):

@@ -118,9 +118,10 @@ def _allowed(outcome: Outcome) -> bytes:
     if not isinstance(rendered, _Rendered):
         rendered = prepared.rendered = _render(outcome.key, prepared)
     limits = headers = ""
-    if outcome.limits:
-        limits = _encode(entries(outcome.limits)).decode()[1:-1]
-        headers = "," + _encode(header_fields(outcome.limits, outcome.number >> 80)).decode()[1:-1]
+    counted = outcome.limits
+    if counted:
+        limits = _encode(entries(counted)).decode()[1:-1]
+        headers = "," + _encode(header_fields(counted, outcome.number >> 80)).decode()[1:-1]
     return (
         f'{{"request_id":"req_{outcome.number:032x}{rendered.before_limits}{limits}'
         f'{rendered.before_headers}{headers}}},"stale_ms":{outcome.stale_ms}}}'

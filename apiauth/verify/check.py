@@ -14,6 +14,7 @@ from apiauth.core.errors import Unavailable
 from apiauth.core.limits import LimitRule
 from apiauth.core.permissions import requirement
 from apiauth.core.secrets import (
+    LONGEST_SECRET,
     PREFIX_PATTERN,
     Peppers,
     SecretKind,
@@ -73,10 +74,17 @@ class Outcome(msgspec.Struct, gc=False):
     blocked_by: str | None
     key: Key | None
     prepared: Prepared | None
-    limits: tuple[tuple[LimitRule, int], ...] | list[tuple[LimitRule, int]]
-    denied_limit: LimitRule | None
-    retry_after: int | None
-    stale_ms: int
+    claims: tuple[Claim, ...] = ()
+    left: list[int] = []
+    """What is left of each claim's limit."""
+    denied_limit: LimitRule | None = None
+    retry_after: int | None = None
+    stale_ms: int = 0
+
+    @property
+    def limits(self) -> list[tuple[LimitRule, int]]:
+        """Return the limits of the call, each with what is left of it."""
+        return [(claim[0], left) for claim, left in zip(self.claims, self.left, strict=True)]
 
 
 class Freshness(NamedTuple):
@@ -161,14 +169,14 @@ class Checker:
     def _recognise(self, question: Question) -> Key | Rule:
         """Return the key that is presented, by the snapshot alone, or the rule for what is none."""
         text = question.presented
-        if not is_well_formed(text):
-            return _MALFORMED
-        if not checksum_matches(text):
-            return _BAD_CHECKSUM
-        key = self._in_snapshot(text)
-        if key is None or question.deployment_id not in (None, key.deployment_id):
-            return _UNKNOWN
-        return key
+        if len(text) > LONGEST_SECRET or not checksum_matches(text):
+            return _BAD_CHECKSUM if is_well_formed(text) else _MALFORMED
+        keys = self._snapshot.tables.keys
+        for digest in self._digests:
+            key = keys.get(digest(text))  # what is found needs no look at its form: it was minted here
+            if key is not None and question.deployment_id in (None, key.deployment_id):
+                return key
+        return _UNKNOWN if is_well_formed(text) else _MALFORMED
 
     def _look_up(self, questions: Sequence[Question], age: float) -> list[Key | Rule]:
         """Recognise keys once more, after the database was asked, once, for new ones. Raises Stale."""
@@ -179,18 +187,10 @@ class Checker:
         return found
 
     def _decide(self, found: Key | Rule, question: Question, now_ms: int, age: float) -> Outcome:
-        outcome = self._judge(found, question, now_ms) if isinstance(found, Key) else _outcome(found, None, None)
+        outcome = self._judge(found, question, now_ms) if isinstance(found, Key) else _blocked(found)
         outcome.number = new_decision_number(now_ms)
-        outcome.stale_ms = int(max(age, 0) * 1000)
+        outcome.stale_ms = int(age * 1000) if age > 0 else 0
         return outcome
-
-    def _in_snapshot(self, text: str) -> Key | None:
-        keys = self._snapshot.tables.keys
-        for digest in self._digests:
-            key = keys.get(digest(text))
-            if key is not None:
-                return key
-        return None
 
     def _judge(self, key: Key, question: Question, now_ms: int) -> Outcome:
         """Decide about a known key: its state, where it may be used, what it may do, how often.
@@ -198,39 +198,33 @@ class Checker:
         A sound key that may do what is asked takes none of the branches; the table of rules
         has the word for all others, so that there is one place that says what comes first.
         """
-        prepared = self._prepared(key)
-        ip_allowed = prepared.networks is None or is_within(question.client, prepared.networks)
-        permitted = _is_permitted(question.required_permissions, prepared.permissions)
-        if now_ms >= prepared.sound_until_ms or not ip_allowed or not permitted:
-            rule = decide(state_facts(key, prepared.app, now_ms, ip_allowed=ip_allowed, permitted=permitted))
-            if rule is not None:
-                return _outcome(rule, key, prepared)
-        claims = prepared.claims
-        if claims is None:
-            claims = claims_of(key, prepared.app, question.path, question.client)
-        return self._take(claims, key, prepared, now_ms)
-
-    def _take(self, claims: tuple[Claim, ...], key: Key, prepared: Prepared, now_ms: int) -> Outcome:
-        outcome = _outcome(None, key, prepared)
-        if not claims:
-            return outcome
-        denied, left = self._limiter.take(claims, now_ms)
-        outcome.limits = [(claim[0], remaining) for claim, remaining in zip(claims, left, strict=True)]
-        if denied != ADMITTED:
-            rule = claims[denied][0]
-            outcome.rule = Rule.RATE_LIMITED
-            outcome.blocked_by = rule.text
-            outcome.denied_limit = rule
-            outcome.retry_after = rule.seconds_left(now_ms)
-        return outcome
-
-    def _prepared(self, key: Key) -> Prepared:
         app = self._snapshot.tables.apps.get(key.app_id)
         prepared: Prepared | None = key.prepared
         if prepared is None or prepared.app is not app:
             assert app is not None, "a key's app is loaded before the key"
             prepared = key.prepared = prepare(key, app)
-        return prepared
+        ip_allowed = prepared.networks is None or is_within(question.client, prepared.networks)
+        permitted = prepared.permissions.issuperset(question.required_permissions) or _is_permitted(
+            question.required_permissions, prepared.permissions
+        )
+        if now_ms >= prepared.sound_until_ms or not ip_allowed or not permitted:
+            rule = decide(state_facts(key, prepared.app, now_ms, ip_allowed=ip_allowed, permitted=permitted))
+            if rule is not None:
+                return _blocked(rule, key, prepared)
+        claims = prepared.claims
+        if claims is None:
+            claims = claims_of(key, prepared.app, question.path, question.client)
+        if not claims:
+            return Outcome(0, None, None, key, prepared)
+        denied, left = self._limiter.take(claims, now_ms)
+        outcome = Outcome(0, None, None, key, prepared, claims, left)
+        if denied != ADMITTED:
+            limit = claims[denied][0]
+            outcome.rule = Rule.RATE_LIMITED
+            outcome.blocked_by = limit.text
+            outcome.denied_limit = limit
+            outcome.retry_after = limit.seconds_left(now_ms)
+        return outcome
 
     def _record(self, outcome: Outcome, question: Question, began: int) -> Record:
         key = outcome.key
@@ -259,7 +253,10 @@ class Checker:
             question.user_agent,
             question.required_permissions,
             held,
-            [(rule.text, left, rule.max_requests) for rule, left in outcome.limits],
+            [
+                (claim[0].text, left, claim[0].max_requests)
+                for claim, left in zip(outcome.claims, outcome.left, strict=True)
+            ],
             outcome.retry_after,
             outcome.stale_ms,
             (time.monotonic_ns() - began) // 1000,
@@ -275,10 +272,8 @@ class Checker:
 
 
 def _is_permitted(required: list[str], held: frozenset[str]) -> bool:
-    if held.issuperset(required):
-        return True  # plain names, all held: the common case, without a generator
     return all(entry in held or requirement(entry)(held) for entry in required)
 
 
-def _outcome(rule: Rule | None, key: Key | None, prepared: Prepared | None) -> Outcome:
-    return Outcome(0, rule, rule.value if rule is not None else None, key, prepared, (), None, None, 0)
+def _blocked(rule: Rule, key: Key | None = None, prepared: Prepared | None = None) -> Outcome:
+    return Outcome(0, rule, rule.value, key, prepared)

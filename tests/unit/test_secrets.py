@@ -2,6 +2,7 @@
 
 import hmac
 import re
+import zlib
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,16 @@ from hypothesis import strategies as st
 
 from apiauth.core import secrets
 from apiauth.core.redaction import without_secrets
-from apiauth.core.secrets import Peppers, SecretKind, checksum_matches, is_well_formed, mint, new_secret, prefix_of
+from apiauth.core.secrets import (
+    Peppers,
+    SecretKind,
+    base62,
+    checksum_matches,
+    is_well_formed,
+    mint,
+    new_secret,
+    prefix_of,
+)
 
 PEPPERS = Peppers({2: b"2" * 32, 1: b"1" * 32}, active_version=2)
 prefixes = st.from_regex(rf"\A{secrets.PREFIX_PATTERN}\Z")
@@ -80,3 +90,13 @@ def test_redaction_cuts_every_secret_to_its_prefix() -> None:
     cleaned = without_secrets(f"a {secret} b Bearer {mint('ksb')}.")
     assert secret[8:] not in cleaned
     assert re.fullmatch(r"a nw_live_\[redacted\] b Bearer ksb_\[redacted\]\.", cleaned)
+
+
+@pytest.mark.parametrize("text", ["", "k", "sk_é" + "0" * 49, "sk_\ud800" + "0" * 49, "€" * 6, "-" * 60])
+def test_a_string_that_is_no_secret_carries_no_checksum(text):
+    assert not checksum_matches(text)
+
+
+@pytest.mark.parametrize("body", ["sk_é", "é" * 40, "🔑"])
+def test_a_checksum_over_other_than_ascii_characters_does_not_match(body):
+    assert not checksum_matches(body + base62(zlib.crc32(body.encode()), 6))
