@@ -49,6 +49,7 @@ class Environment:
     calls_per_minute: int
     stale_bound_seconds: int
     spool_sync: Literal["50ms", "always"]
+    spool_reserve_bytes: int
     gateway_auth: Literal["network", "token"]
     gateway_allow: tuple[IPv4Network | IPv6Network, ...]
 
@@ -92,6 +93,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         calls_per_minute=_whole(variables, "KEYSTEAD_CALLS_PER_MINUTE", 3_000, 1, 1_000_000),
         stale_bound_seconds=_whole(variables, "KEYSTEAD_STALE_BOUND_SECONDS", 15, 0, 600),
         spool_sync=_choice(variables, "KEYSTEAD_SPOOL_SYNC", ("50ms", "always")),  # type: ignore[arg-type]  # one of its own literals
+        spool_reserve_bytes=_whole(variables, "KEYSTEAD_SPOOL_RESERVE_MIB", 64, 0, 4096) * 2**20,
         gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),  # type: ignore[arg-type]  # one of its own literals
         gateway_allow=_networks(variables, "KEYSTEAD_GATEWAY_ALLOW"),
     )

@@ -2,6 +2,7 @@
 
 import atexit
 
+from apiauth.audit.direct import Direct
 from apiauth.audit.spool import Spool
 from apiauth.http.gateway import Admission, Gateway, NetworkAdmission, TokenAdmission, read_body
 from apiauth.http.slow_bodies import SlowBodies
@@ -15,7 +16,13 @@ from config import env, logs, processes
 def build(environment: env.Environment) -> Gateway:
     """Return a gateway that loads its snapshot in the background; it answers 503 until that is done."""
     snapshot = Snapshot()
-    spool = Spool(environment.spool_dir, environment.spool_sync)
+    direct = Direct(environment.direct_database_url)
+    spool = Spool(
+        environment.spool_dir,
+        environment.spool_sync,
+        reserve_bytes=environment.spool_reserve_bytes,
+        second_sink=direct,
+    )
     listener = Listener(environment.direct_database_url, snapshot, environment.peppers)
     checker = Checker(
         snapshot=snapshot,
@@ -27,6 +34,7 @@ def build(environment: env.Environment) -> Gateway:
     )
     listener.start()
     SlowBodies(read_body, processes.GATEWAY_THREADS, processes.BODY_SECONDS).start()
+    atexit.register(direct.close)
     atexit.register(spool.close)
     atexit.register(listener.stop)
     return Gateway(checker=checker, snapshot=snapshot, admission=_admission(environment, snapshot))

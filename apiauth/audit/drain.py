@@ -7,6 +7,7 @@ says exactly what is in the table.
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,16 +158,24 @@ def spool_files(folder: Path) -> list[Path]:
     files = []
     for entry in os.scandir(folder):
         if entry.name.endswith(SUFFIX):
-            files.append((entry.stat().st_mtime_ns, entry.path))
+            with suppress(FileNotFoundError):  # drained and deleted since the listing
+                files.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
         elif entry.name.endswith(BIRTH_SUFFIX):
-            _sweep(Path(entry.path))
+            with suppress(OSError):
+                _sweep(Path(entry.path))
     return [Path(path) for _, path in sorted(files)]
 
 
 def _sweep(birth: Path) -> None:
-    age = datetime.now(UTC).timestamp() - birth.stat().st_mtime
-    if age > ABANDONED_BIRTH_SECONDS:
-        birth.unlink(missing_ok=True)
+    """Remove a file that was never begun and that nobody holds: neither on its way nor a living spool's reserve."""
+    if datetime.now(UTC).timestamp() - birth.stat().st_mtime <= ABANDONED_BIRTH_SECONDS:
+        return
+    descriptor = os.open(birth, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not is_owned(descriptor):
+            birth.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
 
 
 def read_batch(descriptor: int, offset: int, most_bytes: int) -> _Batch:
@@ -176,7 +185,7 @@ def read_batch(descriptor: int, offset: int, most_bytes: int) -> _Batch:
     """
     owned = is_owned(descriptor)
     size = os.fstat(descriptor).st_size
-    data = os.pread(descriptor, max(most_bytes, _FRAME_BYTES), offset)
+    data = os.pread(descriptor, max(most_bytes, FRAME_BYTES), offset)
     is_complete = not owned and offset + len(data) >= size
     records: list[Record] = []
     damaged: list[tuple[int, bytes]] = []
@@ -192,7 +201,7 @@ def read_batch(descriptor: int, offset: int, most_bytes: int) -> _Batch:
     return _Batch(records, damaged, offset, end, is_finished=not owned and end >= size)
 
 
-_FRAME_BYTES = 64 * 1024 + 1024  # the largest frame fits
+FRAME_BYTES = 64 * 1024 + 1024  # the largest frame fits
 
 
 def _refused(descriptor: int, batch: _Batch) -> _Batch:

@@ -4,24 +4,30 @@ One file belongs to one incarnation of one process, which holds a lock on it for
 that nobody locks is finished, whether its owner sealed it or was killed. A file is born
 under another name and renamed once it is locked, so that no reader meets it unlocked.
 
+Where the disk is full, a file that was given its room beforehand takes over; where that is used up
+too, a second sink may take the records. Otherwise they are refused, and no answer goes out.
+
 A record is acknowledged when one `write` has taken all of it: it then survives the death of
 the process. Surviving the death of the machine takes `fdatasync`, which runs every 50 ms for
 all records since the last one, or before each acknowledgement (`sync="always"`).
 """
 
+import errno
 import fcntl
 import os
 import re
 import socket
 import threading
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import structlog
 
 from apiauth.audit.record import Record, frame
+from apiauth.audit.room import Room, allocate, free_bytes, used_of
 from apiauth.core.errors import Unavailable
 
 SUFFIX = ".spool"
@@ -29,6 +35,7 @@ BIRTH_SUFFIX = ".birth"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 SEGMENT_BYTES = 64 * 1024 * 1024
 SYNC_SECONDS = 0.05
+RESERVE_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -56,20 +63,34 @@ def is_owned(descriptor: int) -> bool:
 class _Segment:
     """One spool file that this process may write to, and the frames in it that may not be on disk yet."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reserved_bytes: int = 0) -> None:
+        """Make the file under its other name, with its room where some is asked for. Raises OSError."""
         self.path = folder / f"{host_name()}-{os.getpid()}-{uuid.uuid4().hex}{SUFFIX}"
-        birth = self.path.with_suffix(BIRTH_SUFFIX)
-        self.descriptor = os.open(birth, _CREATE, 0o600)
+        self._birth = self.path.with_suffix(BIRTH_SUFFIX)
+        self.descriptor = os.open(self._birth, _CREATE, 0o600)
         self.size = 0
         self.unsynced: list[bytes] = []
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.rename(birth, self.path)
-            _sync_folder(folder)
+            if reserved_bytes:
+                allocate(self.descriptor, reserved_bytes)
         except OSError:
-            birth.unlink(missing_ok=True)
-            os.close(self.descriptor)
+            self.discard()
             raise
+
+    def begin(self, frames: list[bytes]) -> bool:
+        """Give the file its name and write its first frames; or remove it and return False."""
+        try:
+            os.rename(self._birth, self.path)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            log.error("spool.begin_failed", file=self.path.name, error=error.strerror)
+            self.discard()
+            return False
+        if frames and not self.write(frames):
+            self.discard()
+            return False
+        return True
 
     def write(self, frames: list[bytes]) -> bool:
         """Append all frames and return True; or leave the file as it was and return False."""
@@ -96,6 +117,7 @@ class _Segment:
     def discard(self) -> None:
         """Remove a file into which nothing was written."""
         self.path.unlink(missing_ok=True)
+        self._birth.unlink(missing_ok=True)
         self.seal()
 
     def seal(self) -> None:
@@ -111,6 +133,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _first_segment(folder: Path) -> _Segment | None:
+    """Return a file to begin with, or None where the disk takes none just now: each append tries anew."""
+    try:
+        segment = _Segment(folder)
+    except OSError as error:
+        log.error("spool.no_new_file", error=error.strerror)
+        return None
+    return segment if segment.begin([]) else None
+
+
 class Spool:
     """Takes decisions from all threads of one process; `append` returns when one is safe.
 
@@ -123,6 +155,8 @@ class Spool:
         folder: Path,
         sync: Literal["50ms", "always"] = "50ms",
         segment_bytes: int = SEGMENT_BYTES,
+        reserve_bytes: int = 0,
+        second_sink: Callable[[Sequence[Record]], None] | None = None,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
@@ -132,19 +166,41 @@ class Spool:
         self._sync_lock = threading.Lock()
         self._dirty = threading.Event()
         self._closed = threading.Event()
-        self._segment: _Segment | None = _Segment(folder)
+        self._second_sink = second_sink
+        self._reserve_bytes = reserve_bytes
+        self._reserve: _Segment | None = None
+        self._reserve_tried = float("-inf")
+        self._segment: _Segment | None = _first_segment(folder)
         self._retired: list[_Segment] = []
         self._owed: list[bytes] = []
+        self._set_aside()
         self._thread = threading.Thread(target=self._sync_regularly, name="spool-sync", daemon=True)
         self._thread.start()
 
     def append(self, record: Record) -> None:
         """Return once the record is in the file; raise SpoolFull where it cannot be."""
-        self._append([frame(record)])
+        try:
+            self._append([frame(record)])
+        except SpoolFull:
+            self._store_elsewhere([record])
 
     def append_all(self, records: Iterable[Record]) -> None:
         """Return once all records are in the file; raise SpoolFull where they cannot be, and none is."""
-        self._append([frame(record) for record in records])
+        records = list(records)
+        try:
+            self._append([frame(record) for record in records])
+        except SpoolFull:
+            self._store_elsewhere(records)
+
+    def room(self) -> Room:
+        """Return how much of its disk the spool has used, and whether its reserve is whole."""
+        return Room(used_of(self._folder), self._reserve is not None or not self._reserve_bytes)
+
+    def _store_elsewhere(self, records: Sequence[Record]) -> None:
+        """Hand records that the disk does not take to the second sink. Raises SpoolFull where there is none."""
+        if self._second_sink is None:
+            raise SpoolFull
+        self._second_sink(records)
 
     def _append(self, frames: list[bytes]) -> None:
         with self._lock:
@@ -165,20 +221,47 @@ class Spool:
             if self._segment is not None:
                 self._retired.append(self._segment)
                 self._segment = None
+            if self._reserve is not None:
+                self._reserve.discard()
+                self._reserve = None
         self._sync()
 
     def _write_elsewhere(self, frames: list[bytes]) -> None:
         """Start a new file with these frames: there is none, or it is full or refuses. Called under the lock."""
-        try:
-            fresh = _Segment(self._folder)
-        except OSError as error:
-            raise SpoolFull from error
-        if not fresh.write(frames):
-            fresh.discard()
+        fresh = self._new_segment(frames) or self._take_reserve(frames)
+        if fresh is None:
             raise SpoolFull
         if self._segment is not None:
             self._retired.append(self._segment)
         self._segment = fresh
+
+    def _new_segment(self, frames: list[bytes]) -> _Segment | None:
+        try:
+            fresh = _Segment(self._folder)
+        except OSError as error:
+            log.error("spool.no_new_file", error=error.strerror)
+            return None
+        return fresh if fresh.begin(frames) else None
+
+    def _take_reserve(self, frames: list[bytes]) -> _Segment | None:
+        reserve, self._reserve = self._reserve, None
+        if reserve is None:
+            return None
+        log.error("spool.reserve_begun", bytes=self._reserve_bytes)
+        return reserve if reserve.begin(frames) else None
+
+    def _set_aside(self) -> None:
+        """Make the reserve where it is wanted and missing: every so often, and only where as much stays free."""
+        due = time.monotonic() - self._reserve_tried >= RESERVE_SECONDS
+        if not self._reserve_bytes or self._reserve is not None or not due:
+            return
+        self._reserve_tried = time.monotonic()
+        try:
+            if free_bytes(self._folder) < 2 * self._reserve_bytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._reserve = _Segment(self._folder, self._reserve_bytes)
+        except OSError as error:
+            log.error("spool.no_reserve", bytes=self._reserve_bytes, error=error.strerror)
 
     def _sync_regularly(self) -> None:
         while not self._closed.is_set():
@@ -187,6 +270,7 @@ class Spool:
             self._dirty.clear()
             if not self._sync():
                 self._dirty.set()
+            self._set_aside()
 
     def _sync_now(self) -> None:
         """Return when every record so far is on disk; one new file is tried where the disk fails."""

@@ -191,15 +191,24 @@ class Gateway:
     def _health(self, *, is_readiness: bool) -> tuple[int, Headers, bytes]:
         """Say how this process is; the process lives where it answers at all, so only readiness has a 503."""
         state = self._checker.freshness()
-        status = 503 if is_readiness and not state.is_fresh else 200
+        room = self._checker.room()
+        status = 503 if is_readiness and (room.is_short or not state.is_fresh) else 200
         body = {
-            "status": "ok" if state.is_fresh else "stale" if self._snapshot.is_loaded else "loading",
+            "status": self._state(is_fresh=state.is_fresh, is_short=room.is_short),
             "stale_ms": state.stale_ms,
             "keys": len(self._snapshot.tables.keys),
             "generation": str(self._snapshot.tables.horizon),
+            "spool": {"used": round(room.used, 3), "reserve": room.has_reserve},
             "time": clock.now(),
         }
         return status, _JSON, msgspec.json.encode(body)
+
+    def _state(self, *, is_fresh: bool, is_short: bool) -> str:
+        if not self._snapshot.is_loaded:
+            return "loading"
+        if not is_fresh:
+            return "stale"
+        return "spool_full" if is_short else "ok"
 
 
 def _refusing(

@@ -10,9 +10,12 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Q, Sum
 
 from apiauth import checks
-from apiauth.audit.spool import SUFFIX, host_name
+from apiauth.audit import backlog
+from apiauth.audit.room import SHORT_FROM, used_of
+from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
 from apiauth.services.installation import pepper_problem
@@ -39,7 +42,7 @@ def examine(*, now: datetime) -> list[Finding]:
     """Run every check; those that need the database are left out where it does not answer."""
     findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
     if findings[-1].ok:
-        findings += [_guarded(check, now) for check in (_migrations, _pepper, _clock, _spool, _gateways)]
+        findings += [_guarded(check, now) for check in (_migrations, _pepper, _clock, _spool, _quarantine, _gateways)]
     return findings
 
 
@@ -128,28 +131,28 @@ def _spool(now: datetime) -> Finding:
     folder: Path = settings.ENVIRONMENT.spool_dir
     if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         return Finding("spool", False, f"{folder} cannot be written", "Make the folder, or set KEYSTEAD_SPOOL_DIR.")
-    waiting, stuck = _undrained(folder, now)
-    if stuck:
-        advice = "Start ./keystead worker on this host, or see its log."
-        return Finding("spool", False, f"{waiting} bytes wait, some for over {LAG_SECONDS} s", advice)
-    return Finding("spool", True, f"{waiting} bytes wait to be drained")
+    drained = SpoolFile.objects.filter(host=host_name()).values_list("name", "drained_bytes")
+    waiting = backlog.measure(folder, dict(drained), now)
+    detail = f"{waiting.bytes} bytes wait to be drained, the oldest for {waiting.seconds:.0f} s"
+    if waiting.seconds > LAG_SECONDS:
+        return Finding("spool", False, detail, "Start ./keystead worker on this host, or see its log.")
+    room = used_of(folder)
+    if room >= SHORT_FROM:
+        advice = "Make room on the disk: gateways of this host say that they are not ready."
+        return Finding("spool", False, f"{detail}; {room:.0%} of its room is used", advice)
+    return Finding("spool", True, detail)
 
 
-def _undrained(folder: Path, now: datetime) -> tuple[int, bool]:
-    """Return how many bytes wait in this host's spool, and whether any have waited for too long."""
-    drained = {row.name: row for row in SpoolFile.objects.filter(host=host_name())}
-    waiting, stuck = 0, False
-    for path in folder.glob(f"*{SUFFIX}"):
-        row = drained.get(path.name)
-        try:
-            known = path.stat()
-        except FileNotFoundError:  # drained and deleted since the listing
-            continue
-        left = known.st_size - (row.drained_bytes if row else 0)
-        last_drained = row.updated_at.timestamp() if row else known.st_mtime
-        waiting += max(0, left)
-        stuck |= left > 0 and min(last_drained, known.st_mtime) < now.timestamp() - LAG_SECONDS
-    return waiting, stuck
+def _quarantine(now: datetime) -> Finding:
+    """Report damage that was put aside: decisions may be missing from the log."""
+    found = SpoolFile.objects.aggregate(pieces=Sum("quarantined"), files=Count("name", filter=Q(quarantined__gt=0)))
+    kept = backlog.quarantined(settings.ENVIRONMENT.spool_dir)
+    detail = f"{found['pieces'] or 0} damaged pieces of {found['files']} files in 30 days; {kept} kept on this host"
+    if kept:
+        return Finding(
+            "quarantine", False, detail, "Look at quarantine/ in the spool folder, then move its files away."
+        )
+    return Finding("quarantine", True, detail)
 
 
 def _gateways(now: datetime) -> Finding:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from apiauth.audit.record import Record, new_decision_number
+from apiauth.audit.room import Room
 from apiauth.audit.spool import Spool, host_name
 from apiauth.core.decision import Rule
 from apiauth.core.errors import Unavailable
@@ -124,6 +125,10 @@ class Checker:
             return Freshness(is_fresh=False, stale_ms=None)
         is_fresh = age <= self._bound and not self._snapshot.clock_has_jumped(now)
         return Freshness(is_fresh=is_fresh, stale_ms=int(age * 1000))
+
+    def room(self) -> Room:
+        """Return how much room is left to record decisions in."""
+        return self._spool.room()
 
     def check(self, question: Question) -> Outcome:
         """Return the decision, recorded. Raises Stale or SpoolFull: then there is none."""

@@ -1,6 +1,7 @@
 """Doctor names what is wrong and what to do, and `check --deploy` knows unsafe settings."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,10 +13,12 @@ import pytest
 from django.utils import timezone
 
 from apiauth import checks
+from apiauth.audit.record import frame
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, PepperCheck
 from apiauth.services import installation
 from tests.commands.conftest import Ran
+from tests.db.test_drain import record as spool_record
 
 Run = Callable[..., Ran]
 
@@ -63,6 +66,24 @@ def test_a_spool_that_nobody_drains_is_a_problem(run: Run, healthy: None, tmp_pa
     ran = run("doctor", "--json")
     assert failed(ran) == ["spool"]
     assert "100 bytes wait" in ran.out
+
+
+def test_how_long_the_oldest_decision_waits_is_read_from_its_id(run: Run, healthy: None, tmp_path: Path) -> None:
+    waiting = spool_record(moment=clock.now() - timedelta(seconds=90))
+    (tmp_path / "host-1-abc.spool").write_bytes(frame(waiting))
+    ran = run("doctor", "--json")
+    assert failed(ran) == ["spool"]
+    assert re.search(r"the oldest for 9\d s", ran.out)
+
+
+def test_damage_that_was_put_aside_is_a_problem_until_somebody_moved_it(
+    run: Run, healthy: None, tmp_path: Path
+) -> None:
+    (tmp_path / "quarantine").mkdir()
+    (tmp_path / "quarantine" / "host-1-abc.spool.0.bad").write_bytes(b"noise")
+    ran = run("doctor", "--json")
+    assert failed(ran) == ["quarantine"]
+    assert "1 kept on this host" in ran.out
 
 
 def test_without_json_a_person_reads_lines(run: Run, healthy: None) -> None:

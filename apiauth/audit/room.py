@@ -1,0 +1,49 @@
+"""How much room the spool has left on its disk, and a way to set some of it aside."""
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+SHORT_FROM = 0.8
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of linux/falloc.h: blocks beyond the end, which appends then fill
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the spool has used of the room it could have, from 0 to 1, and whether its reserve is whole."""
+
+    used: float
+    has_reserve: bool
+
+    @property
+    def is_short(self) -> bool:
+        """Tell whether callers had better ask another host."""
+        return self.used >= SHORT_FROM or not self.has_reserve
+
+
+def used_of(folder: Path) -> float:
+    """Return what the files of a spool take of what they and the free space make together, from 0 to 1."""
+    taken = 0
+    for entry in os.scandir(folder):
+        try:
+            taken += entry.stat(follow_symlinks=False).st_size
+        except FileNotFoundError:  # drained and deleted since the listing
+            continue
+    return taken / max(1, taken + free_bytes(folder))
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes the disk of a folder has left for an ordinary account."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def allocate(descriptor: int, size: int) -> None:
+    """Give an open file so many bytes of disk, and leave its length as it is. Raises OSError."""
+    try:
+        fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    except AttributeError:
+        raise OSError("this system sets no disk aside without making a file longer") from None
+    if fallocate(descriptor, _KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(size)) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,0 +1,133 @@
+"""The spool's disk is full: decisions go to the reserve, then to the database, and an unrecorded one is never given."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from apiauth.audit.direct import Direct
+from apiauth.audit.drain import Drain
+from apiauth.audit.spool import Spool, SpoolFull
+from tests.db.test_drain import connection, count, counted, record  # noqa: F401  # a fixture is used by its name
+from tests.support.database import dsn
+
+pytestmark = pytest.mark.django_db(transaction=True)
+DISK_BYTES = 1024 * 1024
+RESERVE_BYTES = 64 * 1024
+NOWHERE = "postgresql://nobody@127.0.0.1:9/none"
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of one mebibyte, which only root may mount."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "keystead-test", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def direct():
+    sink = Direct(dsn())
+    yield sink
+    sink.close()
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room that is left."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"\0" * 4096):
+                pass
+        except OSError:
+            return filler
+    raise AssertionError("the disk has no end")
+
+
+def append_until_refused(spool, records=10_000):
+    taken = []
+    for _ in range(records):
+        each = record()
+        try:
+            spool.append(each)
+        except SpoolFull:
+            return taken
+        taken.append(each)
+    raise AssertionError("nothing was refused")
+
+
+def test_the_reserve_takes_over_where_the_disk_is_full(connection, disk):  # noqa: F811
+    spool = Spool(disk / "spool", reserve_bytes=RESERVE_BYTES)
+    assert spool.room().has_reserve
+    fill(disk)
+    taken = append_until_refused(spool)
+    assert len(taken) > RESERVE_BYTES // 200
+    assert spool.room().is_short
+    spool.close()
+    Drain(connection, disk / "spool").drain_all()
+    assert count(connection) == len(taken)
+
+
+def test_behind_the_reserve_the_database_takes_decisions_directly(connection, disk, direct):  # noqa: F811
+    spool = Spool(disk / "spool", reserve_bytes=RESERVE_BYTES, second_sink=direct)
+    fill(disk)
+    for _ in range(1000):
+        spool.append(record())
+    spool.append_all([record() for _ in range(50)])
+    directly = count(connection)
+    assert 0 < directly < 1050, "some by each way"
+    spool.close()
+    Drain(connection, disk / "spool").drain_all()
+    assert count(connection) == 1050
+    assert counted(connection) == [1050] * 3
+
+
+def test_without_disk_and_database_there_is_no_decision(connection, disk):  # noqa: F811
+    spool = Spool(disk / "spool", second_sink=Direct(NOWHERE))
+    fill(disk)
+    taken = append_until_refused(spool)
+    with pytest.raises(SpoolFull):
+        spool.append(record())
+    spool.close()
+    Drain(connection, disk / "spool").drain_all()
+    assert count(connection) == len(taken)
+
+
+def test_the_reserve_is_made_anew_once_there_is_room(disk, monkeypatch):
+    monkeypatch.setattr("apiauth.audit.spool.RESERVE_SECONDS", 0.0)
+    spool = Spool(disk / "spool", reserve_bytes=RESERVE_BYTES)
+    filler = fill(disk)
+    append_until_refused(spool)
+    assert not spool.room().has_reserve
+    filler.unlink()
+    while not spool.room().has_reserve:
+        spool.append(record())
+    assert not spool.room().is_short
+    spool.close()
+
+
+def test_a_gateway_starts_on_a_full_disk_and_writes_once_there_is_room(connection, disk):  # noqa: F811
+    (disk / "spool").mkdir()
+    filler = fill(disk)
+    spool = Spool(disk / "spool", reserve_bytes=RESERVE_BYTES)
+    filler.unlink()
+    spool.append(record())
+    spool.close()
+    Drain(connection, disk / "spool").drain_all()
+    assert count(connection) == 1
+
+
+def test_a_record_that_went_both_ways_is_kept_and_counted_once(connection, tmp_path, direct):  # noqa: F811
+    twice = record()
+    direct([twice])
+    spool = Spool(tmp_path)
+    spool.append_all([twice, record()])
+    spool.close()
+    Drain(connection, tmp_path).drain_all()
+    assert count(connection) == 2
+    assert counted(connection) == [2, 2, 2]
