@@ -53,11 +53,11 @@ class Drain:
         self._store = Store(connection)
 
     def drain(self) -> int:
-        """Drain one batch of every file; return how many records that were."""
+        """Drain one batch of every file; return how many records and pieces of damage that were."""
         return sum(self._drain_file(path) for path in spool_files(self._folder))
 
     def drain_all(self) -> int:
-        """Drain until every file is empty or waits for its owner; return how many records that were."""
+        """Drain until every file is empty or waits for its owner; return what `drain` returned in all."""
         total = 0
         while drained := self.drain():
             total += drained
@@ -74,7 +74,7 @@ class Drain:
         except OSError as error:
             log.error("drain.file_failed", file=shown(path.name), error=error.strerror)
             return 0
-        return len(batch.records) if batch is not None else 0
+        return len(batch.records) + len(batch.damaged) if batch is not None else 0
 
     def _drain_open(self, path: Path) -> _Batch | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,0 +1,145 @@
+"""Whatever bytes lie in the spool, every intact record arrives, nothing else does, and the drain goes on."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from apiauth.audit.drain import Drain
+from apiauth.audit.record import LAST_MOMENT_MS, Intact, frame, read_frames
+from tests.db.test_drain import TABLES, connection, count, counted, record  # noqa: F401  # a fixture is used by its name
+from tests.support.processes import environment_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FILES = st.lists(
+    st.lists(
+        st.one_of(
+            st.just("record"),
+            st.binary(min_size=1, max_size=60),
+            st.tuples(st.just("torn"), st.integers(1, 100)),
+            st.tuples(st.just("flipped"), st.integers(0, 100), st.integers(1, 255)),
+        ),
+        max_size=6,
+    ),
+    max_size=3,
+)
+
+
+def bytes_of(piece):
+    """Return a piece of a file, and the record in it that has to arrive."""
+    if isinstance(piece, bytes):
+        return piece, None
+    whole = record()
+    data = bytearray(frame(whole))
+    if piece == "record":
+        return bytes(data), whole
+    if piece[0] == "torn":
+        return bytes(data[: -piece[1]]), None
+    data[piece[1]] ^= piece[2]
+    return bytes(data), None
+
+
+@given(FILES)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_intact_record_arrives_and_nothing_else(connection, files):  # noqa: F811
+    connection.execute(f"TRUNCATE {TABLES}")
+    wanted = set()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number, pieces in enumerate(files):
+            made = [bytes_of(piece) for piece in pieces]
+            (folder / f"host-1-{number}.spool").write_bytes(b"".join(data for data, _ in made))
+            wanted |= {whole.id for _, whole in made if whole is not None}
+        Drain(connection, folder, batch_bytes=300).drain_all()
+        assert not list(folder.glob("*.spool"))
+    arrived = {row[0].bytes for row in connection.execute("SELECT id FROM apiauth_decision")}
+    assert arrived == wanted
+    assert counted(connection) == [len(wanted)] * 3
+
+
+def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F811
+    os.mkfifo(tmp_path / "pipe.spool")
+    (tmp_path / "folder.spool").mkdir()
+    (tmp_path / "link.spool").symlink_to("/etc/hostname")
+    (tmp_path / "broken-link.spool").symlink_to("nowhere")
+    (tmp_path / "empty.spool").touch()
+    odd = os.fsdecode(b"\xff\xfe name.spool")
+    (tmp_path / odd).write_bytes(frame(record()))
+    (tmp_path / "plain.spool").write_bytes(frame(record()))
+    drain = Drain(connection, tmp_path)
+    drain.drain_all()
+    assert count(connection) == 2
+    assert sorted(path.name for path in tmp_path.glob("*.spool")) == [
+        "broken-link.spool", "folder.spool", "link.spool", "pipe.spool",
+    ]  # fmt: skip
+
+
+def test_a_moment_beyond_every_calendar_is_damage(connection, tmp_path):  # noqa: F811
+    beyond = record()
+    late = (LAST_MOMENT_MS + 1).to_bytes(6, "big") + beyond.id[6:]
+    last = LAST_MOMENT_MS.to_bytes(6, "big") + beyond.id[6:]
+    frames = [frame(record(id=each)) for each in (late, last)]
+    (tmp_path / "a.spool").write_bytes(b"".join(frames))
+    Drain(connection, tmp_path).drain_all()
+    assert count(connection) == 1
+    assert len(list((tmp_path / "quarantine").iterdir())) == 1
+
+
+def test_a_record_that_the_database_refuses_costs_few_attempts(connection, tmp_path, monkeypatch):  # noqa: F811
+    records = [record() for _ in range(2000)]
+    records[1500] = record(client_ip="nonsense")
+    (tmp_path / "a.spool").write_bytes(b"".join(map(frame, records)))
+    attempts = []
+    attempt = Drain._in_transaction
+    monkeypatch.setattr(Drain, "_in_transaction", lambda *a, **k: attempts.append(1) or attempt(*a, **k))
+    Drain(connection, tmp_path).drain_all()
+    assert count(connection) == 1999
+    assert len(attempts) < 150
+
+
+APPEND = """
+import pathlib, sys
+sys.path.insert(0, ".")
+from apiauth.audit.spool import Spool
+from tests.db.test_drain import record
+spool = Spool(pathlib.Path(sys.argv[1]), "always")
+for _ in range(50):
+    each = record()
+    spool.append(each)
+    print(each.id.hex(), flush=True)
+"""
+
+
+@pytest.mark.processes
+def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_each(connection, tmp_path):  # noqa: F811
+    script = f"import django; django.setup()\n{APPEND}"
+    fail = ["strace", "-f", "-o", os.devnull, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=3+7"]
+    try:
+        ran = subprocess.run(
+            [*fail, sys.executable, "-c", script, str(tmp_path)],
+            env=environment_in(tmp_path), capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    except FileNotFoundError:
+        pytest.skip("strace is not installed")
+    if "ptrace" in ran.stderr:
+        pytest.skip("this machine does not let processes be traced")
+    acknowledged = set(ran.stdout.split())
+    assert len(acknowledged) == 50, ran.stderr
+    assert len(list(tmp_path.glob("*.spool"))) > 2
+    on_disk = [
+        found.record.id.hex()
+        for path in tmp_path.glob("*.spool")
+        for found in read_frames(path.read_bytes(), 0, is_complete=True)
+        if isinstance(found, Intact)
+    ]
+    assert len(on_disk) > len(set(on_disk)), "written again, for the disk may have lost it"
+    Drain(connection, tmp_path).drain_all()
+    arrived = {row[0].hex for row in connection.execute("SELECT id FROM apiauth_decision")}
+    assert acknowledged == arrived
+    assert counted(connection) == [50] * 3
