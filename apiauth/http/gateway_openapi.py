@@ -197,6 +197,7 @@ def _health_answer(meaning: str) -> Part:
         "stale_ms": 12,
         "keys": 1840,
         "generation": "771",
+        "spool": {"used": 0.004, "reserve": True},
         "time": "2031-04-05T06:07:08.123456Z",
     }
     return _answer(meaning, "Health", example)

@@ -211,9 +211,16 @@ def _error_fields() -> Part:
 
 def _health_fields() -> Part:
     return {
-        "status": {"enum": ["ok", "stale", "loading"], "description": "Whether it can decide."},
+        "status": {"enum": ["ok", "stale", "loading", "spool_full"], "description": "Whether it can decide."},
         "stale_ms": {"type": ["integer", "null"], "minimum": 0, "description": "How old its knowledge of keys is."},
         "keys": {"type": "integer", "minimum": 0, "description": "How many keys it knows."},
         "generation": {"type": "string", "description": "How far it has read the changes of keys."},
+        "spool": _object(
+            "The room for decisions that wait for the worker.",
+            {
+                "used": {"type": "number", "minimum": 0, "maximum": 1, "description": "The part that is taken."},
+                "reserve": {"type": "boolean", "description": "Whether what is kept for a full disk is whole."},
+            },
+        ),
         "time": {"type": "string", "format": "date-time", "description": "Its clock."},
     }
