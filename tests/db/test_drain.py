@@ -17,14 +17,10 @@ from apiauth.audit.record import Record, frame, frame_payload, new_decision_numb
 from apiauth.audit.spool import Spool
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
-from tests.support.database import dsn
+from tests.support.database import DECISION_TABLES, dsn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 APP, KEY, DEPLOYMENT = 11, 22, 33
-TABLES = (
-    "apiauth_decision, apiauth_decisionrollup, apiauth_approllup, apiauth_keydayrollup, apiauth_minuterollup, "
-    "apiauth_pathrollup, apiauth_keypathrollup, apiauth_keyusage, apiauth_spoolfile"
-)
 
 
 def record(**fields) -> Record:
@@ -57,10 +53,10 @@ def record(**fields) -> Record:
 @pytest.fixture
 def connection(transactional_db):
     with psycopg.connect(dsn(), autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {TABLES}")
+        connection.execute(f"TRUNCATE {DECISION_TABLES}")
         ensure_partitions(connection)
         yield connection
-        connection.execute(f"TRUNCATE {TABLES}")
+        connection.execute(f"TRUNCATE {DECISION_TABLES}")
 
 
 def count(connection) -> int:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from apiauth.audit.drain import Drain
 from apiauth.audit.record import LAST_MOMENT_MS, Intact, frame, read_frames
-from tests.db.test_drain import TABLES, connection, count, counted, record  # noqa: F401  # a fixture is used by its name
+from tests.db.test_drain import connection, count, counted, record  # noqa: F401  # a fixture is used by its name
+from tests.support.database import DECISION_TABLES
 from tests.support.processes import environment_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,7 +49,7 @@ def bytes_of(piece):
 @given(FILES)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_intact_record_arrives_and_nothing_else(connection, files):  # noqa: F811
-    connection.execute(f"TRUNCATE {TABLES}")
+    connection.execute(f"TRUNCATE {DECISION_TABLES}")
     wanted = set()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -12,7 +12,7 @@ from apiauth.audit.drain import Drain
 from apiauth.core import clock
 from apiauth.services import apps, limits
 from tests.conftest import ACTOR
-from tests.support.database import dsn
+from tests.support.database import dsn, empty_decisions
 from tests.support.gateways import question
 from tests.support.processes import GATEWAY, Process, environment_in, free_port, ready
 
@@ -53,7 +53,9 @@ class Caller(threading.Thread):
 
 @pytest.fixture
 def environment(tmp_path, transactional_db):
-    return environment_in(tmp_path)
+    empty_decisions()
+    yield environment_in(tmp_path)
+    empty_decisions()
 
 
 @pytest.fixture
@@ -96,10 +98,6 @@ def drained(folder):
             "SELECT 'req_' || replace(id::text, '-', ''), allowed FROM apiauth_decision"
         ).fetchall()
         counted = connection.execute("SELECT sum(count) FROM apiauth_decisionrollup").fetchone()[0]
-        connection.execute(
-            "TRUNCATE apiauth_decision, apiauth_decisionrollup, apiauth_approllup, apiauth_keydayrollup, "
-            "apiauth_minuterollup, apiauth_pathrollup, apiauth_keypathrollup, apiauth_keyusage"
-        )
     return rows, counted
 
 
