@@ -86,8 +86,9 @@ def seed(folder: Path) -> list[str]:
     app = apps.create_app(deployment_id=deployment.id, fields=fields, actor=SYSTEM, now=now)
     secrets = [new_secret(SecretKind.KEY, "bench", env.load().peppers) for _ in range(KEYS)]
     rows = []
+    first_id = ids.new_id()  # the others follow in a row: thousands made at random would clash
     for number, secret in enumerate(secrets):
-        row_id = ids.new_id() + number
+        row_id = first_id + number
         rows.append(
             Key(
                 id=row_id, deployment_id=deployment.id, app_id=app.id, lineage_id=row_id, name=f"key {number}",

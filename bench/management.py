@@ -76,11 +76,11 @@ def seed() -> str:
         fields = {"slug": slug, "name": "Bench", "key_prefix": "bench"}
         app = apps.create_app(deployment_id=deployment.id, fields=fields, actor=SYSTEM, now=now)
     rows = []
-    for number in range(KEYS):
-        row_id, secret = ids.new_id() + number, new_secret(SecretKind.KEY, "bench", env.load().peppers)
+    for row_id in range(first_id := ids.new_id(), first_id + KEYS):  # in a row: thousands made at random would clash
+        secret = new_secret(SecretKind.KEY, "bench", env.load().peppers)
         rows.append(
             Key(
-                id=row_id, deployment_id=deployment.id, app_id=app.id, lineage_id=row_id, name=f"key {number}",
+                id=row_id, deployment_id=deployment.id, app_id=app.id, lineage_id=row_id, name=f"key {row_id}",
                 key_prefix="bench", key_suffix=secret.suffix, digest=secret.digest,
                 pepper_version=secret.pepper_version, permissions=["read:x"], created_at=now, updated_at=now,
             )
