@@ -13,8 +13,8 @@ PLAIN_NAME: Final = "ks_session"
 EMBED_NAME: Final = "__Host-ks_embed"
 
 if "partitioned" not in Morsel._reserved:  # type: ignore[attr-defined]  # Python knows the attribute from 3.14 on
-    Morsel._reserved["partitioned"] = "Partitioned"  # type: ignore[attr-defined]
-    Morsel._flags.add("partitioned")  # type: ignore[attr-defined]
+    Morsel._reserved["partitioned"] = "Partitioned"  # type: ignore[attr-defined]  # as above
+    Morsel._flags.add("partitioned")  # type: ignore[attr-defined]  # as above
 
 
 class CookieAttributes(TypedDict):

@@ -38,12 +38,12 @@ async def write_in_loop(request: HttpRequest) -> JsonResponse:
     return name_of(request)
 
 
-@csrf_exempt
+@csrf_exempt  # an API: its callers bring a key, no cookie that a form of another site could use
 def routes(request: HttpRequest) -> Any:
     return write(request) if request.method == "POST" else read(request)
 
 
-@csrf_exempt
+@csrf_exempt  # an API: its callers bring a key, no cookie that a form of another site could use
 async def routes_in_loop(request: HttpRequest) -> Any:
     return await (write_in_loop(request) if request.method == "POST" else read_in_loop(request))
 
