@@ -1,0 +1,8 @@
+-- The newest calls of a key that were allowed, as plain text: thousands are read at once, and no type of ours
+-- is worth its making here.
+SELECT (date_part('epoch', decided_at) * 1000)::bigint, host(client_ip), method, path, required_permissions::text
+FROM apiauth_decision
+WHERE app_id = %(app_id)s AND key_id = %(key_id)s AND allowed
+  AND decided_at >= %(start)s AND decided_at < %(end)s
+ORDER BY decided_at DESC
+LIMIT %(most)s
