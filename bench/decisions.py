@@ -53,6 +53,18 @@ def fill(connection: psycopg.Connection[Any], folder: Path, rows: int, end: date
     connection.execute("VACUUM (ANALYZE)")
 
 
+def fill_key(connection: psycopg.Connection[Any], folder: Path, rows: int, end: datetime) -> None:
+    """Record so many allowed calls of the hot key, spread over the six days before `end`."""
+    ensure_partitions(connection, today=(end - timedelta(days=6)).date())
+    ensure_partitions(connection, today=end.date())
+    first_ms, length_ms = clock.to_ms(end - timedelta(days=6)), 6 * 86_400_000
+    frames = (frame(_record(first_ms + n * length_ms // rows, 0, n % PATHS, None, None)) for n in range(rows))
+    for number, _ in enumerate(range(0, rows, BATCH)):
+        (folder / f"bench-{number}.spool").write_bytes(b"".join(islice(frames, BATCH)))
+    Drain(connection, folder, BATCH_BYTES).drain_all()
+    connection.execute("VACUUM (ANALYZE)")
+
+
 def _frames(rows: int, end: datetime) -> Iterator[bytes]:
     """Yield frames of a spool, the oldest first; keys and paths are as frequent as one over their rank."""
     choose = random.Random(7).choices  # the same rows in every run

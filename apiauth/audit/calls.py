@@ -1,6 +1,7 @@
 """What a key was used for lately, row by row: the material for asking what a change would break."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -12,7 +13,8 @@ Call = tuple[int, str | None, str, str, str]
 
 def recent_calls(*, app_id: int, key_id: int, start: datetime, end: datetime, most: int) -> list[Call]:
     """Return at most so many allowed calls of a key from `start` on and before `end`, the newest first."""
-    values = {"app_id": app_id, "key_id": key_id, "start": start, "end": end, "most": most}
+    values: dict[str, Any] = {"app_id": app_id, "key_id": key_id, "start": start, "end": end, "most": most}
     with connection.cursor() as cursor:
         cursor.execute(sql("recent_calls"), values)
-        return cursor.fetchall()
+        calls: list[Call] = cursor.fetchall()
+    return calls
