@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import django.db.models.deletion
 from django.db import migrations, models
 
 SQL = Path(__file__).parent / "sql"
@@ -176,7 +177,17 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="KeyUsage",
             fields=[
-                ("key_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                (
+                    "key",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="usage",
+                        serialize=False,
+                        to="apiauth.key",
+                    ),
+                ),
                 ("app_id", models.BigIntegerField()),
                 ("last_used_at", models.DateTimeField()),
                 ("client_ip", models.TextField(null=True)),

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from django.db import models
 
+from apiauth.models.key import Key
+
 
 class JsonTextField(models.JSONField):
     """A column of type json: kept as it was written, read as Python, never looked into by a query."""
@@ -230,7 +232,9 @@ class KeyPathRollup(models.Model):
 class KeyUsage(models.Model):
     """When a key was last presented, by whom and for what."""
 
-    key_id = models.BigIntegerField(primary_key=True)
+    key = models.OneToOneField(
+        Key, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="usage", serialize=False
+    )
     app_id = models.BigIntegerField()
     last_used_at = models.DateTimeField()
     client_ip = models.TextField(null=True)

@@ -1,0 +1,68 @@
+"""Which live keys of an app deserve a look, and why: what an auditor asks for, found by the database alone."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.db.models import Count, F, Q
+
+from apiauth.models import Key
+from apiauth.models.key import KeyQuerySet
+
+UNUSED_AFTER = timedelta(days=90)
+NEW_UNTIL = timedelta(days=7)
+WIDE_FROM = 2  # permissions in the catalogue: of a single one every key holds all
+
+
+class Finding(StrEnum):
+    """One reason to look at a key; a key can have several."""
+
+    NO_EXPIRY = "no_expiry"
+    ROTATION_OVERDUE = "rotation_overdue"
+    UNUSED = "unused"
+    NEVER_USED = "never_used"
+    WIDE_PERMISSIONS = "wide_permissions"
+    ANY_ADDRESS = "any_address"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """How many keys are live, and how many of them each finding is about."""
+
+    keys: int
+    counts: dict[Finding, int]
+
+
+def review(*, keys: KeyQuerySet, now: datetime) -> Review:
+    """Return how many of some keys, live ones alone, each finding is about."""
+    counts = {finding.value: Count("pk", filter=condition) for finding, condition in _conditions(now).items()}
+    found = _live(keys, now).aggregate(all=Count("pk"), **counts)
+    return Review(found["all"], {finding: found[finding.value] for finding in Finding})
+
+
+def found_keys(*, keys: KeyQuerySet, finding: Finding, now: datetime) -> KeyQuerySet:
+    """Return the live keys of some that a finding is about, the oldest first, with their app and last use."""
+    found: KeyQuerySet = _live(keys, now).filter(_conditions(now)[finding])
+    return found.select_related("app", "usage").order_by("id")
+
+
+def findings_of(key: Key, *, now: datetime) -> list[Finding]:
+    """Return what there is to say of one live key."""
+    mine = _live(Key.objects.in_app(key.app_id), now).filter(pk=key.pk)
+    return [finding for finding, condition in _conditions(now).items() if mine.filter(condition).exists()]
+
+
+def _live(keys: KeyQuerySet, now: datetime) -> KeyQuerySet:
+    """Keep the keys that work and that no other has replaced: what runs out by itself needs no look."""
+    return keys.newest_of_lineage().active_at(now)
+
+
+def _conditions(now: datetime) -> dict[Finding, Q]:
+    return {
+        Finding.NO_EXPIRY: Q(expires_at=None),
+        Finding.ROTATION_OVERDUE: Q(rotation_due_at__lte=now),
+        Finding.UNUSED: Q(usage__last_used_at__lt=now - UNUSED_AFTER),
+        Finding.NEVER_USED: Q(usage=None, created_at__lt=now - NEW_UNTIL),
+        Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM, permissions__contains=F("app__permissions")),
+        Finding.ANY_ADDRESS: Q(allowed_cidrs=[]),
+    }

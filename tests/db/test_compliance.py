@@ -1,0 +1,93 @@
+"""What an auditor asks of an app's keys: which of them deserve a look, and why."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from apiauth.models import App, Key, KeyUsage
+from apiauth.services import compliance, keys
+from apiauth.services.compliance import Finding
+from tests.conftest import ACTOR
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def sound_key(make_key: Callable[..., keys.IssuedKey], now: datetime) -> Callable[..., Key]:
+    """Make a key that nothing is to be said of, but for what differs."""
+
+    def make(*, used_at: datetime | None = now, **fields: object) -> Key:
+        values = {"expires_at": now + 60 * DAY, "allowed_cidrs": ["192.0.2.0/24"], "permissions": ["routes:read"]}
+        key = make_key(**{**values, **fields}).key
+        if used_at is not None:
+            KeyUsage.objects.create(
+                key_id=key.pk, app_id=key.app_id, last_used_at=used_at, method="GET", path="/", allowed=True
+            )
+        return key
+
+    return make
+
+
+def counted(app: App, now: datetime) -> dict[Finding, int]:
+    review = compliance.review(keys=Key.objects.in_app(app.pk), now=now)
+    return {finding: count for finding, count in review.counts.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("fields", "finding"),
+    [
+        ({}, None),
+        ({"expires_at": None}, Finding.NO_EXPIRY),
+        ({"allowed_cidrs": []}, Finding.ANY_ADDRESS),
+        ({"permissions": ["routes:read", "routes:write"]}, Finding.WIDE_PERMISSIONS),
+    ],
+)
+def test_a_key_is_found_by_what_it_may(
+    app: App, sound_key: Callable[..., Key], now: datetime, fields: dict, finding: Finding | None
+) -> None:
+    key = sound_key(**fields)
+    assert counted(app, now) == ({finding: 1} if finding else {})
+    assert compliance.findings_of(key, now=now) == ([finding] if finding else [])
+
+
+def test_a_key_is_unused_after_ninety_days(app: App, sound_key: Callable[..., Key], now: datetime) -> None:
+    sound_key(used_at=now - 90 * DAY)
+    assert counted(app, now) == {}
+    assert counted(app, now + timedelta(seconds=1)) == {Finding.UNUSED: 1}
+
+
+def test_a_new_key_has_a_week_until_it_counts_as_never_used(
+    app: App, sound_key: Callable[..., Key], now: datetime
+) -> None:
+    sound_key(used_at=None)
+    assert counted(app, now + 6 * DAY) == {}
+    assert counted(app, now + 8 * DAY) == {Finding.NEVER_USED: 1}
+
+
+def test_an_overdue_rotation_is_found(app: App, sound_key: Callable[..., Key], now: datetime) -> None:
+    key = sound_key()
+    Key.objects.filter(pk=key.pk).update(rotation_due_at=now)
+    assert counted(app, now) == {Finding.ROTATION_OVERDUE: 1}
+
+
+def test_nothing_is_said_of_keys_that_have_ended_or_been_replaced(
+    app: App, sound_key: Callable[..., Key], now: datetime
+) -> None:
+    wide = {"expires_at": None, "allowed_cidrs": []}
+    revoked, rotated = sound_key(**wide), sound_key(**wide)
+    keys.revoke_key(app_id=app.pk, key_id=revoked.pk, actor=ACTOR, now=now)
+    keys.rotate_key(app_id=app.pk, key_id=rotated.pk, overlap=DAY, actor=ACTOR, now=now)
+    review = compliance.review(keys=Key.objects.in_app(app.pk), now=now)
+    assert (review.keys, review.counts[Finding.NO_EXPIRY]) == (1, 1)
+
+
+def test_the_keys_behind_a_number_are_listed_with_their_app_and_use(
+    app: App, sound_key: Callable[..., Key], now: datetime, django_assert_num_queries: Callable
+) -> None:
+    first, second = sound_key(expires_at=None), sound_key(expires_at=None, used_at=None)
+    with django_assert_num_queries(1):
+        found = list(compliance.found_keys(keys=Key.objects.in_app(app.pk), finding=Finding.NO_EXPIRY, now=now))
+        assert [(key.pk, key.app.name) for key in found] == [(first.pk, app.name), (second.pk, app.name)]
+        assert found[0].usage.method == "GET"
