@@ -1,9 +1,10 @@
-"""What policy costs: the preview of a change beside a plain count of the same decisions.
+"""What policy costs: the preview of a change, and the review of an app's keys.
 
     python -m bench.policy [--smoke] [--save]
 
-The preview reads a key's newest 100,000 calls and decides each once more; every figure is the median
-wall time of a warm call.
+The preview reads a key's newest 100,000 calls and decides each once more; a plain count of the same rows
+stands beside it. The review looks at an app's 100,000 live keys; one of 1,000 stands beside it. Every
+figure is the median wall time of a warm call.
 """
 
 import argparse
@@ -22,8 +23,27 @@ from bench.reading import milliseconds
 from bench.report import Row, print_rows, save
 
 CALLS, FEW_CALLS = 100_000, 2_000
+FEW_KEYS, MANY_KEYS, PAGE = 1_000, 100_000, 50
 MOST_MS = 1_000
 COUNT = "SELECT count(*) FROM apiauth_decision WHERE key_id = %s AND app_id = %s AND allowed AND decided_at >= %s"
+ADD_KEYS = """
+INSERT INTO apiauth_key (
+    id, deployment_id, app_id, lineage_id, name, note, key_prefix, key_suffix, digest, pepper_version, permissions,
+    metadata, allowed_cidrs, expires_at, revoked_by, created_by, created_at, updated_at
+)
+SELECT
+    app.id + number, app.deployment_id, app.id, app.id + number, 'key ' || number, '', 'bench', 'abcd',
+    sha256((app.id + number)::text::bytea), 1, ARRAY['read:x'], '{}',
+    CASE WHEN number %% 2 = 0 THEN ARRAY['192.0.2.0/24'] ELSE '{}' END,
+    CASE WHEN number %% 3 > 0 THEN now() + interval '60 days' END, '', '', now() - interval '100 days', now()
+FROM generate_series(1, %(keys)s) AS number, apiauth_app AS app
+WHERE app.id = %(app)s
+"""
+ADD_USE = """
+INSERT INTO apiauth_keyusage (key_id, app_id, last_used_at, method, path, allowed)
+SELECT id, app_id, now() - (id %% 100) * interval '1 day', 'GET', '/', true
+FROM apiauth_key WHERE app_id = %(app)s AND id %% 5 > 0
+"""
 
 
 def previews(connection: psycopg.Connection[Any], calls: int, now: datetime) -> list[Row]:
@@ -35,6 +55,7 @@ def previews(connection: psycopg.Connection[Any], calls: int, now: datetime) -> 
 
     with tempfile.TemporaryDirectory() as folder:
         decisions.fill_key(connection, Path(folder), calls, now)
+    impact.LONGEST_QUERY_MS = 4_000  # all of the calls, also where the machine has other work
     key = Key(id=decisions.hot_key(), app_id=decisions.APP)
     proposals = {
         "revoke": Proposal(revoked=True),
@@ -56,6 +77,30 @@ def previews(connection: psycopg.Connection[Any], calls: int, now: datetime) -> 
     return rows
 
 
+def reviews(connection: psycopg.Connection[Any], sizes: tuple[int, ...], now: datetime) -> list[Row]:
+    """Fill an app with keys for each size; return what the review of it takes, and a page of what it finds."""
+    from apiauth.core.actor import SYSTEM
+    from apiauth.models import Key
+    from apiauth.services import apps, compliance, deployments
+
+    deployment = deployments.create_deployment(name="Bench", allowed_origins=(), actor=SYSTEM, now=now)
+    rows = []
+    for size in sizes:
+        fields = {"slug": f"aa_{size}", "name": "Bench", "key_prefix": "bench", "permissions": ["read:x", "write:x"]}
+        app = apps.create_app(deployment_id=deployment.pk, fields=fields, actor=SYSTEM, now=now)
+        connection.execute(ADD_KEYS, {"keys": size, "app": app.pk})
+        connection.execute(ADD_USE, {"app": app.pk})
+        connection.execute("VACUUM (ANALYZE) apiauth_key, apiauth_keyusage")
+        keys = Key.objects.in_app(app.pk)
+        counts = milliseconds(lambda keys=keys: compliance.review(keys=keys, now=now), 9)  # type: ignore[misc]
+        rows.append(Row(f"review of {size:,} keys: ms", counts))
+        for finding in compliance.Finding:
+            found = compliance.found_keys(keys=keys, finding=finding, now=now)
+            taken = milliseconds(lambda found=found: list(found.all()[:PAGE]), 9)  # type: ignore[misc]
+            rows.append(Row(f"page of {finding}, {size:,} keys: ms", taken))
+    return rows
+
+
 def main() -> None:
     """Measure, print, and save where asked to."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -72,7 +117,9 @@ def main() -> None:
 
         call_command("migrate", verbosity=0)
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-            rows = previews(connection, FEW_CALLS if options.smoke else CALLS, clock.now())
+            now = clock.now()
+            rows = previews(connection, FEW_CALLS if options.smoke else CALLS, now)
+            rows += reviews(connection, (FEW_KEYS,) if options.smoke else (FEW_KEYS, MANY_KEYS), now)
     print_rows(rows)
     if options.save:
         save("policy", rows)
