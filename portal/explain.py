@@ -179,7 +179,7 @@ def _expired(case: Case) -> Words:
 
 
 def _overdue(case: Case) -> Words:
-    due = case.key.rotation_due_at if case.key else None
+    due = case.key.rotation_due_at(case.key.app.policy.rotation) if case.key else None
     by = f" by {times.in_full(due)}" if due else ""
     return Words(f"This key had to be rotated{by} and was not.", "Rotate it now: the new secret works at once.")
 

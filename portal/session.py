@@ -132,9 +132,9 @@ def _bind(request: HttpRequest, row: Session, now: datetime) -> PortalRequest:
 
 def _rights(role: Role, app: App) -> Rights:
     return Rights(
-        create_key=app.is_active and roles.may(role, Action.CREATE_KEY),
-        rotate_key=app.is_active and roles.may(role, Action.ROTATE_KEY),
-        revoke_key=app.is_active and roles.may(role, Action.REVOKE_KEY),
+        create_key=app.is_active and roles.may(app.policy.authority, role, Action.CREATE),
+        rotate_key=app.is_active and roles.may(app.policy.authority, role, Action.ROTATE_OWN),
+        revoke_key=app.is_active and roles.may(app.policy.authority, role, Action.REVOKE_OWN),
     )
 
 

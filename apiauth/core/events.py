@@ -12,6 +12,7 @@ class Event(StrEnum):
     BACKEND_KEY_REVOKED = "backend_key.revoked"
     APP_CREATED = "app.created"
     APP_EDITED = "app.edited"
+    APP_POLICY_CHANGED = "app.policy_changed"
     APP_DISABLED = "app.disabled"
     APP_ENABLED = "app.enabled"
     APP_DELETED = "app.deleted"

@@ -82,7 +82,7 @@ def list_keys(
     return envelope([browser_key_json(key) for key in key_list_json(rows, caller.app, now=caller.now)])
 
 
-@router.post("/api-auth/keys", auth=SessionAccess(Action.CREATE_KEY))
+@router.post("/api-auth/keys", auth=SessionAccess(Action.CREATE))
 @answers(EnvelopeJson[NewBrowserKeyJson], 404)
 @reads_form(KeyForm)
 @reads_header("Origin")
@@ -108,7 +108,7 @@ def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
     return _issued(request, issued)
 
 
-@router.post("/api-auth/keys/{key_id}/rotate", auth=SessionAccess(Action.ROTATE_KEY))
+@router.post("/api-auth/keys/{key_id}/rotate", auth=SessionAccess(Action.ROTATE_OWN))
 @answers(EnvelopeJson[NewBrowserKeyJson], 404, 409)
 @reads_form(RotateForm)
 @reads_header("Origin")
@@ -129,7 +129,7 @@ def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
     return _issued(request, issued)
 
 
-@router.post("/api-auth/keys/{key_id}/revoke", auth=SessionAccess(Action.REVOKE_KEY))
+@router.post("/api-auth/keys/{key_id}/revoke", auth=SessionAccess(Action.REVOKE_OWN))
 @answers(EnvelopeJson[DoneJson], 404)
 @reads_form(RevokeForm)
 @reads_header("Origin")

@@ -7,7 +7,9 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 import apiauth.core.ids
+import apiauth.core.policy
 import apiauth.core.roles
+import apiauth.models.fields
 
 
 class Migration(migrations.Migration):
@@ -111,6 +113,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("default_overlap_seconds", models.PositiveIntegerField(default=0)),
+                (
+                    "policy",
+                    apiauth.models.fields.PolicyField(
+                        db_default=models.Value({}, output_field=models.JSONField()),
+                        default=apiauth.core.policy.Policy,
+                    ),
+                ),
                 ("return_url", models.CharField(blank=True, default="", max_length=2000)),
                 ("test_url", models.CharField(blank=True, default="", max_length=2000)),
                 ("created_at", models.DateTimeField()),
@@ -161,8 +170,11 @@ class Migration(migrations.Migration):
                 ("revoked_reason", models.CharField(max_length=500, null=True)),
                 ("revoked_by", models.CharField(blank=True, default="", max_length=200)),
                 ("overlap_ends_at", models.DateTimeField(null=True)),
-                ("rotation_due_at", models.DateTimeField(null=True)),
+                ("user_id", models.CharField(blank=True, max_length=200, null=True)),
+                ("organization_id", models.CharField(blank=True, max_length=200, null=True)),
+                ("workspace_id", models.CharField(blank=True, max_length=200, null=True)),
                 ("created_by", models.CharField(blank=True, default="", max_length=200)),
+                ("created_by_id", models.CharField(blank=True, db_default="", default="", max_length=200)),
                 ("created_at", models.DateTimeField()),
                 ("updated_at", models.DateTimeField()),
                 (
@@ -259,6 +271,8 @@ class Migration(migrations.Migration):
                 ("subject_id", models.CharField(blank=True, default="", max_length=200)),
                 ("subject_name", models.CharField(blank=True, default="", max_length=200)),
                 ("subject_email", models.CharField(blank=True, default="", max_length=254)),
+                ("organization_id", models.CharField(blank=True, max_length=200, null=True)),
+                ("workspace_id", models.CharField(blank=True, max_length=200, null=True)),
                 (
                     "role",
                     models.CharField(
@@ -318,6 +332,8 @@ class Migration(migrations.Migration):
                 ("subject_id", models.CharField(blank=True, default="", max_length=200)),
                 ("subject_name", models.CharField(blank=True, default="", max_length=200)),
                 ("subject_email", models.CharField(blank=True, default="", max_length=254)),
+                ("organization_id", models.CharField(blank=True, max_length=200, null=True)),
+                ("workspace_id", models.CharField(blank=True, max_length=200, null=True)),
                 (
                     "role",
                     models.CharField(
@@ -473,6 +489,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="key",
             index=models.Index(fields=["app", "key_suffix"], name="key_by_suffix"),
+        ),
+        migrations.AddIndex(
+            model_name="key",
+            index=models.Index(fields=["app", "user_id", "-id"], name="key_of_user"),
+        ),
+        migrations.AddIndex(
+            model_name="key",
+            index=models.Index(fields=["app", "organization_id", "workspace_id", "-id"], name="key_of_workspace"),
         ),
         migrations.AddConstraint(
             model_name="key",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import JSONField, Q, Value
 
+from apiauth.core.policy import Policy
 from apiauth.core.roles import Role
+from apiauth.core.scope import Owner
 from apiauth.core.secrets import RESERVED_PREFIXES
 from apiauth.models.deployment import Deployment
-from apiauth.models.fields import BLANK, PREFIX, SLUG, Row
+from apiauth.models.fields import BLANK, PREFIX, SLUG, PolicyField, Row
 from apiauth.models.limit import RateLimitScheme
 
 
@@ -43,6 +45,7 @@ class App(Row):
     )
     default_role = models.CharField(max_length=10, default=Role.ADMIN, choices=[(r.value, r.value) for r in Role])
     default_overlap_seconds = models.PositiveIntegerField(default=0)
+    policy = PolicyField(default=Policy, db_default=Value({}, output_field=JSONField()))
     return_url = models.CharField(max_length=2000, blank=True, default="")
     test_url = models.CharField(max_length=2000, blank=True, default="")
     created_at = models.DateTimeField()
@@ -80,3 +83,8 @@ class App(Row):
     def is_open(self) -> bool:
         """Tell whether its keys may be used and managed."""
         return self.is_active and self.deleted_at is None
+
+    @property
+    def owner(self) -> Owner:
+        """Return whom the app belongs to, and with it the keys that nobody else is named for."""
+        return Owner(self.user_id, self.organization_id, self.workspace_id)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from django.db import IntegrityError, models, transaction
 
 from apiauth.core.ids import new_id
+from apiauth.core.policy import Policy, read_policy
 
 SLUG = r"^[a-z0-9_-]{1,64}$"
 PREFIX = r"^[a-z][a-z0-9_]{0,30}[a-z0-9]$"
@@ -19,6 +20,24 @@ class Row(models.Model):
 
     class Meta:
         abstract = True
+
+
+class PolicyField(models.JSONField):
+    """A column of type jsonb that is read and written as a policy; the empty object is the default one."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        document = super().from_db_value(value, expression, connection)
+        return None if document is None else read_policy(document)
+
+    def to_python(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, Policy) else read_policy(value)
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        document = value.document() if isinstance(value, Policy) else value
+        return super().get_db_prep_value(document, connection, prepared)
+
+    def value_to_string(self, obj: models.Model) -> Any:
+        return self.value_from_object(obj).document()
 
 
 RowType = TypeVar("RowType", bound=Row)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from apiauth.core.policy import RotationPolicy
+from apiauth.core.scope import Owner, Reach
 from apiauth.models.app import App
 from apiauth.models.deployment import Deployment
 from apiauth.models.fields import BLANK, PREFIX, Row
@@ -34,6 +36,12 @@ class KeyQuerySet(models.QuerySet["Key"]):
     def in_deployment(self, deployment_id: int) -> KeyQuerySet:
         return self.filter(deployment_id=deployment_id)
 
+    def within(self, reach: Reach) -> KeyQuerySet:
+        """Keep the keys that one session reaches: what is outside is as good as absent."""
+        conditions = reach.conditions()
+        rows = self.in_app(reach.app_id)
+        return rows.none() if conditions is None else rows.filter(**conditions)
+
     def newest_first(self) -> KeyQuerySet:
         return self.order_by("-id")
 
@@ -48,6 +56,13 @@ class KeyQuerySet(models.QuerySet["Key"]):
     def active_at(self, now: datetime) -> KeyQuerySet:
         """Keep keys that the gateway would let through now, as far as the key itself decides."""
         return self.not_ended(now).filter(Q(expires_at=None) | Q(expires_at__gt=now))
+
+    def due(self, rotation: RotationPolicy, now: datetime) -> KeyQuerySet:
+        """Keep keys that should have been rotated by now and were not."""
+        if rotation.every_days is None or (rotation.enforced_from and rotation.enforced_from > now):
+            return self.none()
+        oldest = now - timedelta(days=rotation.every_days)
+        return self.active_at(now).newest_of_lineage().filter(created_at__lte=oldest)
 
 
 class Key(Row):
@@ -72,8 +87,11 @@ class Key(Row):
     revoked_by = models.CharField(max_length=200, blank=True, default="")
     replaced_by = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="replaces")
     overlap_ends_at = models.DateTimeField(null=True)
-    rotation_due_at = models.DateTimeField(null=True)
+    user_id = models.CharField(max_length=200, null=True, blank=True)
+    organization_id = models.CharField(max_length=200, null=True, blank=True)
+    workspace_id = models.CharField(max_length=200, null=True, blank=True)
     created_by = models.CharField(max_length=200, blank=True, default="")
+    created_by_id = models.CharField(max_length=200, blank=True, default="", db_default="")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -101,6 +119,8 @@ class Key(Row):
             models.Index(fields=["app", "-id"], name="key_newest_of_app"),
             models.Index(fields=["app", "lineage_id"], name="key_by_lineage"),
             models.Index(fields=["app", "key_suffix"], name="key_by_suffix"),
+            models.Index(fields=["app", "user_id", "-id"], name="key_of_user"),
+            models.Index(fields=["app", "organization_id", "workspace_id", "-id"], name="key_of_workspace"),
         ]
 
     def __str__(self) -> str:
@@ -122,6 +142,15 @@ class Key(Row):
     def is_active(self, now: datetime) -> bool:
         """Tell whether the key itself lets calls through; its app may still be disabled."""
         return self.status(now) in (KeyStatus.ACTIVE, KeyStatus.IN_GRACE)
+
+    @property
+    def owner(self) -> Owner:
+        """Return whom the key belongs to."""
+        return Owner(self.user_id, self.organization_id, self.workspace_id)
+
+    def rotation_due_at(self, rotation: RotationPolicy) -> datetime | None:
+        """Return when the key must be rotated; None for never, and where it has been."""
+        return None if self.replaced_by_id else rotation.due_at(self.created_at)
 
     @property
     def ends_at(self) -> datetime | None:

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from apiauth.core.ceiling import Ceiling
 from apiauth.core.roles import Role
+from apiauth.core.scope import Owner, Reach
 from apiauth.models.app import App
 from apiauth.models.deployment import Deployment
 from apiauth.models.fields import Row
@@ -25,6 +26,8 @@ class Grant(Row):
     subject_id = models.CharField(max_length=200, blank=True, default="")
     subject_name = models.CharField(max_length=200, blank=True, default="")
     subject_email = models.CharField(max_length=254, blank=True, default="")
+    organization_id = models.CharField(max_length=200, null=True, blank=True)
+    workspace_id = models.CharField(max_length=200, null=True, blank=True)
     role = models.CharField(max_length=10, choices=[(role.value, role.value) for role in Role])
     permissions = ArrayField(models.CharField(max_length=100), null=True, blank=True)
     longest_expiry_days = models.PositiveIntegerField(null=True, blank=True)
@@ -48,6 +51,16 @@ class Grant(Row):
             key_cap=self.key_cap,
             metadata=self.metadata,
         )
+
+    @property
+    def owner(self) -> Owner:
+        """Return whom it is for: whoever makes a key with it owns that key."""
+        return Owner(self.subject_id or None, self.organization_id, self.workspace_id)
+
+    @property
+    def reach(self) -> Reach:
+        """Return the keys within its scope, by the policy of its app."""
+        return Reach(self.app_id, self.app.policy.scope.model, self.owner)
 
     @property
     def display_name(self) -> str:

@@ -34,6 +34,8 @@ _CARRIED_OVER = (
     "subject_id",
     "subject_name",
     "subject_email",
+    "organization_id",
+    "workspace_id",
     "role",
     "permissions",
     "longest_expiry_days",
@@ -146,7 +148,7 @@ def authorize(session: Session, action: Action, *, is_change: bool, actor: Actor
     A refused attempt to change something stands in the activity log; a look at a page does not.
     """
     try:
-        roles.require(Role(session.role), action, app_name=session.app.name)
+        roles.require(session.app.policy.authority, Role(session.role), action, app_name=session.app.name)
     except NotAllowed:
         if is_change:
             activity.record(

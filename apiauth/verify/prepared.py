@@ -35,15 +35,20 @@ def state_facts(key: Key, app: App, now_ms: int, *, ip_allowed: bool = True, per
         disabled=key.is_disabled,
         overlap_ends_ms=key.overlap_ends_ms,
         expires_ms=key.expires_ms,
-        rotation_due_ms=key.rotation_due_ms,
+        rotation_due_ms=_overdue_from_ms(key, app),
         ip_allowed=ip_allowed,
         permitted=permitted,
     )
 
 
+def _overdue_from_ms(key: Key, app: App) -> int | None:
+    """Return from when on a key is blocked that was not rotated; one that was works to the end of its overlap."""
+    return app.rotation.blocks_at_ms(key.created_ms) if key.overlap_ends_ms is None else None
+
+
 def prepare(key: Key, app: App) -> Prepared:
     """Work out once what every check of a key needs."""
-    moments = (key.overlap_ends_ms, key.expires_ms, key.rotation_due_ms)
+    moments = (key.overlap_ends_ms, key.expires_ms, _overdue_from_ms(key, app))
     until = min((moment for moment in moments if moment is not None), default=NEVER_MS)
     is_fixed = all(rule.endpoints is None and rule.mode in (Mode.PER_APP, Mode.PER_KEY) for rule in app.rules)
     return Prepared(

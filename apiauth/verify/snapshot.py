@@ -18,6 +18,7 @@ import structlog
 from apiauth.audit.statements import statements
 from apiauth.core.errors import Invalid
 from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
+from apiauth.core.policy import MANUAL, RotationPolicy
 
 log = structlog.get_logger(__name__)
 sql = statements(Path(__file__).parent / "sql")
@@ -26,6 +27,7 @@ CLOCK_JUMP_NS = 2_000_000_000
 _FETCH_ROWS = 2_000
 _MOST_SHARED = 10_000
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
+_ROTATION = msgspec.json.Decoder(RotationPolicy)
 
 
 class AnotherEpoch(Exception):
@@ -56,6 +58,7 @@ class App(msgspec.Struct, gc=False):
     organization_id: str | None
     workspace_id: str | None
     change_xid: int
+    rotation: RotationPolicy = MANUAL
     rules: tuple[LimitRule, ...] = ()
 
 
@@ -74,7 +77,7 @@ class Key(msgspec.Struct, gc=False):
     is_revoked: bool
     is_disabled: bool
     overlap_ends_ms: int | None
-    rotation_due_ms: int | None
+    created_ms: int
     change_xid: int
     prepared: Any = None
 
@@ -189,10 +192,10 @@ class Tables:
     def _take_apps(self, rows: Iterable[tuple[Any, ...]]) -> int:
         changed = 0
         for row in rows:
-            app = App(*row)
+            app = App(*row[:-1])
             known = self.apps.get(app.id)
             if known is None or known.change_xid != app.change_xid:
-                app.rules = self._rules_of(app.scheme_id)
+                app.rules, app.rotation = self._rules_of(app.scheme_id), _rotation(app.id, row[-1])
                 self._put_app(app)
                 changed += 1
         if changed:
@@ -271,6 +274,15 @@ def _readable(scheme_id: int, rules: Any) -> tuple[LimitRule, ...]:
     except (Invalid, TypeError):
         log.exception("snapshot.unreadable_scheme", scheme_id=scheme_id)
         return (BUILT_IN,)
+
+
+def _rotation(app_id: int, written: str | None) -> RotationPolicy:
+    """Return when an app's keys must be rotated; what nobody can read blocks none."""
+    try:
+        return MANUAL if written is None else _ROTATION.decode(written)
+    except msgspec.MsgspecError:
+        log.exception("snapshot.unreadable_policy", app_id=app_id)
+        return MANUAL
 
 
 class Snapshot:

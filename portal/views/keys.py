@@ -31,7 +31,7 @@ def key_list(request: PortalRequest) -> HttpResponse:
     return page_or_part(request, "portal/keys/list.html", {"keys": "portal/keys/_list.html"}, context)
 
 
-@portal_view(action=Action.CREATE_KEY, methods=READ_AND_WRITE)
+@portal_view(action=Action.CREATE, methods=READ_AND_WRITE)
 def create(request: PortalRequest) -> HttpResponse:
     """Show the form of a new key, or make the key and show its secret in this one answer."""
     form = CreateKeyForm(request.POST if request.method == "POST" else None, request=request)
@@ -60,7 +60,7 @@ def in_force(request: PortalRequest, key_id: str) -> HttpResponse:
     return page_or_part(request, "portal/keys/in_force.html", parts, context, status=status)
 
 
-@portal_view(action=Action.ROTATE_KEY, methods=READ_AND_WRITE)
+@portal_view(action=Action.ROTATE_OWN, methods=READ_AND_WRITE)
 def rotate(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for how long the old secret works, or rotate and show the new secret in this one answer."""
     key = _key(request, key_id)
@@ -73,7 +73,7 @@ def rotate(request: PortalRequest, key_id: str) -> HttpResponse:
     return _form(request, "rotate", form, key_pages.about(request, key))
 
 
-@portal_view(action=Action.REVOKE_KEY, methods=READ_AND_WRITE)
+@portal_view(action=Action.REVOKE_OWN, methods=READ_AND_WRITE)
 def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for confirmation with what it would break, or revoke."""
     key = _key(request, key_id)
@@ -85,7 +85,7 @@ def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
     return _form(request, "revoke", form, key_pages.about(request, key) | key_pages.impact(request, key))
 
 
-@portal_view(action=Action.ROTATE_KEY, methods=("POST",))
+@portal_view(action=Action.ROTATE_OWN, methods=("POST",))
 def end_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
     """Stop an old secret before its time."""
     key = _key(request, key_id)

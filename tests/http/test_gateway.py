@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from apiauth.audit.spool import SpoolFull
 from apiauth.core import clock, ids
+from apiauth.core.policy import read_policy
 from apiauth.core.secrets import mint
 from apiauth.http.gateway import NetworkAdmission, TokenAdmission
 from apiauth.models import App, Key
@@ -127,6 +128,9 @@ def test_limits_count_whom_they_say(app, make_key, limit_app, tmp_path, transact
     gateway.close()
 
 
+BLOCKS_AFTER_TWO_DAYS = {"rotation": {"mode": "required", "every_days": 1, "grace_days": 1, "when_overdue": "block"}}
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
@@ -135,11 +139,12 @@ def test_limits_count_whom_they_say(app, make_key, limit_app, tmp_path, transact
         ({"disabled_at": clock.now()}, "key_disabled"),
         ({"revoked_at": clock.now() + timedelta(days=1)}, "key_revoked"),
         ({"expires_at": F("created_at") + timedelta(microseconds=1)}, "key_expired"),
-        ({"rotation_due_at": clock.now()}, "rotation_overdue"),
+        ({"created_at": clock.now() - timedelta(days=3)}, "rotation_overdue"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_401_with_its_rule_within_a_second_however_the_row_was_written(gateway, app, secret, change, rule):
+    App.objects.update(policy=read_policy(BLOCKS_AFTER_TWO_DAYS))
     assert gateway.check(secret)[0] == 200
     model = App if set(change) & {"is_active", "deleted_at"} else Key
     model.objects.update(**change)

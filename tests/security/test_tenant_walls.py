@@ -188,7 +188,8 @@ def test_a_key_without_the_scope_gets_403_before_anything_is_looked_up(stage: St
 
 
 CHANGES = [operation for operation in SESSION if operation.is_change]
-BEYOND_A_VIEWER = [operation for operation in SESSION if not roles.may(Role.VIEWER, operation.access.action)]
+BY_DEFAULT = roles.Authority()
+BEYOND_A_VIEWER = [each for each in SESSION if not roles.may(BY_DEFAULT, Role.VIEWER, each.access.action)]
 ACTIVITY = ("apiauth_activityentry", "apiauth_activitychain")  # where a role's refused attempt leaves its trace
 
 

@@ -7,11 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiauth.core.decision import Rule
+from apiauth.core.policy import MANUAL, RotationMode, RotationPolicy, WhenOverdue
 from apiauth.verify.prepared import prepare, state_facts
 from apiauth.verify.rules import RULES, Facts, decide
 from apiauth.verify.snapshot import App, Key
 
 NOW_MS = 1_800_000_000_000
+DAY_MS = 86_400_000
+DAILY = RotationPolicy(mode=RotationMode.REQUIRED, every_days=1, when_overdue=WhenOverdue.BLOCK)
 BLOCKING = {
     Rule.KEY_MALFORMED: {"well_formed": False},
     Rule.KEY_BAD_CHECKSUM: {"checksum_matches": False},
@@ -66,7 +69,8 @@ moments = st.none() | st.integers(NOW_MS - 2, NOW_MS + 2)
 def test_the_moment_until_which_a_key_is_sound_says_what_the_table_says(
     active, deleted, revoked, disabled, overlap, expires, due
 ):
-    app = App(1, 1, "a", "a_b", active, deleted, None, None, None, None, 1)
-    key = Key(1, 1, 1, "n", b"", (), "{}", (), expires, revoked, disabled, overlap, due, 1)
+    app = App(1, 1, "a", "a_b", active, deleted, None, None, None, None, 1, MANUAL if due is None else DAILY)
+    created = NOW_MS if due is None else due - DAY_MS
+    key = Key(1, 1, 1, "n", b"", (), "{}", (), expires, revoked, disabled, overlap, created, 1)
     is_sound = prepare(key, app).sound_until_ms > NOW_MS
     assert is_sound == (decide(state_facts(key, app, NOW_MS)) is None)

@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 
 from ninja import NinjaAPI
 
-from apiauth.core.roles import least_role
+from apiauth.core.roles import Authority
 from apiauth.http.auth import BackendAccess, SessionAccess
 from apiauth.http.openapi import components, examples, plain_views
 from apiauth.http.openapi.describe import MARK, Described
@@ -154,8 +154,7 @@ def _security(access: Any) -> list[Part]:
     if isinstance(access, BackendAccess):
         return [{"backendKey": [access.scope]}]
     if isinstance(access, SessionAccess):
-        role = least_role(access.action)
-        return [{"session": [role]}, {"sessionOverHttp": [role]}]
+        return [{"session": [access.action]}, {"sessionOverHttp": [access.action]}]
     return []
 
 
@@ -163,7 +162,11 @@ def _needed(access: Any) -> str:
     if isinstance(access, BackendAccess):
         return f"\n\nNeeds a backend key with the scope `{access.scope}`."
     if isinstance(access, SessionAccess):
-        return f"\n\nNeeds a session with the role `{least_role(access.action)}` or a higher one."
+        role = Authority().least_role(access.action)
+        return (
+            f"\n\nNeeds a session that may `{access.action}`: one with the role `{role}` or a higher one, "
+            "unless the app's policy says otherwise."
+        )
     return ""
 
 

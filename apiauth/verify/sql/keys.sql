@@ -3,7 +3,7 @@ SELECT
     (extract(epoch FROM expires_at) * 1000)::bigint,
     revoked_at IS NOT NULL, disabled_at IS NOT NULL,
     (extract(epoch FROM overlap_ends_at) * 1000)::bigint,
-    (extract(epoch FROM rotation_due_at) * 1000)::bigint,
+    (extract(epoch FROM created_at) * 1000)::bigint,
     change_xid::text::bigint
 FROM apiauth_key
 WHERE change_xid >= %(horizon)s::text::xid8

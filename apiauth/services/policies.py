@@ -1,0 +1,153 @@
+"""What an app locks, and what becomes of the keys that a tighter policy finds: nothing before the chosen date."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Greatest
+from msgspec.structs import replace
+
+from apiauth.core.actor import Actor
+from apiauth.core.errors import Invalid, Unprocessable
+from apiauth.core.events import Event
+from apiauth.core.policy import Policy, RotationPolicy
+from apiauth.models import App, Key
+from apiauth.models.key import KeyQuerySet
+from apiauth.services import activity
+from apiauth.services.apps import find_app
+from apiauth.services.versions import refuse_unseen
+
+FARTHEST = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedKey:
+    """A key that a policy would touch: when it would end, if earlier than now, and when it must be rotated."""
+
+    key: Key
+    ends_at: datetime | None
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """The keys that a policy would touch if it held from `applies_at` on."""
+
+    expiring: KeyQuerySet
+    due: KeyQuerySet
+    policy: Policy
+    applies_at: datetime
+
+    def count(self) -> int:
+        """Return how many keys that are."""
+        return (self.expiring | self.due).count()
+
+    def keys(self, most: int) -> Iterator[AffectedKey]:
+        """Yield the newest of them, at most so many, each with what it comes to."""
+        ending = set(self.expiring.newest_first().values_list("pk", flat=True)[:most])
+        for key in (self.expiring | self.due).newest_first()[:most]:
+            latest = self.policy.expiry.latest(key.created_at)
+            ends_at = max(latest, self.applies_at) if latest and key.pk in ending else None
+            yield AffectedKey(key, ends_at, key.rotation_due_at(self.policy.rotation))
+
+
+def impact_of(app: App, policy: Policy, *, applies_at: datetime) -> Impact:
+    """Return what a policy would do to the keys that an app has now."""
+    keys = Key.objects.in_app(app.id)
+    rotation = _enforced_from(policy.rotation, applies_at)
+    due = keys.due(rotation, applies_at) if rotation.is_tighter_than(app.policy.rotation) else keys.none()
+    return Impact(_expiring(app, policy, applies_at), due, policy, applies_at)
+
+
+@transaction.atomic
+def set_policy(
+    *,
+    deployment_id: int,
+    slug: str,
+    policy: Policy,
+    applies_at: datetime | None = None,
+    actor: Actor,
+    now: datetime,
+    seen: Collection[datetime] | None = None,
+) -> App:
+    """Put a policy in force: at once for what is done from now on, from `applies_at` on for the keys that it finds.
+
+    Keys that may no longer last as long get an end, never before `applies_at`; none is due for
+    rotation before it. The app's row is locked as creating and rotating lock it, so no key slips
+    through. Raises NotFound, ChangedMeanwhile, Invalid (a moment past or too far, or an
+    `enforced_from` that is not the present one), and Unprocessable where keys are affected and no
+    moment is chosen.
+    """
+    app = find_app(deployment_id=deployment_id, slug=slug, lock=True)
+    refuse_unseen(app.updated_at, seen)
+    _check_moment(applies_at, now)
+    before, after = app.policy, _scheduled(app.policy, policy, applies_at, now)
+    if after == before:
+        return app
+    impact = impact_of(app, after, applies_at=applies_at or now)
+    affected = impact.count()
+    if affected and applies_at is None:
+        raise _surprise(affected)
+    _shorten(impact, now)
+    app.policy, app.updated_at = after, now
+    app.save(update_fields=["policy", "updated_at"])
+    details = {"changed": _changes(before, after), "affected_keys": affected}
+    if applies_at:
+        details["applies_at"] = applies_at.isoformat()
+    where = {"deployment_id": app.deployment_id, "app_id": app.id}
+    activity.record(Event.APP_POLICY_CHANGED, actor=actor, now=now, details=details, **where)
+    return app
+
+
+def _surprise(affected: int) -> Unprocessable:
+    keys = "1 key" if affected == 1 else f"{affected} keys"
+    return Unprocessable(f"This policy affects {keys}. Choose from when it applies to them.", field="policy_applies_at")
+
+
+def _check_moment(applies_at: datetime | None, now: datetime) -> None:
+    if applies_at is not None and not now <= applies_at <= now + FARTHEST:
+        raise Invalid("Choose a moment from now on, at most a year ahead.", field="policy_applies_at")
+
+
+def _scheduled(before: Policy, after: Policy, applies_at: datetime | None, now: datetime) -> Policy:
+    """Return a policy with the moment from which its rotation holds; only `applies_at` can move that."""
+    given, present = after.rotation.enforced_from, before.rotation.enforced_from
+    if given not in (None, present):
+        raise Invalid("enforced_from follows from policy_applies_at.", field="policy.rotation.enforced_from")
+    tightens = after.rotation.is_tighter_than(before.rotation)
+    return replace(after, rotation=_enforced_from(after.rotation, (applies_at or now) if tightens else present))
+
+
+def _enforced_from(rotation: RotationPolicy, moment: datetime | None) -> RotationPolicy:
+    return replace(rotation, enforced_from=moment if rotation.every_days is not None else None)
+
+
+def _expiring(app: App, policy: Policy, applies_at: datetime) -> KeyQuerySet:
+    """Return the keys that would last beyond what the policy allows; those that ended for good are left alone."""
+    keys = Key.objects.in_app(app.id)
+    if policy.expiry.longest_days is None:
+        return keys.none()
+    too_long = Q(expires_at=None) | Q(expires_at__gt=F("created_at") + timedelta(days=policy.expiry.longest_days))
+    later = Q(expires_at=None) | Q(expires_at__gt=applies_at)
+    unended = Q(revoked_at=None) & (Q(overlap_ends_at=None) | Q(overlap_ends_at__gt=applies_at))
+    return keys.filter(too_long & later & unended)
+
+
+def _shorten(impact: Impact, now: datetime) -> None:
+    longest = impact.policy.expiry.longest_days
+    if longest is not None:
+        latest = Greatest(F("created_at") + timedelta(days=longest), impact.applies_at)
+        impact.expiring.update(expires_at=latest, updated_at=now)
+
+
+def _changes(before: Policy, after: Policy) -> dict[str, Any]:
+    """Return what differs, by its place in the document, before and after."""
+    return {
+        f"{part}.{name}": {"before": old, "after": after.document()[part][name]}
+        for part, values in before.document().items()
+        for name, old in values.items()
+        if old != after.document()[part][name]
+    }

@@ -1,0 +1,165 @@
+"""A policy in force: at once for what is done from now on, from a chosen moment on for the keys that it finds."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from apiauth.core.actor import Actor
+from apiauth.core.errors import ChangedMeanwhile, Invalid, NotFound, Unprocessable
+from apiauth.core.events import Event
+from apiauth.core.policy import Policy, read_policy
+from apiauth.models import ActivityEntry, App, Key
+from apiauth.services import keys, policies
+
+pytestmark = pytest.mark.django_db
+MakeKey = Callable[..., keys.IssuedKey]
+SetPolicy = Callable[..., App]
+NINETY = {"expiry": {"mode": "mandatory", "longest_days": 90}}
+MONTHLY = {"rotation": {"mode": "required", "every_days": 30, "when_overdue": "block"}}
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def set_policy(app: App, actor: Actor, now: datetime) -> SetPolicy:
+    def put(document: dict[str, Any], **fields: Any) -> App:
+        where = {"deployment_id": app.deployment_id, "slug": app.slug, "actor": actor, "now": now, **fields}
+        return policies.set_policy(policy=read_policy(document), **where)
+
+    return put
+
+
+def aged(issued: keys.IssuedKey, days: int, **fields: Any) -> Key:
+    """Return a key as if it had been made so many days ago."""
+    created = issued.key.created_at - timedelta(days=days)
+    Key.objects.filter(pk=issued.key.pk).update(created_at=created, **fields)
+    issued.key.refresh_from_db()
+    return issued.key
+
+
+def test_a_new_app_locks_nothing(app: App) -> None:
+    app.refresh_from_db()
+    assert app.policy == Policy()
+
+
+def test_the_log_has_what_changed_before_and_after(app: App, set_policy: SetPolicy) -> None:
+    set_policy({"authority": "owner_only"})
+    entry = ActivityEntry.objects.get(event=Event.APP_POLICY_CHANGED)
+    assert entry.app_id == app.id
+    assert entry.details["changed"]["authority.revoke_any"] == {"before": "admin", "after": "owner"}
+    assert "authority.see" not in entry.details["changed"]
+
+
+def test_the_same_policy_again_changes_and_records_nothing(set_policy: SetPolicy, app: App) -> None:
+    assert set_policy({}).updated_at == app.updated_at
+    assert not ActivityEntry.objects.filter(event=Event.APP_POLICY_CHANGED).exists()
+
+
+def test_a_tighter_end_waits_for_a_chosen_moment(make_key: MakeKey, set_policy: SetPolicy, app: App) -> None:
+    make_key()
+    with pytest.raises(Unprocessable) as refusal:
+        set_policy(NINETY)
+    assert refusal.value.field == "policy_applies_at"
+    assert "affects 1 key." in refusal.value.message
+    app.refresh_from_db()
+    assert app.policy == Policy()
+
+
+def test_no_key_ends_before_the_chosen_moment(make_key: MakeKey, set_policy: SetPolicy, now: datetime) -> None:
+    old, young = aged(make_key("Old"), 400), make_key("Young").key
+    within = make_key("Within", expires_at=now + timedelta(days=30)).key
+    set_policy(NINETY, applies_at=now + WEEK)
+    for key in (old, young, within):
+        key.refresh_from_db()
+    assert old.expires_at == now + WEEK
+    assert young.expires_at == young.created_at + timedelta(days=90)
+    assert within.expires_at == now + timedelta(days=30)
+
+
+def test_what_has_ended_for_good_is_left_alone(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime
+) -> None:
+    revoked, replaced, disabled = (make_key(name).key for name in ("Revoked", "Replaced", "Disabled"))
+    keys.revoke_key(app_id=app.id, key_id=revoked.id, actor=actor, now=now)
+    keys.rotate_key(app_id=app.id, key_id=replaced.id, overlap=timedelta(0), actor=actor, now=now)
+    keys.disable_key(app_id=app.id, key_id=disabled.id, actor=actor, now=now)
+    set_policy(NINETY, applies_at=now + WEEK)
+    ends = {key.name: key.expires_at for key in Key.objects.filter(replaced_by=None)}
+    assert ends["Revoked"] is None
+    assert Key.objects.get(pk=replaced.id).expires_at is None
+    assert ends["Disabled"] is not None, "a disabled key can be enabled again"
+
+
+def test_a_looser_end_touches_no_key(make_key: MakeKey, set_policy: SetPolicy, now: datetime) -> None:
+    key = make_key(expires_at=now + timedelta(days=80)).key
+    set_policy(NINETY)
+    set_policy({"expiry": {"mode": "mandatory", "longest_days": 365}})
+    set_policy({})
+    key.refresh_from_db()
+    assert key.expires_at == now + timedelta(days=80)
+
+
+def test_no_key_is_due_for_rotation_before_the_chosen_moment(
+    make_key: MakeKey, set_policy: SetPolicy, now: datetime
+) -> None:
+    old, young = aged(make_key("Old"), 400), make_key("Young").key
+    with pytest.raises(Unprocessable):
+        set_policy(MONTHLY)
+    rotation = set_policy(MONTHLY, applies_at=now + WEEK).policy.rotation
+    assert old.rotation_due_at(rotation) == now + WEEK
+    assert young.rotation_due_at(rotation) == young.created_at + timedelta(days=30)
+    assert not Key.objects.due(rotation, now).exists()
+    assert list(Key.objects.due(rotation, now + WEEK)) == [old]
+
+
+def test_a_looser_rotation_keeps_the_moment_it_is_enforced_from(
+    make_key: MakeKey, set_policy: SetPolicy, now: datetime
+) -> None:
+    aged(make_key(), 400)
+    before = set_policy(MONTHLY, applies_at=now + WEEK).policy
+    looser = {"rotation": {**MONTHLY["rotation"], "every_days": 60}}
+    assert set_policy(looser).policy.rotation.enforced_from == before.rotation.enforced_from
+    assert set_policy(before.document(), applies_at=now + 2 * WEEK).policy.rotation.enforced_from == now + 2 * WEEK
+    assert set_policy({}).policy.rotation.enforced_from is None
+
+
+def test_a_document_as_it_was_read_changes_nothing(set_policy: SetPolicy) -> None:
+    app = set_policy({**MONTHLY, **NINETY})
+    assert set_policy(app.policy.document()).updated_at == app.updated_at
+
+
+def test_a_preview_lists_what_would_happen(make_key: MakeKey, app: App, now: datetime) -> None:
+    old, young = aged(make_key("Old"), 400), make_key("Young").key
+    make_key("Short", expires_at=now + timedelta(days=3))
+    impact = policies.impact_of(app, read_policy({**NINETY, **MONTHLY}), applies_at=now + WEEK)
+    assert impact.count() == 2
+    found = {affected.key.name: (affected.ends_at, affected.due_at) for affected in impact.keys(50)}
+    assert found["Old"][0] == now + WEEK
+    assert found["Young"] == (young.created_at + timedelta(days=90), young.created_at + timedelta(days=30))
+    old.refresh_from_db()
+    assert old.expires_at is None, "a preview changes nothing"
+
+
+@pytest.mark.parametrize("days", [-1, 367])
+def test_a_moment_past_or_too_far_is_refused(set_policy: SetPolicy, now: datetime, days: int) -> None:
+    with pytest.raises(Invalid) as refusal:
+        set_policy(NINETY, applies_at=now + timedelta(days=days))
+    assert refusal.value.field == "policy_applies_at"
+
+
+def test_only_the_chosen_moment_moves_the_enforcement(set_policy: SetPolicy) -> None:
+    document = {"rotation": {**MONTHLY["rotation"], "enforced_from": "2031-01-01T00:00:00Z"}}
+    with pytest.raises(Invalid) as refusal:
+        set_policy(document)
+    assert refusal.value.field == "policy.rotation.enforced_from"
+
+
+def test_another_tenants_app_has_no_policy_to_set(set_policy: SetPolicy, make_deployment: Callable[..., Any]) -> None:
+    with pytest.raises(NotFound):
+        set_policy({"authority": "owner_only"}, deployment_id=make_deployment("Other").id)
+
+
+def test_a_change_that_the_caller_has_not_seen_is_refused(set_policy: SetPolicy, now: datetime) -> None:
+    with pytest.raises(ChangedMeanwhile):
+        set_policy({"authority": "owner_only"}, seen=[now - WEEK])
