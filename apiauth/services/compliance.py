@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db.models import Count, F, Q
+from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, IntegerField, Q, Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Cast, Greatest
 
 from apiauth.models import Key
 from apiauth.models.key import KeyQuerySet
@@ -54,13 +56,22 @@ def findings_of(key: Key, *, now: datetime) -> list[Finding]:
 
 def _live(keys: KeyQuerySet, now: datetime) -> KeyQuerySet:
     """Keep the keys that work and that no other has replaced: what runs out by itself needs no look."""
-    return keys.newest_of_lineage().active_at(now)
+    return keys.newest_of_lineage().active_at(now).annotate(rotation_due=_rotation_due())
+
+
+def _rotation_due() -> Greatest:
+    """Return when a key must be rotated, as the policy of its own app says; null for never."""
+    rotation = KeyTransform("rotation", "app__policy")
+    days = Cast(KeyTextTransform("every_days", rotation), IntegerField())
+    age = ExpressionWrapper(days * Value(timedelta(days=1)), output_field=DurationField())
+    due = ExpressionWrapper(F("created_at") + age, output_field=DateTimeField())
+    return Greatest(due, Cast(KeyTextTransform("enforced_from", rotation), DateTimeField()))
 
 
 def _conditions(now: datetime) -> dict[Finding, Q]:
     return {
         Finding.NO_EXPIRY: Q(expires_at=None),
-        Finding.ROTATION_OVERDUE: Q(rotation_due_at__lte=now),
+        Finding.ROTATION_OVERDUE: Q(rotation_due__lte=now),
         Finding.UNUSED: Q(usage__last_used_at__lt=now - UNUSED_AFTER),
         Finding.NEVER_USED: Q(usage=None, created_at__lt=now - NEW_UNTIL),
         Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM, permissions__contains=F("app__permissions")),

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from apiauth.core.policy import read_policy
 from apiauth.models import App, Key, KeyUsage
-from apiauth.services import compliance, keys
+from apiauth.services import compliance, keys, policies
 from apiauth.services.compliance import Finding
 from tests.conftest import ACTOR
 
@@ -66,10 +67,15 @@ def test_a_new_key_has_a_week_until_it_counts_as_never_used(
     assert counted(app, now + 8 * DAY) == {Finding.NEVER_USED: 1}
 
 
-def test_an_overdue_rotation_is_found(app: App, sound_key: Callable[..., Key], now: datetime) -> None:
-    key = sound_key()
-    Key.objects.filter(pk=key.pk).update(rotation_due_at=now)
-    assert counted(app, now) == {Finding.ROTATION_OVERDUE: 1}
+def test_an_overdue_rotation_is_found_by_the_policy_of_the_key_s_app(
+    app: App, sound_key: Callable[..., Key], now: datetime
+) -> None:
+    sound_key(expires_at=now + 300 * DAY)
+    every_month = read_policy({"rotation": {"mode": "required", "every_days": 30}})
+    where = {"deployment_id": app.deployment_id, "slug": app.slug}
+    policies.set_policy(**where, policy=every_month, applies_at=now + 40 * DAY, actor=ACTOR, now=now)
+    assert counted(app, now + 39 * DAY) == {}
+    assert counted(app, now + 40 * DAY) == {Finding.ROTATION_OVERDUE: 1}
 
 
 def test_nothing_is_said_of_keys_that_have_ended_or_been_replaced(
