@@ -1,9 +1,6 @@
 """Decisions reach the table once each, whatever is killed, torn or refused on the way."""
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -166,32 +163,6 @@ def test_three_workers_on_one_folder_double_nothing(connection, tmp_path):
         thread.join()
     assert count(connection) == 1500
     assert counted(connection) == [1500, 1500, 1500]
-
-
-DIE_BEFORE_COMMIT = """
-import os, pathlib, signal, sys
-import psycopg
-from apiauth.audit.drain import Drain
-
-class Dying(Drain):
-    def _advance(self, name, batch):
-        super()._advance(name, batch)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Dying(psycopg.connect(sys.argv[1], autocommit=True), pathlib.Path(sys.argv[2])).drain()
-"""
-
-
-@pytest.mark.processes
-def test_a_worker_killed_between_copy_and_commit_loses_and_doubles_nothing(connection, tmp_path):
-    write(tmp_path, [record() for _ in range(100)])
-    for _ in range(3):
-        ended = subprocess.run([sys.executable, "-c", DIE_BEFORE_COMMIT, dsn(), str(tmp_path)], check=False)
-        assert ended.returncode == -signal.SIGKILL
-    assert count(connection) == 0
-    Drain(connection, tmp_path).drain_all()
-    assert count(connection) == 100
-    assert counted(connection) == [100, 100, 100]
 
 
 def test_the_worker_drains_until_it_is_told_to_stop(connection, tmp_path):
