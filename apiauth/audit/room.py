@@ -22,6 +22,22 @@ class Room:
         return self.used >= SHORT_FROM or not self.has_reserve
 
 
+def make_folder(folder: Path) -> None:
+    """Make a spool's folder where there is none, and have the disk keep its name. Raises OSError."""
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk keep the names that stand in a folder. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def used_of(folder: Path) -> float:
     """Return what the files of a spool take of what they and the free space make together, from 0 to 1."""
     taken = 0

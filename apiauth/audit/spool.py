@@ -27,7 +27,7 @@ from typing import Literal
 import structlog
 
 from apiauth.audit.record import Record, frame
-from apiauth.audit.room import Room, allocate, free_bytes, used_of
+from apiauth.audit.room import Room, allocate, free_bytes, make_folder, sync_folder, used_of
 from apiauth.core.errors import Unavailable
 
 SUFFIX = ".spool"
@@ -82,7 +82,7 @@ class _Segment:
         """Give the file its name and write its first frames; or remove it and return False."""
         try:
             os.rename(self._birth, self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except OSError as error:
             log.error("spool.begin_failed", file=self.path.name, error=error.strerror)
             self.discard()
@@ -125,14 +125,6 @@ class _Segment:
         os.close(self.descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _first_segment(folder: Path) -> _Segment | None:
     """Return a file to begin with, or None where the disk takes none just now: each append tries anew."""
     try:
@@ -158,7 +150,7 @@ class Spool:
         reserve_bytes: int = 0,
         second_sink: Callable[[Sequence[Record]], None] | None = None,
     ) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._sync_each = sync == "always"

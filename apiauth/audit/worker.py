@@ -11,6 +11,7 @@ import structlog
 from apiauth.audit.drain import Drain
 from apiauth.audit.partitions import ensure_partitions
 from apiauth.audit.retention import forget_spent
+from apiauth.audit.room import make_folder
 from apiauth.audit.statements import sql
 
 IDLE_SECONDS = 0.2
@@ -33,7 +34,7 @@ def run(environment: Settings, stop: threading.Event, on_ready: Callable[[], Non
     """Work until `stop` is set; call `on_ready` once the database has been reached."""
     back_off = 0.1
     ready = _Once(on_ready)
-    environment.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(environment.spool_dir)
     while not stop.is_set():
         started = time.monotonic()
         try:
