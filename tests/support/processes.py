@@ -21,6 +21,13 @@ processes.serve_wsgi(
 )
 """
 
+WORKER = """
+import threading
+from apiauth.audit import worker
+from config import env
+worker.run(env.load(), threading.Event(), lambda: None)
+"""
+
 
 class Process:
     """A process group that can be killed and started again."""

@@ -1,0 +1,133 @@
+"""Compares what callers heard with what is recorded: each answer by its id, and each count with a recount."""
+
+import http.client
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from apiauth.audit.drain import Drain
+from tests.support.gateways import question
+
+Answer = tuple[str, bool]
+COUNTS = (
+    "sum(count) FROM apiauth_decisionrollup",
+    "sum(count) FROM apiauth_pathrollup",
+    "sum(allowed + blocked) FROM apiauth_minuterollup",
+)
+
+
+class Caller(threading.Thread):
+    """Asks one gateway again and again, over one connection as long as it holds, and keeps every answer."""
+
+    def __init__(self, port: int, secret: str, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.answers: list[Answer] = []
+        self.statuses: Counter[int] = Counter()
+        self._port, self._ending = port, stop
+        self._body = json.dumps(question(secret)).encode()
+
+    def run(self) -> None:
+        """Ask until told to stop; connect again after every reset."""
+        while not self._ending.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            try:
+                while not self._ending.is_set():
+                    self._ask(connection)
+            except (OSError, http.client.HTTPException, ValueError):
+                self._ending.wait(0.02)
+            finally:
+                connection.close()
+
+    def _ask(self, connection: http.client.HTTPConnection) -> None:
+        connection.request("POST", "/v1/authz/check", self._body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        self.statuses[response.status] += 1
+        if response.status in (200, 401):  # any other status is no decision
+            self.answers.append((answer["request_id"], answer["allowed"]))
+
+
+class Callers(list[Caller]):
+    """The callers of one test."""
+
+    @property
+    def answers(self) -> list[Answer]:
+        """Return every decision that any of them heard, by its id."""
+        return [answer for caller in self for answer in caller.answers]
+
+    def heard(self, status: int) -> int:
+        """Return how often any of them heard a status."""
+        return sum(caller.statuses[status] for caller in self)
+
+    def wait_for(self, count: int, status: int = 200) -> None:
+        """Return once they have heard a status so many more times."""
+        enough = self.heard(status) + count
+        while self.heard(status) < enough:
+            assert all(caller.is_alive() for caller in self)
+            threading.Event().wait(0.002)
+
+
+@contextmanager
+def calling(*ports: int, secret: str, each: int = 2) -> Iterator[Callers]:
+    """Ask gateways until the block ends."""
+    stop = threading.Event()
+    callers = Callers(Caller(port, secret, stop) for port in ports for _ in range(each))
+    for caller in callers:
+        caller.start()
+    try:
+        yield callers
+    finally:
+        stop.set()
+        for caller in callers:
+            caller.join()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is recorded, beside what was heard."""
+
+    recorded: dict[str, bool]
+    lost: set[str]
+    doubled: int
+    invented: set[str]
+    different: set[str]
+    miscounted: int
+
+    def require_whole(self, *, but_invented: bool = False) -> None:
+        """Fail where a decision is lost, doubled, different or not counted, or stands there although nobody heard it.
+
+        What a kill cut off may have been recorded: then `but_invented`.
+        """
+        assert not self.lost, f"{len(self.lost)} answers without a record"
+        assert not self.doubled, f"{self.doubled} records that stand twice"
+        assert not self.different, f"{len(self.different)} records that say otherwise than the answer"
+        assert not self.miscounted, "the counts are the number of rows"
+        assert but_invented or not self.invented, f"{len(self.invented)} records that nobody heard of"
+
+
+def judge(answers: list[Answer], folder: Path, address: str) -> Verdict:
+    """Drain what is left of a spool whose owners have ended, and compare."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        drain = Drain(connection, folder)
+        while any(folder.glob("*.spool")):
+            drain.drain()
+        rows = connection.execute(
+            "SELECT 'req_' || replace(id::text, '-', ''), allowed FROM apiauth_decision"
+        ).fetchall()
+        counted = [connection.execute(f"SELECT {each}").fetchone() for each in COUNTS]
+    recorded, heard = dict(rows), dict(answers)
+    assert len(heard) == len(answers), "an id that was given twice"
+    return Verdict(
+        recorded=recorded,
+        lost=heard.keys() - recorded.keys(),
+        doubled=len(rows) - len(recorded),
+        invented=recorded.keys() - heard.keys(),
+        different={name for name, allowed in heard.items() if recorded.get(name, allowed) != allowed},
+        miscounted=sum(abs(len(rows) - int(row[0] or 0)) for row in counted if row),
+    )
