@@ -13,6 +13,7 @@ import psycopg
 
 from apiauth.audit.drain import Drain
 from tests.support.gateways import question
+from tests.support.running import until
 
 Answer = tuple[str, bool]
 COUNTS = (
@@ -115,8 +116,7 @@ def judge(answers: list[Answer], folder: Path, address: str) -> Verdict:
     """Drain what is left of a spool whose owners have ended, and compare."""
     with psycopg.connect(address, autocommit=True) as connection:
         drain = Drain(connection, folder)
-        while any(folder.glob("*.spool")):
-            drain.drain()
+        until(lambda: _is_empty(folder, drain), 60, "the owners of the spool have ended")
         rows = connection.execute(
             "SELECT 'req_' || replace(id::text, '-', ''), allowed FROM apiauth_decision"
         ).fetchall()
@@ -131,3 +131,8 @@ def judge(answers: list[Answer], folder: Path, address: str) -> Verdict:
         different={name for name, allowed in heard.items() if recorded.get(name, allowed) != allowed},
         miscounted=sum(abs(len(rows) - int(row[0] or 0)) for row in counted if row),
     )
+
+
+def _is_empty(folder: Path, drain: Drain) -> bool:
+    drain.drain_all()
+    return not any(folder.glob("*.spool"))

@@ -47,8 +47,10 @@ class Process:
         )
 
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """Kill the whole group as kill -9 does; one that is dead already stays so."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 def environment_in(folder: Path) -> dict[str, str]:
