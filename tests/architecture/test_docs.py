@@ -138,6 +138,19 @@ def test_the_javascript_verifier_tells_ours_from_others() -> None:
     assert found == ",".join(["true"] * 3 + ["false"] * 5)
 
 
+def test_every_fault_names_tests_that_there_are() -> None:
+    table, tests = (REFERENCE / "faults.md").read_text().split("\n## The tests\n")
+    faults = re.findall(r"^\| (\d+) \|", table, re.MULTILINE)
+    shown = dict(part.split(". ", 1) for part in re.split(r"^(?=\d+\. )", tests, flags=re.MULTILINE)[1:])
+
+    assert faults == list(shown) == [str(number) for number in range(1, len(faults) + 1)]
+    for number, text in shown.items():
+        found = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+        assert found, number
+        for path, name in found:
+            assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), name
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_python_in_a_document_compiles(path: Path) -> None:
     for snippet in snippets(path, "python"):
