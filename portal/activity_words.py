@@ -18,6 +18,7 @@ DOORS = {
 ACTIONS = {
     Event.APP_CREATED: "created the app",
     Event.APP_EDITED: "changed the app's settings",
+    Event.APP_POLICY_CHANGED: "changed the app's policy",
     Event.APP_DISABLED: "paused the app",
     Event.APP_ENABLED: "resumed the app",
     Event.APP_DELETED: "deleted the app",
@@ -50,12 +51,12 @@ class Sentence:
     sequence: int
 
 
-def sentences(entries: Iterable[ActivityEntry]) -> list[Sentence]:
+def sentences(entries: Iterable[ActivityEntry], *, with_addresses: bool) -> list[Sentence]:
     """Return entries as sentences, in the order given."""
-    return [_sentence(entry) for entry in entries]
+    return [_sentence(entry, with_addresses) for entry in entries]
 
 
-def _sentence(entry: ActivityEntry) -> Sentence:
+def _sentence(entry: ActivityEntry, with_address: bool) -> Sentence:
     details = entry.details
     return Sentence(
         who=entry.personal.get("name") or entry.actor_id,
@@ -65,6 +66,6 @@ def _sentence(entry: ActivityEntry) -> Sentence:
         why=str(details.get("reason") or ""),
         at=entry.at,
         door=DOORS.get(entry.via, entry.via),
-        address=entry.personal.get("client_ip", ""),
+        address=entry.personal.get("client_ip", "") if with_address else "",
         sequence=entry.sequence,
     )

@@ -94,7 +94,8 @@ class CreateKeyForm(PortalForm):
     def __init__(self, data: Any, *, request: PortalRequest) -> None:
         super().__init__(data)
         self._now = request.now
-        self._longest = request.session_row.longest_expiry_days
+        longest = (request.session_row.longest_expiry_days, request.app.policy.expiry.longest_days)
+        self._longest = min((days for days in longest if days is not None), default=None)
         ceiling = request.session_row.permissions
         offered = [name for name in request.app.permissions if ceiling is None or name in ceiling]
         self.fields["permissions"].choices = [(name, name) for name in offered]  # type: ignore[attr-defined]  # a choice field

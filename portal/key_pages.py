@@ -9,8 +9,8 @@ from apiauth.audit import search, series
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
 from apiauth.services import keys, propagation
-from portal import inputs, lineages, times, traffic
-from portal.activity_words import sentences
+from portal import inputs, lineages, log_pages, times, traffic
+from portal.activity_words import Sentence, sentences
 from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
 from portal.session import PortalRequest
 
@@ -29,6 +29,7 @@ def create(request: PortalRequest, form: CreateKeyForm) -> keys.IssuedKey:
         permissions=form.cleaned_data["permissions"],
         expires_at=form.expires_at(),
         form=form.submitted(request),
+        owner=request.session_row.owner,
         ceiling=request.session_row.ceiling,
         actor=request.actor,
         now=request.now,
@@ -74,8 +75,8 @@ def about(request: PortalRequest, key: Key) -> dict[str, Any]:
 def impact(request: PortalRequest, key: Key) -> dict[str, Any]:
     """Return what revoking a key would break, as far as the counts know."""
     start = request.now - timedelta(hours=24)
-    totals = series.totals(app_id=request.app.pk, key_id=key.pk, start=start, end=request.now)
-    [row] = lineages.rows([key], app_id=request.app.pk, now=request.now)
+    totals = series.totals(app_id=request.app.pk, within=request.reach, key_id=key.pk, start=start, end=request.now)
+    [row] = lineages.rows([key], rights=request.rights, now=request.now)
     return {"totals": totals, "calls": totals.allowed + totals.blocked, "row": row, "verdict": _verdict(request, row)}
 
 
@@ -83,16 +84,15 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
     """Return everything on the page of one key."""
     span = inputs.RANGES["7d"]
     filters = search.DecisionFilters(key_id=key.pk, start=request.now - span.length, end=request.now)
-    recent = search.decisions(app_id=request.app.pk, filters=filters, cursor=None, limit=RECENT)
-    row, *olds = lineages.rows([key, *_old_ones(request, key)], app_id=request.app.pk, now=request.now)
-    entries = ActivityEntry.objects.in_chain(app_chain(request.app.pk)).filter(key_id=key.pk).newest_first()
+    recent = search.decisions(app_id=request.app.pk, within=request.reach, filters=filters, cursor=None, limit=RECENT)
+    row, *olds = lineages.rows([key, *_old_ones(request, key)], rights=request.rights, now=request.now)
     return about(request, key) | {
         "row": row,
         "olds": olds,
         "newest": _newest(request, key),
-        "chart": traffic.chart(request.app.pk, span, request.now, key_id=key.pk),
-        "decisions": recent.rows,
-        "sentences": sentences(entries[:RECENT]),
+        "chart": traffic.chart(request.reach, span, request.now, key_id=key.pk),
+        "decisions": log_pages.visible_rows(request, recent.rows),
+        "sentences": _sentences(request, key),
         "rights": request.rights,
         "notice": _notice(request, key),
         "propagation": propagation.of_key(key) if request.GET.get("notice") in ENDINGS else None,
@@ -121,6 +121,14 @@ def list_notice(name: str) -> str:
     return LIST_NOTICES.get(name, "")
 
 
+def _sentences(request: PortalRequest, key: Key) -> list[Sentence]:
+    """Return what was done with a key, where the session may see that."""
+    if not request.rights.see_activity:
+        return []
+    entries = ActivityEntry.objects.in_chain(app_chain(request.app.pk)).filter(key_id=key.pk).newest_first()
+    return sentences(entries[:RECENT], with_addresses=request.rights.see_addresses)
+
+
 def _notice(request: PortalRequest, key: Key) -> str:
     """Return the result that an address speaks of, only where the key bears it out."""
     name = request.GET.get("notice", "")
@@ -140,7 +148,7 @@ def _verdict(request: PortalRequest, row: lineages.KeyRow) -> str:
 
 
 def _old_ones(request: PortalRequest, key: Key) -> list[Key]:
-    found = lineages.in_grace(request.app.pk, request.now).filter(lineage_id=key.lineage_id, pk__lt=key.pk)
+    found = lineages.in_grace(request.reach, request.now).filter(lineage_id=key.lineage_id, pk__lt=key.pk)
     return list(found.newest_first())
 
 
@@ -148,4 +156,4 @@ def _newest(request: PortalRequest, key: Key) -> Key | None:
     """Return the key that stands in this one's place today, if another does."""
     if key.replaced_by_id is None:
         return None
-    return Key.objects.in_app(request.app.pk).newest_of_lineage().filter(lineage_id=key.lineage_id).first()
+    return Key.objects.within(request.reach).newest_of_lineage().filter(lineage_id=key.lineage_id).first()

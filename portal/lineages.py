@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import TruncDay
 
+from apiauth.core.scope import Reach
 from apiauth.models import Key, KeyStatus
 from apiauth.models.audit import DecisionRollup, KeyUsage
 from apiauth.models.key import KeyQuerySet
 from portal import charts, times
+from portal.session import Rights
 
 PAGE = 50
 MOST_COUNTED = 1000
@@ -59,6 +61,8 @@ class KeyRow:
     traffic: Traffic
     is_old: bool
     is_active: bool
+    may_rotate: bool
+    may_revoke: bool
 
     @property
     def more_permissions(self) -> int:
@@ -89,9 +93,9 @@ def tag_of(key: Key, now: datetime, usage: KeyUsage | None) -> Tag:
     return Tag("Active", "ok") if usage else Tag("Not used yet")
 
 
-def page(*, app_id: int, status: str, query: str, after: int | None, now: datetime) -> Listing:
-    """Return the lineages of an app that match, newest first, from `after` on."""
-    lineages = Key.objects.in_app(app_id).newest_of_lineage()
+def page(*, rights: Rights, status: str, query: str, after: int | None, now: datetime) -> Listing:
+    """Return the lineages within a session's scope that match, newest first, from `after` on."""
+    lineages = Key.objects.within(rights.session.reach).newest_of_lineage()
     counts = _counts(lineages, now)
     found = lineages.filter(_condition(status, now))
     if query:
@@ -101,19 +105,19 @@ def page(*, app_id: int, status: str, query: str, after: int | None, now: dateti
     keys = list(found.newest_first()[: PAGE + 1])
     shown = keys[:PAGE]
     return Listing(
-        rows=rows(_with_old_ones(app_id, shown, now), app_id=app_id, now=now),
+        rows=rows(_with_old_ones(rights.session.reach, shown, now), rights=rights, now=now),
         after=str(shown[-1].pk) if len(keys) > PAGE else "",
         counts={name: _count_text(count) for name, count in counts.items()},
         total=counts["all"],
     )
 
 
-def rows(keys: Iterable[Key], *, app_id: int, now: datetime) -> list[KeyRow]:
-    """Return keys with what is known of their use, in the order given."""
+def rows(keys: Iterable[Key], *, rights: Rights, now: datetime) -> list[KeyRow]:
+    """Return keys with what is known of their use and what may be done with them, in the order given."""
     listed = list(keys)
     ids = [key.pk for key in listed]
-    usage = {use.key_id: use for use in KeyUsage.objects.filter(key_id__in=ids)}
-    traffic = _traffic(app_id, ids, now)
+    usage = _usage(ids, rights)
+    traffic = _traffic(rights.session.app_id, ids, now)
     return [
         KeyRow(
             key=key,
@@ -123,20 +127,31 @@ def rows(keys: Iterable[Key], *, app_id: int, now: datetime) -> list[KeyRow]:
             traffic=traffic.get(key.pk, Traffic()),
             is_old=key.replaced_by_id is not None,
             is_active=key.is_active(now),
+            may_rotate=rights.rotate(key),
+            may_revoke=rights.revoke(key),
         )
         for key in listed
     ]
 
 
-def in_grace(app_id: int, now: datetime) -> KeyQuerySet:
-    """Return the old keys of an app that still work."""
-    return Key.objects.in_app(app_id).filter(replaced_by__isnull=False).active_at(now)
+def in_grace(reach: Reach, now: datetime) -> KeyQuerySet:
+    """Return the old keys within a scope that still work."""
+    return Key.objects.within(reach).filter(replaced_by__isnull=False).active_at(now)
 
 
-def _with_old_ones(app_id: int, keys: list[Key], now: datetime) -> list[Key]:
+def _usage(ids: list[int], rights: Rights) -> dict[int, KeyUsage]:
+    """Return the last use of each key, without its address where the session may not see any."""
+    found = {use.key_id: use for use in KeyUsage.objects.filter(key_id__in=ids)}
+    if not rights.see_addresses:
+        for use in found.values():
+            use.client_ip = None
+    return found
+
+
+def _with_old_ones(reach: Reach, keys: list[Key], now: datetime) -> list[Key]:
     """Put behind each key the older ones of its lineage that still work."""
     older = defaultdict(list)
-    for old in in_grace(app_id, now).filter(lineage_id__in=[key.lineage_id for key in keys]).newest_first():
+    for old in in_grace(reach, now).filter(lineage_id__in=[key.lineage_id for key in keys]).newest_first():
         older[old.lineage_id].append(old)
     return [each for key in keys for each in (key, *older[key.lineage_id])]
 

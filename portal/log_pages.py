@@ -1,7 +1,7 @@
 """What the log and one decision's page show, and how their filters are read."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -110,10 +110,17 @@ def listing(request: PortalRequest, wanted: LogFilter) -> dict[str, Any]:
         return context | {"rows": [], "older": ""}
     cursor = request.GET.get("cursor") or None
     filters = wanted.for_search(start)
-    page = search.decisions(app_id=request.app.pk, filters=filters, cursor=cursor, limit=PAGE)
+    page = search.decisions(app_id=request.app.pk, within=request.reach, filters=filters, cursor=cursor, limit=PAGE)
     since = str(clock.to_ms(start))
     older = wanted.as_query(cursor=page.next_cursor, since=since) if page.next_cursor else ""
-    return context | {"rows": [Line(row) for row in page.rows], "older": older}
+    return context | {"rows": [Line(row) for row in visible_rows(request, page.rows)], "older": older}
+
+
+def visible_rows(request: PortalRequest, rows: Iterable[DecisionRow]) -> list[DecisionRow]:
+    """Return decisions without what the session may not see of them."""
+    hidden: dict[str, Any] = {} if request.rights.see_addresses else {"client_ip": None, "peer_ip": None}
+    hidden |= {} if request.rights.see_user_agents else {"user_agent": ""}
+    return [replace(row, **hidden) for row in rows] if hidden else list(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +142,14 @@ class Line:
 
 def decision(request: PortalRequest, request_id: str) -> dict[str, Any]:
     """Return the page of one decision. Raises NotFound where the app has none of this id."""
-    row = search.find_decision(app_id=request.app.pk, request_id=request_id)
-    if row is None:
+    found = search.find_decision(app_id=request.app.pk, within=request.reach, request_id=request_id)
+    if found is None:
         raise NotFound("No call of this app has this request id. A new call can take up to 5 seconds to appear.")
-    key = Key.objects.in_app(request.app.pk).filter(pk=row.key_id).first() if row.key_id else None
+    [row] = visible_rows(request, [found])
+    key = Key.objects.within(request.reach).filter(pk=row.key_id).first() if row.key_id else None
     newest = None
     if key is not None and key.replaced_by_id:
-        newest = Key.objects.in_app(request.app.pk).newest_of_lineage().filter(lineage_id=key.lineage_id).first()
+        newest = Key.objects.within(request.reach).newest_of_lineage().filter(lineage_id=key.lineage_id).first()
     case = explain.Case(row=row, key=key, app=request.app, newest=newest)
     return {
         "row": row,
@@ -151,7 +159,8 @@ def decision(request: PortalRequest, request_id: str) -> dict[str, Any]:
         "steps": explain.steps(case),
         "key_id": str(key.pk) if key else "",
         "actions": key is not None and key.replaced_by_id is None and key.is_active(request.now),
-        "rights": request.rights,
+        "may_rotate": key is not None and request.rights.rotate(key),
+        "may_revoke": key is not None and request.rights.revoke(key),
         "milliseconds": f"{row.duration_us / 1000:.2f}",
         "age": f"{row.snapshot_age_ms / 1000:.1f}",
         "similar": LogFilter(rule=row.rule or "", key=str(row.key_id or ""), range="7d").as_query(),
@@ -168,7 +177,7 @@ def _start(request: PortalRequest, wanted: LogFilter) -> datetime:
 
 
 def _keys(request: PortalRequest, wanted: LogFilter) -> list[tuple[str, str]]:
-    newest = Key.objects.in_app(request.app.pk).newest_first().only("pk", "name", "key_suffix")
+    newest = Key.objects.within(request.reach).newest_first().only("pk", "name", "key_suffix")
     listed = list(newest[:MOST_KEYS])
     chosen = ids.parse_id(wanted.key) if wanted.key else None
     if chosen is not None and all(key.pk != chosen for key in listed):

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from apiauth.audit import series
+from apiauth.core.scope import Reach
 from apiauth.models import Key
 from portal import limit_words, lineages, times, traffic
 from portal.explain import label
@@ -39,16 +40,16 @@ class Item:
 
 def contents(request: PortalRequest, span: Range) -> dict[str, Any]:
     """Return everything on the overview."""
-    chart = traffic.chart(request.app.pk, span, request.now)
-    keys = list(_working_keys(request.app.pk, request.now))
+    chart = traffic.chart(request.reach, span, request.now)
+    keys = list(_working_keys(request.reach, request.now))
     newest = [key for key in keys if key.replaced_by_id is None]
     return {
         "chart": chart,
         "range": span,
-        "causes": causes(request.app.pk, span, request.now),
+        "causes": causes(request.reach, span, request.now),
         "limits": limit_words.in_force(request.app, request.now),
         "working": len(newest),
-        "has_keys": bool(keys) or Key.objects.in_app(request.app.pk).exists(),
+        "has_keys": bool(keys) or Key.objects.within(request.reach).exists(),
         "next_end": min((key for key in newest if key.expires_at), key=_end, default=None),
         "items": items(keys, request.now),
         "rights": request.rights,
@@ -57,10 +58,10 @@ def contents(request: PortalRequest, span: Range) -> dict[str, Any]:
     }
 
 
-def causes(app_id: int, span: Range, now: datetime) -> list[Cause]:
+def causes(reach: Reach, span: Range, now: datetime) -> list[Cause]:
     """Return what blocked calls in a range, the most frequent first."""
     counts: dict[str, int] = {}
-    for reason in series.blocked_reasons(app_id=app_id, start=span.start(now), end=now):
+    for reason in series.blocked_reasons(app_id=reach.app_id, within=reach, start=span.start(now), end=now):
         counts[reason.rule] = counts.get(reason.rule, 0) + reason.count
     every, most = sum(counts.values()), max(counts.values(), default=0)
     return [
@@ -77,9 +78,9 @@ def items(keys: list[Key], now: datetime) -> list[Item]:
     return found[:MOST_ITEMS]
 
 
-def _working_keys(app_id: int, now: datetime) -> list[Key]:
+def _working_keys(reach: Reach, now: datetime) -> list[Key]:
     fields = ("pk", "name", "key_suffix", "expires_at", "replaced_by_id", "overlap_ends_at")
-    return list(Key.objects.in_app(app_id).active_at(now).newest_first().only(*fields)[: lineages.MOST_COUNTED])
+    return list(Key.objects.within(reach).active_at(now).newest_first().only(*fields)[: lineages.MOST_COUNTED])
 
 
 def _end(key: Key) -> datetime:

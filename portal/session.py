@@ -11,16 +11,18 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django_htmx.middleware import HtmxDetails
 
-from apiauth.core import clock, roles
+from apiauth.core import clock
 from apiauth.core.actor import Actor
 from apiauth.core.cookies import session_cookie_name
 from apiauth.core.errors import Conflict, NotAllowed
 from apiauth.core.roles import Action, Role
-from apiauth.models import App, Session
+from apiauth.core.scope import Reach
+from apiauth.models import App, Key, Session
 from apiauth.services import sessions
 from portal.render import SeeOther, go_to
 
 FROM_ENTRY = "entry"
+LOOKS = (Action.SEE, Action.SEE_ACTIVITY)
 View = Callable[..., HttpResponse]
 
 
@@ -34,9 +36,36 @@ class StaleTab(Conflict):
 class Rights:
     """What the page may offer; the services and `portal_view` decide again when it is asked for."""
 
-    create_key: bool
-    rotate_key: bool
-    revoke_key: bool
+    session: Session
+
+    @property
+    def create_key(self) -> bool:
+        """Tell whether a key can be made, and would then be seen."""
+        has_reach = self.session.reach.conditions() is not None
+        return self.session.app.is_active and has_reach and sessions.may(self.session, Action.CREATE)
+
+    def rotate(self, key: Key) -> bool:
+        """Tell whether a key can be rotated, and the overlap of an old one ended."""
+        return self.session.app.is_active and sessions.may(self.session, Action.ROTATE_OWN, key)
+
+    def revoke(self, key: Key) -> bool:
+        """Tell whether a key can be revoked."""
+        return self.session.app.is_active and sessions.may(self.session, Action.REVOKE_OWN, key)
+
+    @property
+    def see_addresses(self) -> bool:
+        """Tell whether the page may say where calls and people came from."""
+        return sessions.may(self.session, Action.SEE_ADDRESSES)
+
+    @property
+    def see_user_agents(self) -> bool:
+        """Tell whether the page may say what callers call themselves."""
+        return sessions.may(self.session, Action.SEE_USER_AGENTS)
+
+    @property
+    def see_activity(self) -> bool:
+        """Tell whether the page may show who did what."""
+        return sessions.may(self.session, Action.SEE_ACTIVITY)
 
 
 class PortalRequest(HttpRequest):
@@ -49,6 +78,7 @@ class PortalRequest(HttpRequest):
     app: App
     role: Role
     rights: Rights
+    reach: Reach
     actor: Actor
     now: datetime
     return_link: str
@@ -123,25 +153,17 @@ def _bind(request: HttpRequest, row: Session, now: datetime) -> PortalRequest:
     bound = cast(PortalRequest, request)
     bound.session_row, bound.app, bound.role, bound.now = row, row.app, Role(row.role), now
     bound.session_id, bound.session_ends_at = str(row.pk), sessions.ends_at(row)
-    bound.rights, bound.return_link = _rights(bound.role, row.app), return_address(row, row.app)
+    bound.rights, bound.reach, bound.return_link = Rights(row), row.reach, return_address(row, row.app)
     bound.actor = sessions.actor_of(
         row, via="portal", client_ip=client_address(request), user_agent=user_agent(request)
     )
     return bound
 
 
-def _rights(role: Role, app: App) -> Rights:
-    return Rights(
-        create_key=app.is_active and roles.may(app.policy.authority, role, Action.CREATE),
-        rotate_key=app.is_active and roles.may(app.policy.authority, role, Action.ROTATE_OWN),
-        revoke_key=app.is_active and roles.may(app.policy.authority, role, Action.REVOKE_OWN),
-    )
-
-
 def _check(request: PortalRequest, action: Action) -> None:
     is_change = request.method == "POST"
     sessions.authorize(request.session_row, action, is_change=is_change, actor=request.actor, now=request.now)
-    if action is not Action.SEE and not request.app.is_active:
+    if action not in LOOKS and not request.app.is_active:
         raise NotAllowed(f"{request.app.name} is paused. Its keys can be seen, not changed.")
     if request.method == "POST" and request.POST.get("session") != str(request.session_row.pk):
         raise StaleTab

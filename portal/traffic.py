@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from apiauth.audit import series
 from apiauth.audit.steps import Step
+from apiauth.core.scope import Reach
 from portal import charts, times
 from portal.inputs import Range
 
@@ -62,11 +63,11 @@ class Chart:
         return f"{100 * self.blocked.total / every:.2f}%" if every else "0%"
 
 
-def chart(app_id: int, span: Range, now: datetime, *, key_id: int | None = None) -> Chart:
-    """Return the chart of an app, or of one key, over a range up to now."""
+def chart(reach: Reach, span: Range, now: datetime, *, key_id: int | None = None) -> Chart:
+    """Return the chart of a session's keys, or of one of them, over a range up to now."""
     start = span.start(now)
     step: Step = "day" if span.step_hours == 24 else "hour"
-    points = series.timeline(app_id=app_id, key_id=key_id, start=start, end=now, step=step)
+    points = series.timeline(app_id=reach.app_id, within=reach, key_id=key_id, start=start, end=now, step=step)
     buckets = _buckets(points, start, span, now)
     return Chart(
         step={1: "Every hour, UTC", 6: "Every 6 hours, UTC", 24: "Every day, UTC"}[span.step_hours],

@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from apiauth.core import clock, ids
 from apiauth.core.errors import Invalid
+from apiauth.core.scope import Reach
 from apiauth.models.audit import Decision, DecisionQuerySet
 
 LONGEST_RANGE = timedelta(days=90)
@@ -95,6 +96,7 @@ _COLUMNS = tuple(field.name for field in dataclasses.fields(DecisionRow))
 def decisions(
     *,
     app_id: int | None,
+    within: Reach | None = None,
     filters: DecisionFilters = DecisionFilters(),
     cursor: str | None = None,
     after: UUID | None = None,
@@ -104,16 +106,16 @@ def decisions(
     """Return a page of an app's decisions, the newest first.
 
     Without `start` the range is the 90 days before `end`; no range is longer. `app_id` None
-    reads what belongs to no app, for staff. A page begins behind `cursor`, else behind the
-    decision `after`, else at `offset`. Raises Invalid for a cursor that was not made for this
-    app and these filters.
+    reads what belongs to no app, for staff; `within` keeps to the keys of a session's scope. A page
+    begins behind `cursor`, else behind the decision `after`, else at `offset`. Raises Invalid for a
+    cursor that was not made for this app and these filters.
     """
     limit = max(1, min(limit, MOST_ROWS))
-    scope = _in_range(app_id, filters)
+    scope = _in_range(app_id, filters).within(within)
     last = _read_cursor(cursor, app_id, filters) if cursor is not None else after
     if last is not None:
         scope, offset = _after(scope, last), 0
-    horizon = None if filters.are_indexed else _horizon(scope)
+    horizon = None if filters.are_indexed and (within is None or within.is_whole_app) else _horizon(scope)
     rows = _matching(scope if horizon is None else _down_to(scope, horizon), filters)
     found = list(rows.newest_first().values_list(*_COLUMNS)[offset : offset + limit + 1])
     page = [DecisionRow(*row) for row in found[:limit]]
@@ -122,13 +124,13 @@ def decisions(
     return Page(page, next_cursor, next_cursor is not None)
 
 
-def find_decision(*, app_id: int | None, request_id: str) -> DecisionRow | None:
-    """Return the decision that a caller was given this id for, if it is one of the app's."""
+def find_decision(*, app_id: int | None, within: Reach | None = None, request_id: str) -> DecisionRow | None:
+    """Return the decision that a caller was given this id for, if it is one of the app's, and of the scope."""
     decision_id = ids.parse_request_id(request_id)
     if decision_id is None:
         return None
     moment = clock.from_ms(ids.decision_time_ms(decision_id))
-    rows = Decision.objects.in_app(app_id).filter(decided_at=moment, id=decision_id)
+    rows = Decision.objects.in_app(app_id).within(within).filter(decided_at=moment, id=decision_id)
     row = rows.values_list(*_COLUMNS).first()
     return DecisionRow(*row) if row else None
 

@@ -14,6 +14,8 @@ from django.db.models import DateTimeField, F, Func, IntegerField, Q, Sum, Value
 
 from apiauth.audit.statements import sql
 from apiauth.audit.steps import LONGEST, Step, edges
+from apiauth.core.scope import Reach
+from apiauth.models import Key
 from apiauth.models.audit import (
     AppRollup,
     CountsQuerySet,
@@ -90,9 +92,11 @@ _ALLOWED = Sum("count", filter=Q(rule=""), default=0)
 _BLOCKED = Sum("count", filter=~Q(rule=""), default=0)
 
 
-def totals(*, app_id: int, key_id: int | None = None, start: datetime, end: datetime) -> Totals:
+def totals(
+    *, app_id: int, key_id: int | None = None, within: Reach | None = None, start: datetime, end: datetime
+) -> Totals:
     """Return how many checks of an app, or of one of its keys, were allowed and blocked."""
-    counts = _counts(app_id, key_id, start, end).aggregate(allowed=_ALLOWED, blocked=_BLOCKED)
+    counts = _counts(app_id, key_id, within, start, end).aggregate(allowed=_ALLOWED, blocked=_BLOCKED)
     return Totals(counts["allowed"], counts["blocked"])
 
 
@@ -100,6 +104,7 @@ def timeline(
     *,
     app_id: int,
     key_id: int | None = None,
+    within: Reach | None = None,
     start: datetime,
     end: datetime,
     step: Step = "hour",
@@ -113,17 +118,17 @@ def timeline(
     start = max(start, end - LONGEST[step])
     moments = edges(start, end, step, zone)
     if step == "minute":
-        rows = _by_minute(app_id, key_id, start, end)
+        rows = _by_minute(app_id, key_id, within, start, end)
     elif step == "hour":
-        rows = _by_hour(_counts(app_id, key_id, start, end))
+        rows = _by_hour(_counts(app_id, key_id, within, start, end))
     else:
-        rows = _by_days(_counts(app_id, key_id, start, end), moments)
+        rows = _by_days(_counts(app_id, key_id, within, start, end), moments)
     found = {moment: Point(moment, allowed, blocked) for moment, allowed, blocked in rows}
     return [found.get(moment, Point(moment)) for moment in moments[:-1]]
 
 
-def _by_minute(app_id: int, key_id: int | None, start: datetime, end: datetime) -> _Counted:
-    rows = MinuteRollup.objects.in_app(app_id).between(start, end).of_key(key_id).values("minute")
+def _by_minute(app_id: int, key_id: int | None, within: Reach | None, start: datetime, end: datetime) -> _Counted:
+    rows = MinuteRollup.objects.in_app(app_id).between(start, end).of_key(key_id).within(within).values("minute")
     found: _Counted = rows.annotate(yes=Sum("allowed"), no=Sum("blocked")).values_list("minute", "yes", "no")
     return found
 
@@ -147,11 +152,17 @@ def _by_days(counts: RollupQuerySet, moments: list[datetime]) -> _Counted:
 
 
 def blocked_reasons(
-    *, app_id: int, key_id: int | None = None, start: datetime, end: datetime, limit: int = 50
+    *,
+    app_id: int,
+    key_id: int | None = None,
+    within: Reach | None = None,
+    start: datetime,
+    end: datetime,
+    limit: int = 50,
 ) -> list[Reason]:
     """Return what blocked, the most frequent first."""
     rows = (
-        _counts(app_id, key_id, start, end)
+        _counts(app_id, key_id, within, start, end)
         .exclude(rule="")
         .values_list("rule", "blocked_by")
         .annotate(total=Sum("count"))
@@ -160,8 +171,12 @@ def blocked_reasons(
     return [Reason(*row) for row in rows]
 
 
-def top_keys(*, app_id: int, start: datetime, end: datetime, limit: int = 10) -> list[KeyCount]:
+def top_keys(
+    *, app_id: int, within: Reach | None = None, start: datetime, end: datetime, limit: int = 10
+) -> list[KeyCount]:
     """Return the known keys that were presented most, whatever came of it."""
+    if not _is_whole(within):
+        return _top_keys_within(app_id, within, start, end, limit)
     first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     day_begins = first.replace(hour=0)
     where: dict[str, datetime | int] = {
@@ -177,15 +192,27 @@ def top_keys(*, app_id: int, start: datetime, end: datetime, limit: int = 10) ->
         return [KeyCount(*row) for row in cursor.fetchall()]
 
 
+def _top_keys_within(app_id: int, within: Reach | None, start: datetime, end: datetime, limit: int) -> list[KeyCount]:
+    rows = DecisionRollup.objects.in_app(app_id).within(within).between(start, end).values("key_id")
+    counted = rows.annotate(yes=_ALLOWED, no=_BLOCKED, every=Sum("count")).order_by("-every", "key_id")
+    return [KeyCount(*row) for row in counted.values_list("key_id", "yes", "no")[:limit]]
+
+
 def top_paths(
-    *, app_id: int, key_id: int | None = None, start: datetime, end: datetime, limit: int = 10
+    *,
+    app_id: int,
+    key_id: int | None = None,
+    within: Reach | None = None,
+    start: datetime,
+    end: datetime,
+    limit: int = 10,
 ) -> list[PathCount]:
     """Return the most frequent methods and paths; those of one key are of all UTC days that overlap the range."""
     counts: CountsQuerySet
-    if key_id is None:
+    if key_id is None and _is_whole(within):
         counts = PathRollup.objects.in_app(app_id).between(start, end)
     else:
-        counts = KeyPathRollup.objects.in_app(app_id).of_key(key_id).between(start, end)
+        counts = KeyPathRollup.objects.in_app(app_id).of_key(key_id).within(within).between(start, end)
     rows = (
         counts.values("path")
         .annotate(
@@ -199,12 +226,20 @@ def top_paths(
     return [PathCount(*row) for row in rows]
 
 
-def keys_used(*, app_id: int, since: datetime) -> int:
+def keys_used(*, app_id: int, within: Reach | None = None, since: datetime) -> int:
     """Return how many keys were presented since a moment, whatever came of it."""
-    return KeyUsage.objects.filter(app_id=app_id, last_used_at__gte=since).count()
+    used = KeyUsage.objects.filter(app_id=app_id, last_used_at__gte=since)
+    if within is not None and not within.is_whole_app:
+        used = used.filter(key_id__in=Key.objects.within(within).values("pk"))
+    return used.count()
 
 
-def _counts(app_id: int, key_id: int | None, start: datetime, end: datetime) -> RollupQuerySet:
+def _counts(app_id: int, key_id: int | None, within: Reach | None, start: datetime, end: datetime) -> RollupQuerySet:
     """Return the hourly counts of a key; without one those of the app as a whole, which are far fewer rows."""
-    rows: RollupQuerySet = (AppRollup if key_id is None else DecisionRollup).objects.in_app(app_id)
-    return rows.between(start, end).of_key(key_id)
+    is_app = key_id is None and _is_whole(within)
+    rows: RollupQuerySet = (AppRollup if is_app else DecisionRollup).objects.in_app(app_id)
+    return rows.between(start, end).of_key(key_id).within(within)
+
+
+def _is_whole(within: Reach | None) -> bool:
+    return within is None or within.is_whole_app

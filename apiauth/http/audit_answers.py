@@ -9,6 +9,7 @@ from apiauth.audit.search import DecisionRow
 from apiauth.audit.series import Point, Reason
 from apiauth.audit.steps import Step
 from apiauth.core.decision import Rule
+from apiauth.core.scope import Reach
 from apiauth.http.audit_query import SERIES_WINDOW, AnalyticsQuery, LogsQuery, SeriesQuery
 from apiauth.http.wire import (
     AnalyticsJson,
@@ -29,11 +30,12 @@ from apiauth.models import App, Key
 _CLOCKS_APART = timedelta(minutes=5)
 
 
-def logs(app: App, query: LogsQuery, now: datetime) -> LogPageJson:
-    """Return a page of the decision log, the newest first. Raises Invalid."""
+def logs(app: App, query: LogsQuery, now: datetime, *, within: Reach | None = None) -> LogPageJson:
+    """Return a page of the decision log, the newest first; `within` keeps to a session's keys. Raises Invalid."""
     asked = query.page(now)
     found = search.decisions(
         app_id=app.id,
+        within=within,
         filters=asked.filters,
         cursor=asked.cursor,
         after=asked.after,
@@ -48,17 +50,21 @@ def logs(app: App, query: LogsQuery, now: datetime) -> LogPageJson:
     }
 
 
-def for_browser(page: LogPageJson) -> BrowserLogPageJson:
-    """Return a page as the hooks read it: `rate_limits` is a JSON text there, and texts are never null."""
-    return {**page, "data": [_browser_log(entry) for entry in page["data"]]}
+def for_browser(page: LogPageJson, *, with_addresses: bool, with_user_agents: bool) -> BrowserLogPageJson:
+    """Return a page as the hooks read it: `rate_limits` is a JSON text there, and texts are never null.
+
+    What the session may not see is empty.
+    """
+    return {**page, "data": [_browser_log(entry, with_addresses, with_user_agents) for entry in page["data"]]}
 
 
-def _browser_log(entry: LogJson) -> BrowserLogJson:
+def _browser_log(entry: LogJson, with_address: bool, with_user_agent: bool) -> BrowserLogJson:
     return {
         **entry,
         "key_id": entry["key_id"] or "",
         "key_name": entry["key_name"] or "",
-        "client_ip": entry["client_ip"] or "",
+        "client_ip": (entry["client_ip"] or "") if with_address else "",
+        "user_agent": entry["user_agent"] if with_user_agent else "",
         "rate_limits": json.dumps(entry["rate_limits"]),
     }
 
@@ -85,21 +91,21 @@ def _log(row: DecisionRow, app: App) -> LogJson:
     }
 
 
-def analytics(app: App, query: AnalyticsQuery, now: datetime) -> AnalyticsJson:
+def analytics(app: App, query: AnalyticsQuery, now: datetime, *, within: Reach | None = None) -> AnalyticsJson:
     """Return totals and the parts that were asked for. Rates and percentages are 0 to 100. Raises Invalid."""
     start, end = query.bounds(now, SERIES_WINDOW)
     most = query.most()
-    where: dict[str, Any] = {"app_id": app.id, "key_id": query.key(), "start": start, "end": end}
+    where: dict[str, Any] = {"app_id": app.id, "key_id": query.key(), "within": within, "start": start, "end": end}
     totals = series.totals(**where)
     answer: AnalyticsJson = {
         "total_requests": totals.total,
         "allowed_requests": totals.allowed,
         "blocked_requests": totals.blocked,
         "success_rate": _percent(totals.allowed, totals.total),
-        "keys_used_24h": series.keys_used(app_id=app.id, since=now - timedelta(hours=24)),
+        "keys_used_24h": series.keys_used(app_id=app.id, within=within, since=now - timedelta(hours=24)),
     }
     if query.wants("include_top_keys"):
-        answer["top_keys"] = _top_keys(app, query, start, end)
+        answer["top_keys"] = _top_keys(app, query, within, start, end)
     if query.wants("include_top_paths"):
         paths = series.top_paths(**where, limit=most)
         answer["top_paths"] = [{"path": entry.path, "total_requests": entry.total} for entry in paths]
@@ -113,13 +119,16 @@ def analytics(app: App, query: AnalyticsQuery, now: datetime) -> AnalyticsJson:
     return answer
 
 
-def _top_keys(app: App, query: AnalyticsQuery, start: datetime, end: datetime) -> list[TopKeyJson]:
+def _top_keys(
+    app: App, query: AnalyticsQuery, within: Reach | None, start: datetime, end: datetime
+) -> list[TopKeyJson]:
     wanted = query.key()
+    where: dict[str, Any] = {"app_id": app.id, "within": within, "start": start, "end": end}
     if wanted is None:
-        counted = series.top_keys(app_id=app.id, start=start, end=end, limit=query.most())
+        counted = series.top_keys(**where, limit=query.most())
         most = [(entry.key_id, entry.total) for entry in counted]
     else:
-        total = series.totals(app_id=app.id, key_id=wanted, start=start, end=end).total
+        total = series.totals(**where, key_id=wanted).total
         most = [(wanted, total)] if wanted and total else []
     names = dict(Key.objects.in_app(app.id).filter(pk__in=[key_id for key_id, _ in most]).values_list("id", "name"))
     return [
@@ -149,7 +158,7 @@ def _limit_stats(reasons: list[Reason], blocked: int, most: int) -> LimitStatsJs
     }
 
 
-def timeseries(app: App, query: SeriesQuery, now: datetime) -> SeriesJson:
+def timeseries(app: App, query: SeriesQuery, now: datetime, *, within: Reach | None = None) -> SeriesJson:
     """Return counts over time; the shorter the step, the shorter the range. Raises Invalid.
 
     Steps without checks are left out unless `fill` is asked for.
@@ -158,7 +167,8 @@ def timeseries(app: App, query: SeriesQuery, now: datetime) -> SeriesJson:
     step: Step = query.interval if query.interval in get_args(Step) else "hour"  # type: ignore[assignment]  # one of its own literals
     # A range that reaches on into the future still ends with the last check.
     end = max(start, min(end, now + _CLOCKS_APART))
-    points = series.timeline(app_id=app.id, key_id=query.key(), start=start, end=end, step=step, zone=query.zone())
+    where: dict[str, Any] = {"app_id": app.id, "key_id": query.key(), "within": within}
+    points = series.timeline(**where, start=start, end=end, step=step, zone=query.zone())
     if not query.wants_gaps():
         points = [point for point in points if point.allowed or point.blocked]
     return {"data": [_point(point) for point in points], "interval": step}

@@ -74,11 +74,11 @@ def sign_out(request: SessionRequest) -> HttpResponse:
 def list_keys(
     request: SessionRequest, status: str | None = None, include_inactive: FlagText | None = None
 ) -> EnvelopeJson[list[BrowserKeyJson]]:
-    """List the app's keys, newest first."""
+    """List the keys within the session's scope, newest first."""
     caller = request.auth
     everything = flag(include_inactive, "include_inactive")
     wanted = status or ("all" if everything else "active")
-    rows = _with_status(Key.objects.in_app(caller.app.id).newest_first(), wanted, caller.now)
+    rows = _with_status(Key.objects.within(caller.session.reach).newest_first(), wanted, caller.now)
     return envelope([browser_key_json(key) for key in key_list_json(rows, caller.app, now=caller.now)])
 
 
@@ -101,6 +101,7 @@ def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
         permissions=request.POST.getlist("permissions"),
         allowed_cidrs=request.POST.getlist("allowed_cidrs"),
         expires_at=moment(expires_at, "expires_at") if expires_at else None,
+        owner=caller.session.owner,
         ceiling=caller.session.ceiling,
         actor=caller.actor,
         now=caller.now,
@@ -120,7 +121,7 @@ def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
     seconds = form.get("overlap_seconds", "")
     issued = keys.rotate_key(
         app_id=caller.app.id,
-        key_id=parse_id(key_id) or 0,
+        key_id=_key(request, key_id, Action.ROTATE_OWN).id,
         overlap=overlap(whole(seconds, "overlap_seconds")) if seconds else None,
         ceiling=caller.session.ceiling,
         actor=caller.actor,
@@ -136,10 +137,11 @@ def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
 def revoke_key(request: SessionRequest, key_id: str) -> EnvelopeJson[DoneJson]:
     """End a key for good; once ended, asking again changes nothing."""
     caller, form = request.auth, read_form(request)
+    key = _key(request, key_id, Action.REVOKE_OWN)
     try:
         keys.revoke_key(
             app_id=caller.app.id,
-            key_id=parse_id(key_id) or 0,
+            key_id=key.id,
             reason=form.get("reason", ""),
             actor=caller.actor,
             now=caller.now,
@@ -147,6 +149,11 @@ def revoke_key(request: SessionRequest, key_id: str) -> EnvelopeJson[DoneJson]:
     except KeyAlreadyRevoked:
         return envelope({"success": True})
     return envelope({"success": True})
+
+
+def _key(request: SessionRequest, key_id: str, action: Action) -> Key:
+    caller = request.auth
+    return sessions.find_key(caller.session, parse_id(key_id) or 0, action, actor=caller.actor, now=caller.now)
 
 
 def _with_status(rows: KeyQuerySet, status: str, now: datetime) -> KeyQuerySet:

@@ -8,8 +8,11 @@ and its salt later leaves the chain whole.
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 
+from apiauth.core.scope import Reach
 from apiauth.models.fields import Row
+from apiauth.models.key import Key
 
 INSTALLATION_CHAIN = "installation"
 
@@ -40,6 +43,12 @@ class ActivityEntryQuerySet(models.QuerySet["ActivityEntry"]):
 
     def in_chain(self, name: str) -> ActivityEntryQuerySet:
         return self.filter(chain_id=name)
+
+    def within(self, reach: Reach, session_id: int) -> ActivityEntryQuerySet:
+        """Keep what was done with keys that a session reaches, and what it did itself."""
+        if reach.is_whole_app:
+            return self
+        return self.filter(Q(key_id__in=Key.objects.within(reach).values("pk")) | Q(session_id=session_id))
 
     def newest_first(self) -> ActivityEntryQuerySet:
         return self.order_by("-sequence")

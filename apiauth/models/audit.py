@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from django.db import models
 
+from apiauth.core.scope import Reach
 from apiauth.models.key import Key
 
 
@@ -23,6 +24,12 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
     def in_app(self, app_id: int | None) -> DecisionQuerySet:
         """Keep the decisions of one app; None for those that belong to no app, which only staff see."""
         return self.filter(app_id=app_id) if app_id is not None else self.filter(app_id__isnull=True)
+
+    def within(self, reach: Reach | None) -> DecisionQuerySet:
+        """Keep the decisions about keys that a session reaches; None for all, those about no key too."""
+        if reach is None or reach.is_whole_app:
+            return self
+        return self.filter(key_id__in=Key.objects.within(reach).values("pk"))
 
     def between(self, start: datetime, end: datetime) -> DecisionQuerySet:
         """Keep decisions from `start` on and before `end`: a bounded range opens few partitions."""
@@ -78,6 +85,12 @@ class CountsQuerySet(models.QuerySet[Any]):
     def of_key(self, key_id: int | None) -> Self:
         """Keep one key's counts; None for all keys."""
         return self if key_id is None else self.filter(key_id=key_id)
+
+    def within(self, reach: Reach | None) -> Self:
+        """Keep the counts of the keys that a session reaches; None for all."""
+        if reach is None or reach.is_whole_app:
+            return self
+        return self.filter(key_id__in=Key.objects.within(reach).values("pk"))
 
 
 class RollupQuerySet(CountsQuerySet):

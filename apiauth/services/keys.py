@@ -19,6 +19,8 @@ from apiauth.core.errors import (
     NotFound,
 )
 from apiauth.core.events import Event
+from apiauth.core.policy import Policy
+from apiauth.core.scope import NOBODY, Owner, Reach
 from apiauth.core.secrets import NewSecret, SecretKind, new_secret
 from apiauth.models import App, Key, KeyStatus
 from apiauth.models.fields import insert
@@ -27,6 +29,18 @@ from apiauth.services.forms import SubmittedForm
 from apiauth.services.text import plain_text
 
 LONGEST_OVERLAP = timedelta(days=30)
+_KEPT_BY_ROTATION = (
+    "name",
+    "note",
+    "permissions",
+    "metadata",
+    "expires_at",
+    "allowed_cidrs",
+    "lineage_id",
+    "user_id",
+    "organization_id",
+    "workspace_id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +62,16 @@ def create_key(
     allowed_cidrs: Iterable[object] = (),
     note: str = "",
     form: SubmittedForm | None = None,
+    owner: Owner = NOBODY,
     ceiling: Ceiling = UNBOUNDED,
     actor: Actor,
     now: datetime,
 ) -> IssuedKey:
-    """Make a key within the caller's ceiling. Its secret is in the answer alone.
+    """Make a key within the caller's ceiling and the app's policy. Its secret is in the answer alone.
 
-    Raises NotFound (no such app), NotAllowed (app paused, beyond the ceiling), Invalid that names
-    the field, and AlreadySubmitted where the same form made a key before.
+    It belongs to `owner`, and where that names nobody to whom the app belongs to. Raises NotFound
+    (no such app), NotAllowed (app paused, beyond the ceiling, out of a subject's own reach), Invalid
+    that names the field, and AlreadySubmitted where the same form made a key before.
     """
     app = _lock_open_app(app_id)
     forms.refuse_repeat(form)
@@ -64,15 +80,13 @@ def create_key(
         "note": plain_text(note, field="note", most=500, required=False),
         "permissions": key_values.within_catalogue(app, permissions),
         "metadata": {**ceiling.metadata, **key_values.own_metadata(metadata)},
-        "expires_at": key_values.expiry(expires_at, now),
+        "expires_at": _end(app, expires_at, ceiling, now),
         "allowed_cidrs": key_values.addresses(allowed_cidrs),
-        "created_by": actor.name[:200],
+        **_owned(app, owner),
     }
     ceiling.check_permissions(values["permissions"])
-    ceiling.check_expiry(values["expires_at"], now)
-    if ceiling.key_cap is not None:
-        ceiling.check_count(Key.objects.in_app(app_id).newest_of_lineage().active_at(now).count())
-    issued = _issue(app, now=now, values=values)
+    _check_reach(app, owner, ceiling, actor, now)
+    issued = _issue(app, actor=actor, now=now, values=values)
     forms.take(form, issued.key, now)
     _record(Event.KEY_CREATED, issued.key, actor, now, _described(issued.key))
     return issued
@@ -91,8 +105,8 @@ def rotate_key(
 ) -> IssuedKey:
     """Replace a key and let the old one work for `overlap` longer; None is the app's default, zero ends it at once.
 
-    Name, permissions, metadata and expiry (cut to the caller's ceiling) go to the new key; the old
-    key's expiry is not touched.
+    Name, owner, permissions, metadata and expiry (cut to the caller's ceiling and the app's policy)
+    go to the new key; the old key's expiry is not touched.
     Raises NotFound outside the app, KeyNotActive if it is revoked, disabled, expired or rotated
     already, NotAllowed where it can do more than the caller may hand out, Invalid for an overlap
     outside 0 to 30 days. Two calls at once yield one new key.
@@ -106,10 +120,9 @@ def rotate_key(
     overlap = timedelta(seconds=app.default_overlap_seconds) if overlap is None else overlap
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise Invalid("The overlap must be 0 to 2592000 seconds (30 days).", field="overlap_seconds")
-    kept = ("name", "note", "permissions", "metadata", "expires_at", "allowed_cidrs", "lineage_id")
-    values = {name: getattr(old, name) for name in kept}
-    values["expires_at"] = ceiling.within_expiry(old.expires_at, now)
-    issued = _issue(app, now=now, values={**values, "created_by": actor.name[:200]})
+    values = {name: getattr(old, name) for name in _KEPT_BY_ROTATION}
+    values["expires_at"] = app.policy.expiry.cut(ceiling.within_expiry(old.expires_at, now), now)
+    issued = _issue(app, actor=actor, now=now, values=values)
     old.replaced_by = issued.key
     old.overlap_ends_at = now + overlap
     old.updated_at = now
@@ -179,7 +192,36 @@ def enable_key(*, app_id: int, key_id: int, reason: str = "", actor: Actor, now:
     return key
 
 
-def _issue(app: App, *, now: datetime, values: dict[str, Any]) -> IssuedKey:
+def _end(app: App, expires_at: datetime | None, ceiling: Ceiling, now: datetime) -> datetime | None:
+    """Return when a new key ends: as asked for where policy and ceiling allow it, else by the policy's default."""
+    asked = key_values.expiry(expires_at, now)
+    policy: Policy = app.policy
+    end = policy.expiry.granted(asked, now)
+    if asked is None and end is not None:
+        return ceiling.within_expiry(end, now)
+    ceiling.check_expiry(end, now)
+    return end
+
+
+def _owned(app: App, owner: Owner) -> dict[str, str | None]:
+    """Return whom a new key belongs to."""
+    return {
+        "user_id": owner.user_id or app.user_id,
+        "organization_id": owner.organization_id or app.organization_id,
+        "workspace_id": owner.workspace_id or app.workspace_id,
+    }
+
+
+def _check_reach(app: App, owner: Owner, ceiling: Ceiling, actor: Actor, now: datetime) -> None:
+    """Return if a subject would see the key that it makes, and has room for it; raise NotAllowed if not."""
+    reach = Reach(app.id, app.policy.scope.model, owner)
+    if actor.kind == "subject":
+        reach.require_holder()
+    if ceiling.key_cap is not None:
+        ceiling.check_count(Key.objects.within(reach).newest_of_lineage().active_at(now).count())
+
+
+def _issue(app: App, *, actor: Actor, now: datetime, values: dict[str, Any]) -> IssuedKey:
     secret = new_secret(SecretKind.KEY, app.key_prefix, settings.ENVIRONMENT.peppers)
 
     def make() -> Key:
@@ -190,6 +232,8 @@ def _issue(app: App, *, now: datetime, values: dict[str, Any]) -> IssuedKey:
             key_suffix=secret.suffix,
             digest=secret.digest,
             pepper_version=secret.pepper_version,
+            created_by=actor.name[:200],
+            created_by_id=actor.id[:200],
             created_at=now,
             updated_at=now,
             **values,

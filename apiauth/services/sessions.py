@@ -15,6 +15,7 @@ from apiauth.core.actor import Actor
 from apiauth.core.errors import NotAllowed, NotFound, TicketRefused
 from apiauth.core.events import Event
 from apiauth.core.roles import Action, Role
+from apiauth.core.scope import owns
 from apiauth.core.secrets import (
     SESSION_PREFIX,
     TICKET_PREFIX,
@@ -24,7 +25,7 @@ from apiauth.core.secrets import (
     new_secret,
     prefix_of,
 )
-from apiauth.models import App, Session, Ticket
+from apiauth.models import App, Key, Session, Ticket
 from apiauth.models.fields import insert
 from apiauth.services import activity
 
@@ -142,7 +143,31 @@ def find_embedded_session(token: str, *, now: datetime) -> Session | None:
     return session if session is not None and session.app.deployment.is_embedded else None
 
 
-def authorize(session: Session, action: Action, *, is_change: bool, actor: Actor, now: datetime) -> None:
+def find_key(
+    session: Session, key_id: int, action: Action, *, is_change: bool = True, actor: Actor, now: datetime
+) -> Key:
+    """Return a key within the session's scope to which its role may do this.
+
+    `action` is the one on the subject's own keys; on another it takes its counterpart. Raises
+    NotFound for a key outside the scope as for none at all, NotAllowed beyond the role.
+    """
+    key = Key.objects.within(session.reach).filter(pk=key_id).first()
+    if key is None:
+        raise NotFound("This key doesn't exist, or it belongs to another app.")
+    wanted = roles.about_key(action, is_own=owns(session.owner, key.owner))
+    authorize(session, wanted, is_change=is_change, actor=actor, now=now, key_id=key.id)
+    return key
+
+
+def may(session: Session, action: Action, key: Key | None = None) -> bool:
+    """Tell whether the session's role reaches an action, on one key where one is given."""
+    wanted = action if key is None else roles.about_key(action, is_own=owns(session.owner, key.owner))
+    return roles.may(session.app.policy.authority, Role(session.role), wanted)
+
+
+def authorize(
+    session: Session, action: Action, *, is_change: bool, actor: Actor, now: datetime, key_id: int | None = None
+) -> None:
     """Return if the session's role reaches the action; raise NotAllowed if not.
 
     A refused attempt to change something stands in the activity log; a look at a page does not.
@@ -157,6 +182,7 @@ def authorize(session: Session, action: Action, *, is_change: bool, actor: Actor
                 now=now,
                 deployment_id=session.deployment_id,
                 app_id=session.app_id,
+                key_id=key_id,
                 details={"action": action, "role": session.role},
             )
         raise

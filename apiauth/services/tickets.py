@@ -40,6 +40,8 @@ class TicketRequest:
     subject_id: str = ""
     subject_name: str = ""
     subject_email: str = ""
+    organization_id: str | None = None
+    workspace_id: str | None = None
     role: str | None = None
     permissions: list[str] | None = None
     longest_expiry_days: int | None = None

@@ -6,10 +6,10 @@ from django.http import HttpResponse
 from django.urls import reverse
 
 from apiauth.core import ids, secrets
-from apiauth.core.errors import Conflict, NotFound
+from apiauth.core.errors import Conflict
 from apiauth.core.roles import Action
 from apiauth.models import Key
-from apiauth.services import keys, propagation
+from apiauth.services import keys, propagation, sessions
 from portal import inputs, key_pages, lineages
 from portal.forms import CreateKeyForm, PortalForm, RevokeKeyForm, RotateKeyForm, new_token
 from portal.render import SeeOther, go_to, page_or_part
@@ -25,7 +25,7 @@ def key_list(request: PortalRequest) -> HttpResponse:
     if secrets.is_well_formed(request.GET.get("q", "").strip()):
         return SeeOther(f"{reverse('portal:keys')}?notice=secret")
     status, query, after = inputs.key_filter(request.GET)
-    listing = lineages.page(app_id=request.app.pk, status=status, query=query, after=after, now=request.now)
+    listing = lineages.page(rights=request.rights, status=status, query=query, after=after, now=request.now)
     context = {"section": "keys", "listing": listing, "now": request.now, "rights": request.rights}
     context |= {"status": status, "query": query, "notice": key_pages.list_notice(request.GET.get("notice", ""))}
     return page_or_part(request, "portal/keys/list.html", {"keys": "portal/keys/_list.html"}, context)
@@ -63,7 +63,7 @@ def in_force(request: PortalRequest, key_id: str) -> HttpResponse:
 @portal_view(action=Action.ROTATE_OWN, methods=READ_AND_WRITE)
 def rotate(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for how long the old secret works, or rotate and show the new secret in this one answer."""
-    key = _key(request, key_id)
+    key = _key(request, key_id, Action.ROTATE_OWN)
     data = request.POST if request.method == "POST" else None
     form = RotateKeyForm(data, app=request.app, key=key, now=request.now)
     if form.is_bound and (issued := form.attempt(lambda: key_pages.rotate(request, form, key))):
@@ -76,7 +76,7 @@ def rotate(request: PortalRequest, key_id: str) -> HttpResponse:
 @portal_view(action=Action.REVOKE_OWN, methods=READ_AND_WRITE)
 def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for confirmation with what it would break, or revoke."""
-    key = _key(request, key_id)
+    key = _key(request, key_id, Action.REVOKE_OWN)
     form = RevokeKeyForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.attempt(lambda: key_pages.revoke(request, form, key)) is not None:
         return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=revoked")
@@ -88,17 +88,20 @@ def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
 @portal_view(action=Action.ROTATE_OWN, methods=("POST",))
 def end_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
     """Stop an old secret before its time."""
-    key = _key(request, key_id)
+    key = _key(request, key_id, Action.ROTATE_OWN)
     keys.end_overlap(app_id=request.app.pk, key_id=key.pk, actor=request.actor, now=request.now)
     return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=overlap-ended")
 
 
-def _key(request: PortalRequest, text: str) -> Key:
-    key_id = ids.parse_id(text)
-    key = Key.objects.in_app(request.app.pk).filter(pk=key_id).first() if key_id is not None else None
-    if key is None:
-        raise NotFound("This key doesn't exist, or it belongs to another app.")
-    return key
+def _key(request: PortalRequest, text: str, action: Action = Action.SEE) -> Key:
+    return sessions.find_key(
+        request.session_row,
+        ids.parse_id(text) or 0,
+        action,
+        is_change=request.method == "POST",
+        actor=request.actor,
+        now=request.now,
+    )
 
 
 def _form(request: PortalRequest, name: str, form: PortalForm, context: dict[str, Any]) -> HttpResponse:

@@ -17,6 +17,8 @@ def decision_list(request: PortalRequest) -> HttpResponse:
     if ids.parse_request_id(entered):
         return SeeOther(reverse("portal:decision", args=[entered]))
     wanted = log_pages.read_filter(request.GET)
+    if wanted.address and not request.rights.see_addresses:
+        wanted.problems["address"] = "Your access doesn't show addresses, so calls can't be filtered by them."
     if entered:
         wanted.problems["request_id"] = "A request id is req_ and 32 digits or letters from a to f."
     context = log_pages.listing(request, wanted) | {"section": "logs", "entered": entered}

@@ -281,7 +281,7 @@ def test_a_viewers_post_changes_nothing(portal_client, make_key):
     key.refresh_from_db()
     assert (response.status_code, key.revoked_at) == (403, None)
     denied = ActivityEntry.objects.filter(event=Event.SESSION_DENIED)
-    assert [entry.details["action"] for entry in denied] == ["revoke_key"]
+    assert [entry.details["action"] for entry in denied] == ["revoke_own"]
 
 
 def test_a_tab_of_another_session_changes_nothing(portal_client, make_key):

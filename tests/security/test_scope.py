@@ -1,0 +1,137 @@
+"""A session reaches the keys of its scope and no other, through whichever door it asks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from apiauth.core import clock
+from apiauth.core.policy import read_policy
+from apiauth.core.scope import Owner, Reach, Scope
+from apiauth.models import App, Key
+from apiauth.models.activity import ActivityEntry
+from apiauth.services import keys, sessions
+from tests.conftest import ACTOR
+from tests.support.rows import undone
+
+pytestmark = pytest.mark.django_db
+ORIGIN = {"Origin": "http://127.0.0.1:9000"}
+names = st.sampled_from([None, "a", "b"])
+owners = st.builds(Owner, names, names, names)
+
+
+def belongs(scope: Scope, key: Owner, holder: Owner) -> bool:
+    """Say in one more way, and the plainest, what a scope is."""
+    if scope is Scope.APP:
+        return True
+    if scope is Scope.ORGANIZATION:
+        return holder.organization_id is not None and key.organization_id == holder.organization_id
+    if scope is Scope.WORKSPACE:
+        places = (key.organization_id, key.workspace_id)
+        return holder.workspace_id is not None and places == (holder.organization_id, holder.workspace_id)
+    return holder.user_id is not None and key.user_id == holder.user_id
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.sampled_from(Scope), owners, st.lists(owners, min_size=1, max_size=5))
+def test_no_session_reaches_a_key_outside_its_scope(
+    app: App, session_for: Callable[..., sessions.OpenedSession], scope: Scope, holder: Owner, others: list[Owner]
+) -> None:
+    with undone():
+        made = [keys.create_key(app_id=app.id, name="k", owner=each, actor=ACTOR, now=clock.now()) for each in others]
+        opened = _session(app, session_for, holder)
+        App.objects.filter(pk=app.pk).update(policy=read_policy({"scope": {"model": scope}}))
+        within = {issued.key.id for issued, owner in zip(made, others, strict=True) if belongs(scope, owner, holder)}
+
+        client = Client(headers=ORIGIN)
+        client.cookies["ks_session"] = opened.token
+        listed = {int(key["id"]) for key in client.get("/api-auth/keys").json()["data"]}
+        page = client.get("/portal/keys").content.decode()
+        assert listed == within
+        assert {issued.key.id for issued in made if str(issued.key.id) in page} == within
+        for issued in made:
+            found = 200 if issued.key.id in within else 404
+            assert client.get(f"/portal/keys/{issued.key.id}").status_code == found
+            assert client.post(f"/api-auth/keys/{issued.key.id}/rotate").status_code == found
+            assert client.post(f"/api-auth/keys/{issued.key.id}/revoke").status_code in {
+                found,
+                409 if found == 200 else 404,
+            }
+        touched = set(Key.objects.exclude(revoked_at=None, replaced_by=None).values_list("lineage_id", flat=True))
+        assert touched == within
+
+
+def _session(app: App, session_for: Callable[..., sessions.OpenedSession], holder: Owner) -> sessions.OpenedSession:
+    return session_for(
+        app,
+        subject_id=holder.user_id or "",
+        organization_id=holder.organization_id,
+        workspace_id=holder.workspace_id,
+    )
+
+
+@pytest.fixture
+def two(app: App, session_for: Callable[..., sessions.OpenedSession]) -> dict[str, Any]:
+    """Two users of an app whose sessions reach their own keys alone, with a key each."""
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"scope": {"model": "user"}}))
+    found: dict[str, Any] = {}
+    for name in ("ann", "bob"):
+        client = Client(headers=ORIGIN)
+        client.cookies["ks_session"] = session_for(app, subject_id=name).token
+        answer = client.post("/api-auth/keys", {"name": f"Key of {name}"})
+        found[name] = (client, answer.json()["data"])
+    return found
+
+
+def test_a_key_made_in_a_session_belongs_to_its_subject(two: dict[str, Any]) -> None:
+    client, made = two["ann"]
+    key = Key.objects.get(pk=made["id"])
+    assert (key.user_id, key.created_by_id) == ("ann", "ann")
+    client.post(f"/api-auth/keys/{key.id}/rotate")
+    assert Key.objects.get(lineage_id=key.lineage_id, replaced_by=None).owner == key.owner
+
+
+def test_outside_the_scope_is_the_same_as_absent(two: dict[str, Any]) -> None:
+    client, foreign = two["ann"][0], two["bob"][1]["id"]
+    for address in ("/portal/keys/{}", "/portal/keys/{}/rotate", "/portal/keys/{}/revoke", "/portal/keys/{}/in-force"):
+        known, unknown = client.get(address.format(foreign)), client.get(address.format(12345))
+        assert (known.status_code, unknown.status_code) == (404, 404)
+    known, unknown = (client.post(f"/api-auth/keys/{key}/revoke").json() for key in (foreign, 12345))
+    assert {**known, "request_id": ""} == {**unknown, "request_id": ""}
+
+
+def test_the_activity_shows_what_was_done_with_keys_in_scope_and_by_oneself(two: dict[str, Any]) -> None:
+    page = two["ann"][0].get("/portal/activity").content.decode()
+    assert "Key of ann" in page
+    assert "Key of bob" not in page
+    assert ActivityEntry.objects.filter(event="session.opened").count() == 2
+    assert page.count("opened these pages") == 1
+
+
+def test_a_session_without_the_id_that_the_scope_goes_by_makes_no_key(
+    app: App, session_for: Callable[..., sessions.OpenedSession]
+) -> None:
+    token = session_for(app, subject_id="ann").token
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"scope": {"model": "organization"}}))
+    client = Client(headers=ORIGIN)
+    client.cookies["ks_session"] = token
+    answer = client.post("/api-auth/keys", {"name": "x"})
+    assert answer.status_code == 403
+    assert "names no organization" in answer.json()["message"]
+    assert not Key.objects.exists()
+    assert "Create key" not in client.get("/portal/keys").content.decode()
+
+
+def test_the_cap_counts_the_keys_in_scope(two: dict[str, Any], app: App, session_for: Callable[..., Any]) -> None:
+    client = Client(headers=ORIGIN)
+    client.cookies["ks_session"] = session_for(app, subject_id="cem", key_cap=1).token
+    assert client.post("/api-auth/keys", {"name": "first"}).status_code == 200
+    assert client.post("/api-auth/keys", {"name": "second"}).status_code == 403
+
+
+def test_a_reach_without_its_id_reaches_nothing() -> None:
+    for scope in (Scope.ORGANIZATION, Scope.WORKSPACE, Scope.USER):
+        assert Reach(1, scope, Owner()).conditions() is None
