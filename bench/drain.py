@@ -61,10 +61,13 @@ def cpu_seconds(pid: int) -> float:
 
 def floor(connection: Any, count: int) -> float:
     """Return rows a second of a bare COPY of decisions into a table without an index."""
-    from apiauth.audit.rows import decision_line
+    from apiauth.audit.names import Names
+    from apiauth.audit.rows import decision_line, names_in
     from apiauth.audit.statements import sql
 
-    lines = "".join(map(decision_line, records(count, int(time.time() * 1000))))
+    made = list(records(count, int(time.time() * 1000)))
+    number_of = Names(connection).numbered(names_in(made))
+    lines = "".join([decision_line(record, number_of) for record in made])
     connection.execute("CREATE UNLOGGED TABLE floor (LIKE apiauth_decision)")
     began = time.perf_counter()
     with connection.cursor() as cursor, cursor.copy(sql("copy_decisions").replace("apiauth_decision", "floor")) as copy:

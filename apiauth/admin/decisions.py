@@ -124,7 +124,7 @@ def _filtered(values: dict[str, Any], now: datetime) -> Any:
         rows = rows.filter(key_id=values["key"])
     if values["outcome"]:
         rows = rows.filter(allowed=True) if values["outcome"] == "allowed" else rows.filter(rule=values["outcome"])
-    return rows.order_by("-decided_at", "-id")
+    return rows.select_related("key_name").order_by("-decided_at", "-id")
 
 
 def _apps_called(text: str) -> list[int]:
@@ -136,7 +136,7 @@ def _apps_called(text: str) -> list[int]:
 
 def _with_apps(decisions: list[Decision]) -> list[Row]:
     names = dict(App.objects.filter(pk__in={one.app_id for one in decisions}).values_list("pk", "name"))
-    return [Row(one, names.get(one.app_id or 0, "no app")) for one in decisions]
+    return [Row(one, names.get(one.app_id, "no app")) for one in decisions]
 
 
 @_may_view
@@ -146,23 +146,25 @@ def decision(request: HttpRequest, context: dict[str, Any], request_id: str) -> 
     if found_id is None:
         raise Http404
     moment = clock.from_ms(ids.decision_time_ms(found_id))
-    row = Decision.objects.filter(decided_at=moment, id=found_id).first()
+    row = Decision.objects.filter(decided_at=moment, id=found_id).select_related("key_name", "node").first()
     context |= {"title": request_id, "facts": _facts(row) if row else [], "row": row}
     return TemplateResponse(request, "admin/decision.html", context, status=200 if row else 404)
 
 
 def _facts(row: Decision) -> list[tuple[str, object, str]]:
-    """Return every column as (name, value, link)."""
+    """Return every column as (name, value, link); the deployment is that of the app, where there is one."""
     links = {
         "app_id": "apiauth_app_change",
         "key_id": "apiauth_key_change",
         "deployment_id": "apiauth_deployment_change",
     }
+    if row.app_id:
+        row.deployment_id = App.objects.filter(pk=row.app_id).values_list("deployment_id", flat=True).first()
     facts = []
     for field in row._meta.concrete_fields:
-        value = getattr(row, field.attname)
-        link = reverse(f"admin:{links[field.attname]}", args=[value]) if value and field.attname in links else ""
-        facts.append((field.attname, _shown(value), link))
+        value = getattr(row, field.name)
+        link = reverse(f"admin:{links[field.name]}", args=[value]) if value and field.name in links else ""
+        facts.append((field.name, _shown(value), link))
     return facts
 
 

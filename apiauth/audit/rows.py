@@ -1,12 +1,13 @@
 """Decisions as lines for COPY in text format, and the counts that a batch of them adds up to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
 import msgspec
 
 from apiauth.audit.record import Record
+from apiauth.core import limit_states
 
 LONGEST_PATH = 500  # in characters; an index entry of PostgreSQL holds 2,704 bytes
 
@@ -15,8 +16,8 @@ _UNSAFE |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _NULL = "\\N"
 
 
-def decision_line(record: Record) -> str:
-    """Return one record as a line for its table.
+def decision_line(record: Record, number_of: Mapping[str, int]) -> str:
+    """Return one record as a line for its table, with the numbers of its names.
 
     All texts are looked at together: printable ones without a backslash, which is nearly all,
     stand in the line as they are. That is most of what makes this quick.
@@ -25,20 +26,31 @@ def decision_line(record: Record) -> str:
      required, held, limits, retry_after, age_ms, duration_us, node) = msgspec.structs.astuple(record)  # fmt: skip
     if len(path) > LONGEST_PATH:
         path = path[:LONGEST_PATH]
-    if not is_plain(f"{name}{start}{rule}{blocked_by}{method}{path}{client_ip}{peer_ip}{agent}{node}"):
-        name, start, rule, blocked_by, method, path, client_ip, peer_ip, agent, node = map(
-            _safe, (name, start, rule, blocked_by, method, path, client_ip, peer_ip, agent, node)
+    states = limit_states.text_of(limits)
+    if not is_plain(f"{start}{rule}{blocked_by}{method}{path}{client_ip}{peer_ip}{agent}{states}"):
+        start, rule, blocked_by, method, path, client_ip, peer_ip, agent, states = map(
+            _safe, (start, rule, blocked_by, method, path, client_ip, peer_ip, agent, states)
         )
     return (
-        f"{record.id.hex()}\t{_moment(record.moment_ms)}\t"
-        f"{_NULL if deployment_id is None else deployment_id}\t{_NULL if app_id is None else app_id}\t"
-        f"{_NULL if key_id is None else key_id}\t{_NULL if name is None else name}\t"
-        f"{_NULL if start is None else start}\t{'t' if rule is None else 'f'}\t{_NULL if rule is None else rule}\t"
+        f"{record.id.hex()}\t{_moment(record.moment_ms)}\t{app_id or 0}\t"
+        f"{_NULL if app_id or deployment_id is None else deployment_id}\t{_NULL if key_id is None else key_id}\t"
+        f"{_NULL if name is None else number_of[name]}\t{_NULL if start is None else start}\t"
+        f"{'t' if rule is None else 'f'}\t{_NULL if rule is None else rule}\t"
         f"{_NULL if blocked_by is None else blocked_by}\t{method}\t{path}\t"
         f"{_NULL if client_ip is None else client_ip}\t{_NULL if peer_ip is None else peer_ip}\t{agent}\t"
-        f"{_texts(tuple(required))}\t{_NULL if held is None else _texts(tuple(held))}\t{_limits(limits)}\t"
-        f"{_NULL if retry_after is None else retry_after}\t{age_ms}\t{duration_us}\t{node}\n"
+        f"{_texts(tuple(required))}\t{_NULL if held is None else _texts(tuple(held))}\t{states}\t"
+        f"{_NULL if retry_after is None else retry_after}\t{age_ms}\t{duration_us}\t{number_of[node]}\n"
     )
+
+
+def names_in(records: Iterable[Record]) -> set[str]:
+    """Return the names that the records' lines need the numbers of."""
+    names = set()
+    for record in records:
+        names.add(record.node)
+        if record.key_name is not None:
+            names.add(record.key_name)
+    return names
 
 
 def count_lines(records: Iterable[Record]) -> Iterable[str]:
@@ -105,7 +117,7 @@ def _moment(moment_ms: int) -> str:
     return f"{_second(seconds)}.{milliseconds:03}+00"
 
 
-# Batches name the same few seconds, lists of permissions and limits again and again.
+# Batches name the same few seconds and lists of permissions again and again.
 @lru_cache(maxsize=4096)
 def _second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
@@ -114,10 +126,6 @@ def _second(seconds: int) -> str:
 @lru_cache(maxsize=1024)
 def _texts(values: tuple[str, ...]) -> str:
     return "[" + ",".join(map(_json, values)) + "]"
-
-
-def _limits(limits: list[tuple[str, int, int]]) -> str:
-    return "[" + ",".join([f'{{"rule":{_json(r)},"remaining":{left},"limit":{n}}}' for r, left, n in limits]) + "]"
 
 
 @lru_cache(maxsize=1024)

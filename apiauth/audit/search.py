@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.core import signing
@@ -12,6 +11,7 @@ from django.db.models import Q
 
 from apiauth.core import clock, ids
 from apiauth.core.errors import Invalid
+from apiauth.core.limit_states import LimitState
 from apiauth.core.scope import Reach
 from apiauth.models.audit import Decision, DecisionQuerySet
 
@@ -46,12 +46,11 @@ class DecisionFilters:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """One decision as it was recorded."""
+    """One decision as it was recorded; app 0 is none."""
 
     id: UUID
     decided_at: datetime
-    deployment_id: int | None
-    app_id: int | None
+    app_id: int
     key_id: int | None
     key_name: str | None
     presented_start: str | None
@@ -65,7 +64,7 @@ class DecisionRow:
     user_agent: str
     required_permissions: list[str]
     held_permissions: list[str] | None
-    rate_limits: list[dict[str, Any]]
+    rate_limits: list[LimitState]
     retry_after: int | None
     snapshot_age_ms: int
     duration_us: int
@@ -90,7 +89,8 @@ class Page:
     has_more: bool
 
 
-_COLUMNS = tuple(field.name for field in dataclasses.fields(DecisionRow))
+_NAMES = {"key_name": "key_name__text", "node": "node__text"}
+_COLUMNS = tuple(_NAMES.get(field.name, field.name) for field in dataclasses.fields(DecisionRow))
 
 
 def decisions(

@@ -17,22 +17,52 @@ class Migration(migrations.Migration):
         migrations.RunSQL("SET LOCAL lock_timeout = '2s'", migrations.RunSQL.noop),
         migrations.RunSQL((SQL / "decisions.sql").read_text(), (SQL / "decisions_reverse.sql").read_text()),
         migrations.CreateModel(
+            name="RecordedName",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("text", models.TextField(unique=True)),
+            ],
+            options={
+                "db_table": "apiauth_recordedname",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
             name="Decision",
             fields=[
                 (
                     "pk",
                     models.CompositePrimaryKey(
-                        "decided_at", "id", blank=True, editable=False, primary_key=True, serialize=False
+                        "app_id", "decided_at", "id", blank=True, editable=False, primary_key=True, serialize=False
                     ),
                 ),
                 ("id", models.UUIDField()),
                 ("decided_at", models.DateTimeField()),
+                ("app_id", models.BigIntegerField()),
                 ("deployment_id", models.BigIntegerField(null=True)),
-                ("app_id", models.BigIntegerField(null=True)),
                 ("key_id", models.BigIntegerField(null=True)),
+                (
+                    "key_name",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="apiauth.recordedname",
+                    ),
+                ),
                 ("retry_after", models.IntegerField(null=True)),
                 ("snapshot_age_ms", models.IntegerField()),
                 ("duration_us", models.IntegerField()),
+                (
+                    "node",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="apiauth.recordedname",
+                    ),
+                ),
                 ("allowed", models.BooleanField()),
                 ("rule", models.TextField(null=True)),
                 ("blocked_by", models.TextField(null=True)),
@@ -40,13 +70,11 @@ class Migration(migrations.Migration):
                 ("peer_ip", models.GenericIPAddressField(null=True)),
                 ("method", models.TextField()),
                 ("path", models.TextField()),
-                ("key_name", models.TextField(null=True)),
                 ("presented_start", models.TextField(null=True)),
                 ("user_agent", models.TextField()),
                 ("required_permissions", models.JSONField()),
                 ("held_permissions", models.JSONField(null=True)),
-                ("rate_limits", models.JSONField()),
-                ("node", models.TextField()),
+                ("rate_limits", models.TextField()),
             ],
             options={
                 "db_table": "apiauth_decision",

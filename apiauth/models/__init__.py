@@ -12,6 +12,7 @@ from apiauth.models.audit import (
     KeyUsage,
     MinuteRollup,
     PathRollup,
+    RecordedName,
     SpoolFile,
 )
 from apiauth.models.deployment import BackendKey, Deployment
@@ -43,6 +44,7 @@ __all__ = [
     "PathRollup",
     "PepperCheck",
     "RateLimitScheme",
+    "RecordedName",
     "Session",
     "SpoolFile",
     "Ticket",

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from django.db import models
 
+from apiauth.core import limit_states
 from apiauth.core.scope import Reach
 from apiauth.models.key import Key
 
@@ -18,12 +19,35 @@ class JsonTextField(models.JSONField):
         return value  # psycopg has parsed it
 
 
+class LimitStatesField(models.TextField):
+    """How limits stood, kept as a short text: see apiauth.core.limit_states."""
+
+    def from_db_value(self, value: str, expression: Any, connection: Any) -> list[limit_states.LimitState]:
+        return limit_states.states_of(value)
+
+    def get_prep_value(self, value: Any) -> str:
+        return limit_states.text_of((state["rule"], state["remaining"], state["limit"]) for state in value)
+
+
+class RecordedName(models.Model):
+    """A name that stands in many decisions: of a gateway's host, or of a key as it was called. Never changed."""
+
+    text = models.TextField(unique=True)
+
+    class Meta:
+        managed = False
+        db_table = "apiauth_recordedname"
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class DecisionQuerySet(models.QuerySet["Decision"]):
     """Reads of decisions; the first call is the app."""
 
     def in_app(self, app_id: int | None) -> DecisionQuerySet:
         """Keep the decisions of one app; None for those that belong to no app, which only staff see."""
-        return self.filter(app_id=app_id) if app_id is not None else self.filter(app_id__isnull=True)
+        return self.filter(app_id=app_id or 0)
 
     def within(self, reach: Reach | None) -> DecisionQuerySet:
         """Keep the decisions about keys that a session reaches; None for all, those about no key too."""
@@ -40,17 +64,22 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
 
 
 class Decision(models.Model):
-    """One check's outcome, in the partition of the day it was made; `decided_at` is the id's own time."""
+    """One check's outcome, in the partition of the day it was made; `decided_at` is the id's own time.
 
-    pk = models.CompositePrimaryKey("decided_at", "id")
+    App 0 means none. The deployment stands here only without an app: an app knows its own.
+    """
+
+    pk = models.CompositePrimaryKey("app_id", "decided_at", "id")
     id = models.UUIDField()
     decided_at = models.DateTimeField()
+    app_id = models.BigIntegerField()
     deployment_id = models.BigIntegerField(null=True)
-    app_id = models.BigIntegerField(null=True)
     key_id = models.BigIntegerField(null=True)
+    key_name = models.ForeignKey(RecordedName, models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
     retry_after = models.IntegerField(null=True)
     snapshot_age_ms = models.IntegerField()
     duration_us = models.IntegerField()
+    node = models.ForeignKey(RecordedName, models.DO_NOTHING, db_constraint=False, related_name="+")
     allowed = models.BooleanField()
     rule = models.TextField(null=True)
     blocked_by = models.TextField(null=True)
@@ -58,13 +87,11 @@ class Decision(models.Model):
     peer_ip = models.GenericIPAddressField(null=True)
     method = models.TextField()
     path = models.TextField()
-    key_name = models.TextField(null=True)
     presented_start = models.TextField(null=True)
     user_agent = models.TextField()
     required_permissions = JsonTextField()
     held_permissions = JsonTextField(null=True)
-    rate_limits = JsonTextField()
-    node = models.TextField()
+    rate_limits = LimitStatesField()
 
     objects = DecisionQuerySet.as_manager()
 

@@ -9,6 +9,7 @@ from django.test import Client
 
 from apiauth.core import clock, ids
 from apiauth.models import App, Decision
+from tests.support.decisions import name_of
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def decide(app: App) -> Callable[..., UUID]:
         Decision.objects.create(
             id=decision_id,
             decided_at=clock.from_ms(ids.decision_time_ms(decision_id)),
-            app_id=for_app,
+            app_id=for_app or 0,
             allowed=rule is None,
             rule=rule,
             blocked_by=rule,
@@ -31,7 +32,7 @@ def decide(app: App) -> Callable[..., UUID]:
             rate_limits=[],
             snapshot_age_ms=1,
             duration_us=9,
-            node="n",
+            node=name_of("n"),
         )
         return decision_id
 

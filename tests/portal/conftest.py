@@ -12,6 +12,7 @@ from django.test import Client
 from apiauth.core import clock, ids
 from apiauth.models import App
 from apiauth.models.audit import AppRollup, Decision, DecisionRollup, KeyUsage
+from tests.support.decisions import name_of
 
 HIDDEN = re.compile(r'name="(session|form_token|csrfmiddlewaretoken)" value="([^"]+)"')
 SECRET = re.compile(r"nw_live_[0-9A-Za-z]{49}")
@@ -48,7 +49,6 @@ def make_decision(app: App) -> Callable[..., Decision]:
         values = {
             "id": ids.new_decision_id(clock.to_ms(moment)),
             "decided_at": moment,
-            "deployment_id": app.deployment_id,
             "app_id": app.pk,
             "allowed": rule is None,
             "rule": rule,
@@ -61,9 +61,11 @@ def make_decision(app: App) -> Callable[..., Decision]:
             "rate_limits": [],
             "snapshot_age_ms": 200,
             "duration_us": 80,
-            "node": "gateway-1",
+            "node": name_of("gateway-1"),
             **fields,
         }
+        if isinstance(called := values.get("key_name"), str):
+            values["key_name"] = name_of(called)
         return Decision.objects.create(**values)
 
     return make

@@ -12,6 +12,7 @@ from apiauth.audit.drain import Drain
 from apiauth.audit.record import Record, new_decision_number
 from apiauth.audit.spool import Spool
 from apiauth.core import clock
+from apiauth.models import RecordedName
 
 
 def decision(moment: datetime, **fields: Any) -> Record:
@@ -54,3 +55,8 @@ def put_on_record(records: Iterable[Record]) -> None:
             # own tables, which each of its commits would have done.
             cursor.execute("DISCARD TEMP")
         Drain(connection.connection, folder).drain_all()
+
+
+def name_of(text: str) -> RecordedName:
+    """Return a name as decisions refer to it."""
+    return RecordedName.objects.get_or_create(text=text)[0]

@@ -13,6 +13,7 @@ from apiauth.core.actor import Actor
 from apiauth.models import App, Decision, Key, RateLimitScheme, Session
 from apiauth.services import apps, deployments, keys, limits, sessions, tickets
 from apiauth.services.deployments import IssuedBackendKey
+from tests.support.decisions import name_of
 from tests.support.routes import FORM, JSON, RULE, Operation
 
 ACTOR = Actor(kind="command", id="test", name="Test", via="command")
@@ -138,10 +139,9 @@ def _decision(app: App, key: Key) -> Decision:
     return Decision.objects.create(
         id=ids.new_decision_id(clock.to_ms(moment)),
         decided_at=moment,
-        deployment_id=app.deployment_id,
         app_id=app.id,
         key_id=key.id,
-        key_name=key.name,
+        key_name=name_of(key.name),
         allowed=True,
         method="GET",
         path=f"/{app.slug}",
@@ -151,7 +151,7 @@ def _decision(app: App, key: Key) -> Decision:
         rate_limits=[],
         snapshot_age_ms=0,
         duration_us=1,
-        node="test",
+        node=name_of("test"),
     )
 
 

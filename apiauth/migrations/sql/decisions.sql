@@ -1,14 +1,22 @@
+-- Names that stand in many decisions, each kept once: of the gateways' hosts, and of keys as they were called.
+CREATE TABLE apiauth_recordedname (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    text text NOT NULL UNIQUE
+);
+
 -- What the gateways decided. A day is a partition, so that old days go by dropping a table; the id carries
--- its own moment, so (decided_at, id) finds one row by its request id alone.
--- Columns of a fixed width come first, and what is only shown is json, not jsonb or an array: a fifth less on disk.
+-- its own moment. App 0 means none. An app's deployment is the app's to know: it stands here only without an app.
+-- Columns of a fixed width come first, and what is only shown is text, not jsonb or an array: less on disk.
 CREATE TABLE apiauth_decision (
     decided_at timestamptz NOT NULL,
+    app_id bigint NOT NULL,
     deployment_id bigint,
-    app_id bigint,
     key_id bigint,
+    key_name_id integer,
     retry_after integer,
     snapshot_age_ms integer NOT NULL,
     duration_us integer NOT NULL,
+    node_id integer NOT NULL,
     id uuid NOT NULL,
     allowed boolean NOT NULL,
     rule text,
@@ -17,21 +25,23 @@ CREATE TABLE apiauth_decision (
     peer_ip inet,
     method text NOT NULL,
     path text NOT NULL,
-    key_name text,
     presented_start text,
     user_agent text NOT NULL,
     required_permissions json NOT NULL,
     held_permissions json,
-    rate_limits json NOT NULL,
-    node text NOT NULL,
-    PRIMARY KEY (decided_at, id),
+    rate_limits text NOT NULL,
+    PRIMARY KEY (app_id, decided_at, id),
     CONSTRAINT decision_blocked_has_a_rule CHECK (allowed = (rule IS NULL))
 ) PARTITION BY RANGE (decided_at);
--- One for each way of turning pages. Without the id: the few rows of one millisecond are sorted as they are read.
-CREATE INDEX decision_newest_of_app ON apiauth_decision (app_id, decided_at);
+-- One for each way of turning pages; the primary key turns those of an app. Without the id: the few rows of one
+-- millisecond are sorted as they are read.
 CREATE INDEX decision_newest_of_key ON apiauth_decision (key_id, decided_at) WHERE key_id IS NOT NULL;
 CREATE INDEX decision_blocked_of_app ON apiauth_decision (app_id, decided_at) WHERE NOT allowed;
 CREATE INDEX decision_rule_of_app ON apiauth_decision (app_id, rule, decided_at) WHERE NOT allowed;
+-- For staff, who see the decisions of all apps together: rows lie on disk nearly in the order of their time, so
+-- that this takes a thousandth of what another index would.
+CREATE INDEX decision_by_time ON apiauth_decision
+USING brin (decided_at) WITH (pages_per_range = 32, autosummarize = on);
 
 -- The net for moments that no day's partition covers: a clock far off, a worker away for a week.
 CREATE TABLE apiauth_decision_default PARTITION OF apiauth_decision DEFAULT;

@@ -8,4 +8,5 @@ DROP TABLE apiauth_keydayrollup;
 DROP TABLE apiauth_approllup;
 DROP TABLE apiauth_decisionrollup;
 DROP TABLE apiauth_decision;
+DROP TABLE apiauth_recordedname;
 DROP FUNCTION keystead_ensure_decision_partitions(date, date);

@@ -1,0 +1,1 @@
+SELECT text, id FROM apiauth_recordedname WHERE text = ANY (%(texts)s)
