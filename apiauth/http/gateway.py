@@ -141,6 +141,7 @@ class Gateway:
         self._checker = checker
         self._snapshot = snapshot
         self._admission = admission
+        self._told: tuple[int, int, Headers] = (0, -1, _JSON)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -154,12 +155,15 @@ class Gateway:
         start_response(_STATUS[status], headers)
         return [body]
 
-    def _check(self, environ: Environ) -> tuple[int, bytes]:
+    def _check(self, environ: Environ) -> tuple[int, Headers, bytes]:
         peer, deployment_id = self._admit(environ)
         data = read_body(environ, MOST_BODY_BYTES)
-        return answer(self._checker.check(_question(data, peer, environ, deployment_id)))
+        generation = self._snapshot.tables.horizon
+        outcome = self._checker.check(_question(data, peer, environ, deployment_id))
+        status, body = answer(outcome)
+        return status, self._headers(generation, outcome.stale_ms), body
 
-    def _check_batch(self, environ: Environ) -> tuple[int, bytes]:
+    def _check_batch(self, environ: Environ) -> tuple[int, Headers, bytes]:
         """Decide about every check of a batch, or about none where one of them cannot be read."""
         peer, deployment_id = self._admit(environ)
         questions = []
@@ -168,7 +172,17 @@ class Gateway:
                 questions.append(_question(data, peer, environ, deployment_id))
             except Invalid as problem:
                 raise within_batch(index, problem) from None
-        return 200, batch_answer(self._checker.check_all(questions))
+        generation = self._snapshot.tables.horizon
+        outcomes = self._checker.check_all(questions)
+        return 200, self._headers(generation, outcomes[0].stale_ms), batch_answer(outcomes)
+
+    def _headers(self, generation: int, stale_ms: int) -> Headers:
+        """Return the headers of a decision that saw at least this generation, made anew when they say something new."""
+        told = self._told
+        if told[0] != generation or told[1] != stale_ms:
+            headers = [*_JSON, ("Keystead-Generation", str(generation)), ("Keystead-Stale-Ms", str(stale_ms))]
+            told = self._told = (generation, stale_ms, headers)
+        return told[2]
 
     def _admit(self, environ: Environ) -> tuple[Address | None, int | None]:
         """Return who calls and for which deployment. Raises what the admission raises."""
@@ -212,11 +226,13 @@ class Gateway:
 
 
 def _refusing(
-    work: Callable[[Environ], tuple[int, bytes]], environ: Environ, refuse: Callable[[KeysteadError], bytes]
+    work: Callable[[Environ], tuple[int, Headers, bytes]],
+    environ: Environ,
+    refuse: Callable[[KeysteadError], bytes],
 ) -> tuple[int, Headers, bytes]:
     """Return what the work answers, or the refusal of what it raises."""
     try:
-        status, body = work(environ)
+        return work(environ)
     except KeysteadError as error:
         return error.status, _headers_of(error), refuse(error)
     except Exception:
@@ -224,7 +240,6 @@ def _refusing(
         log.exception("gateway.failed")
         unavailable = Unavailable()
         return unavailable.status, _headers_of(unavailable), refuse(unavailable)
-    return status, _JSON, body
 
 
 def _question(data: bytes, peer: Address | None, environ: Environ, deployment_id: int | None) -> Question:

@@ -111,6 +111,14 @@ def _components() -> Part:
                 "description": "Which credential is wanted: only where the gateway wants one of its caller.",
                 "schema": {"type": "string"},
             },
+            "Keystead-Generation": {
+                "description": "How far the gateway had read the changes of keys: the decision saw at least these.",
+                "schema": {"type": "string", "pattern": "^[0-9]+$"},
+            },
+            "Keystead-Stale-Ms": {
+                "description": "How old its knowledge of keys was, in milliseconds.",
+                "schema": {"type": "integer", "minimum": 0},
+            },
         },
         "securitySchemes": {
             "backendKey": {
@@ -133,7 +141,7 @@ def _check() -> Part:
         "security": _CALLER,
         "requestBody": _body("CheckBody", EXAMPLE_REQUEST),
         "responses": {
-            "200": _answer("The decision.", "Decision", EXAMPLE_ANSWER),
+            "200": {**_answer("The decision.", "Decision", EXAMPLE_ANSWER), "headers": _KNOWLEDGE},
             **_refusals("Refusal", "The key cannot be used, or the caller is not known.", INVALID_KEY, "16 KiB"),
         },
     }
@@ -150,12 +158,18 @@ def _check_batch() -> Part:
         "security": _CALLER,
         "requestBody": _body("BatchBody", {"checks": [EXAMPLE_REQUEST]}),
         "responses": {
-            "200": _answer("The decisions.", "Batch", {"decisions": [{**EXAMPLE_ANSWER, "status": 200}]}),
+            "200": {
+                **_answer("The decisions.", "Batch", {"decisions": [{**EXAMPLE_ANSWER, "status": 200}]}),
+                "headers": _KNOWLEDGE,
+            },
             **_refusals("BatchRefusal", "The caller is not known.", "caller_unknown", "256 KiB, or a check 16 KiB"),
         },
     }
 
 
+_KNOWLEDGE: Part = {
+    name: {"$ref": f"#/components/headers/{name}"} for name in ("Keystead-Generation", "Keystead-Stale-Ms")
+}
 _CALLER: list[Part] = [{}, {"backendKey": ["gateway:check"]}]
 
 
@@ -168,7 +182,10 @@ def _refusals(shape: str, unknown: str, unknown_code: str, most: str) -> Part:
         "400": _refused(shape, "What was sent cannot be used; the field at fault is named.", 400, "invalid"),
         "401": {
             **_refused(shape, unknown, 401, unknown_code),
-            "headers": {"WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"}},
+            "headers": {
+                "WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"},
+                **(_KNOWLEDGE if unknown_code == INVALID_KEY else {}),
+            },
         },
         "403": _refused(shape, "The gateway does not answer this caller.", 403, "caller_not_allowed"),
         "411": _refused(shape, "The body came without its length.", 411, "length_required"),

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 from django.db.models import F
+from django.db.models.expressions import RawSQL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -51,6 +52,22 @@ def test_200_allowed_in_the_full_shape(gateway, app, secret):
         "x-ratelimit-60s-limit": "1000", "x-ratelimit-60s-remaining": "999",
         "ratelimit-policy": '"1000/60s";q=1000;w=60',
     }  # fmt: skip
+
+
+def test_headers_tell_how_much_of_the_database_a_decision_saw(gateway, app, secret):
+    body = json.dumps(question(secret)).encode()
+    status, headers, answer = gateway.call(body)
+    assert (status, headers["Keystead-Stale-Ms"]) == (200, str(answer["stale_ms"]))
+    before = int(headers["Keystead-Generation"])
+    Key.objects.update(revoked_at=clock.now())
+    changed = Key.objects.values_list(RawSQL("change_xid::text::bigint", []), flat=True).get()
+    gateway.until(secret, 401)
+    gateway.listener.look_up()
+    generation = int(gateway.call(body)[1]["Keystead-Generation"])
+    assert before <= changed < generation
+    gateway.snapshot.confirmed_at -= 1
+    status, headers, answer = gateway.call(b'{"checks":[%b]}' % body, path="/v1/authz/check-batch")
+    assert (status, headers["Keystead-Stale-Ms"]) == (200, str(answer["decisions"][0]["stale_ms"]))
 
 
 def test_the_record_is_in_the_spool_when_the_answer_is_out(gateway, app, secret):
