@@ -48,6 +48,7 @@ class Environment:
     session_most_seconds: int
     calls_per_minute: int
     stale_bound_seconds: int
+    snapshot_keys: int
     spool_sync: Literal["50ms", "always"]
     spool_reserve_bytes: int
     gateway_auth: Literal["network", "token"]
@@ -92,6 +93,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         session_most_seconds=_whole(variables, "KEYSTEAD_SESSION_MOST_SECONDS", 28_800, 60, 86_400),
         calls_per_minute=_whole(variables, "KEYSTEAD_CALLS_PER_MINUTE", 3_000, 1, 1_000_000),
         stale_bound_seconds=_whole(variables, "KEYSTEAD_STALE_BOUND_SECONDS", 15, 0, 600),
+        snapshot_keys=_whole(variables, "KEYSTEAD_SNAPSHOT_KEYS", 1_000_000, 100, 100_000_000),
         spool_sync=_choice(variables, "KEYSTEAD_SPOOL_SYNC", ("50ms", "always")),  # type: ignore[arg-type]  # one of its own literals
         spool_reserve_bytes=_whole(variables, "KEYSTEAD_SPOOL_RESERVE_MIB", 64, 0, 4096) * 2**20,
         gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),  # type: ignore[arg-type]  # one of its own literals

@@ -15,7 +15,7 @@ from config import env, logs, processes
 
 def build(environment: env.Environment) -> Gateway:
     """Return a gateway that loads its snapshot in the background; it answers 503 until that is done."""
-    snapshot = Snapshot()
+    snapshot = Snapshot(environment.snapshot_keys)
     direct = Direct(environment.direct_database_url)
     spool = Spool(
         environment.spool_dir,

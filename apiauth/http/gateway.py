@@ -210,12 +210,20 @@ class Gateway:
         body = {
             "status": self._state(is_fresh=state.is_fresh, is_short=room.is_short),
             "stale_ms": state.stale_ms,
-            "keys": len(self._snapshot.tables.keys),
+            "keys": self._keys(),
             "generation": str(self._snapshot.tables.horizon),
             "spool": {"used": round(room.used, 3), "reserve": room.has_reserve},
             "time": clock.now(),
         }
         return status, _JSON, msgspec.json.encode(body)
+
+    def _keys(self) -> dict[str, Any]:
+        tables = self._snapshot.tables
+        return {
+            "resident": len(tables.keys),
+            "total": tables.key_count,
+            "mode": "all" if tables.keys.is_complete else "recent",
+        }
 
     def _state(self, *, is_fresh: bool, is_short: bool) -> str:
         if not self._snapshot.is_loaded:

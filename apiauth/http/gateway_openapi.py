@@ -212,7 +212,7 @@ def _health_answer(meaning: str) -> Part:
     example = {
         "status": "ok",
         "stale_ms": 12,
-        "keys": 1840,
+        "keys": {"resident": 1840, "total": 1840, "mode": "all"},
         "generation": "771",
         "spool": {"used": 0.004, "reserve": True},
         "time": "2031-04-05T06:07:08.123456Z",

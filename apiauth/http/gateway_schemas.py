@@ -213,7 +213,7 @@ def _health_fields() -> Part:
     return {
         "status": {"enum": ["ok", "stale", "loading", "spool_full"], "description": "Whether it can decide."},
         "stale_ms": {"type": ["integer", "null"], "minimum": 0, "description": "How old its knowledge of keys is."},
-        "keys": {"type": "integer", "minimum": 0, "description": "How many keys it knows."},
+        "keys": _object("The keys in its memory.", _resident_fields()),
         "generation": {"type": "string", "description": "How far it has read the changes of keys."},
         "spool": _object(
             "The room for decisions that wait for the worker.",
@@ -223,4 +223,15 @@ def _health_fields() -> Part:
             },
         ),
         "time": {"type": "string", "format": "date-time", "description": "Its clock."},
+    }
+
+
+def _resident_fields() -> Part:
+    return {
+        "resident": {"type": "integer", "minimum": 0, "description": "How many are there."},
+        "total": {"type": "integer", "minimum": 0, "description": "How many keys there are; about, in mode `recent`."},
+        "mode": {
+            "enum": ["all", "recent"],
+            "description": "Whether all are there, or those in use: there are more than `KEYSTEAD_SNAPSHOT_KEYS`.",
+        },
     }

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -25,6 +25,7 @@ from apiauth.core.secrets import (
 from apiauth.verify.addresses import Address, is_within
 from apiauth.verify.limiter import ADMITTED, Claim, Limiter
 from apiauth.verify.listener import POLL_SECONDS, Listener
+from apiauth.verify.look_ups import Heard
 from apiauth.verify.prepared import Prepared, claims_of, prepare, state_facts
 from apiauth.verify.rules import Facts, decide
 from apiauth.verify.snapshot import App, Key, Snapshot
@@ -135,9 +136,9 @@ class Checker:
         began = time.monotonic_ns()
         age = self._age(began)
         now_ms = (began + self._snapshot.database_offset_ns) // 1_000_000
-        found = self._recognise(question)
+        found = self._recognise(question, self._snapshot.tables.keys.recent)
         if found is _UNKNOWN:
-            (found,) = self._look_up([question], age)
+            (found,) = self._look_up([question], [found], age)
         outcome = self._decide(found, question, now_ms, age)
         self._spool.append(self._record(outcome, question, began))
         return outcome
@@ -151,9 +152,10 @@ class Checker:
         asked = time.monotonic_ns()
         age = self._age(asked)
         now_ms = (asked + self._snapshot.database_offset_ns) // 1_000_000
-        found = [self._recognise(question) for question in questions]
+        keys = self._snapshot.tables.keys.recent
+        found = [self._recognise(question, keys) for question in questions]
         if _UNKNOWN in found:
-            found = self._look_up(questions, age)
+            found = self._look_up(questions, found, age)
         outcomes = []
         records = []
         for each, question in zip(found, questions, strict=True):
@@ -171,23 +173,31 @@ class Checker:
             raise Stale
         return age
 
-    def _recognise(self, question: Question) -> Key | Rule:
-        """Return the key that is presented, by the snapshot alone, or the rule for what is none."""
+    def _recognise(self, question: Question, keys: Mapping[bytes, Key]) -> Key | Rule:
+        """Return the key that is presented, where it is one of these, or the rule for what is none."""
         text = question.presented
         if len(text) > LONGEST_SECRET or not checksum_matches(text):
             return _BAD_CHECKSUM if is_well_formed(text) else _MALFORMED
-        keys = self._snapshot.tables.keys
         for digest in self._digests:
             key = keys.get(digest(text))  # what is found needs no look at its form: it was minted here
             if key is not None and question.deployment_id in (None, key.deployment_id):
                 return key
         return _UNKNOWN if is_well_formed(text) else _MALFORMED
 
-    def _look_up(self, questions: Sequence[Question], age: float) -> list[Key | Rule]:
-        """Recognise keys once more, after the database was asked, once, for new ones. Raises Stale."""
-        is_certain = self._listener is None or self._listener.look_up()
-        found = [self._recognise(question) for question in questions]
-        if _UNKNOWN in found and not is_certain and age > LOOKED_UP_WITHIN_SECONDS:
+    def _look_up(self, questions: Sequence[Question], found: list[Key | Rule], age: float) -> list[Key | Rule]:
+        """Recognise keys that are not found once more, after the database was asked, once. Raises Stale."""
+        if self._listener is None:
+            return found
+        unknown = [question for question, each in zip(questions, found, strict=True) if each is _UNKNOWN]
+        looked_up = self._listener.look_up(
+            [[digest(question.presented) for digest in self._digests] for question in unknown]
+        )
+        again = (self._recognise(question, looked_up.keys) for question in unknown)
+        found = [next(again) if each is _UNKNOWN else each for each in found]
+        if _UNKNOWN in found and (
+            looked_up.heard is Heard.NOT_AT_ALL
+            or (looked_up.heard is Heard.AT_LAST_POLL and age > LOOKED_UP_WITHIN_SECONDS)
+        ):
             raise Stale  # the key may be newer than what we last heard
         return found
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from apiauth.verify.snapshot import sql
+from apiauth.verify.reading import sql
 
 
 class NotThePrimary(Exception):

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,15 +21,19 @@ import structlog
 from apiauth.audit.spool import host_name
 from apiauth.core.secrets import Peppers
 from apiauth.verify.history import NotedByNobody, NotThePrimary, identify
+from apiauth.verify.look_ups import Flight, Heard, LookedUp, LookUps
 from apiauth.verify.peppers import WrongPepper, require_peppers
-from apiauth.verify.snapshot import AnotherEpoch, Snapshot, Tables, sql
+from apiauth.verify.reading import sql
+from apiauth.verify.resident import ResidentKeys
+from apiauth.verify.snapshot import AnotherEpoch, Snapshot, Tables
 from apiauth.verify.watch import DEADLINE_SECONDS, Watch
 
 CHANNEL = "keystead_changes"
 POLL_SECONDS = 1.0
 ACKNOWLEDGE_SECONDS = 5.0
-LOOK_UP_SECONDS = 0.1
-LOOK_UPS_PER_SECOND = 20.0
+POLL_WAIT_SECONDS = 0.1
+EXTRA_POLLS_PER_SECOND = 20.0
+KEYS_FREED_A_POLL = 2_000
 LONGEST_BACK_OFF_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -51,8 +56,9 @@ class Listener:
         self._polled = threading.Condition()
         self._polls_begun = 0
         self._last_poll_done = 0
-        self._one_look_up = threading.Lock()
-        self._look_ups = _Allowance(LOOK_UPS_PER_SECOND)
+        self._one_extra_poll = threading.Lock()
+        self._extra_polls = _Allowance(EXTRA_POLLS_PER_SECOND)
+        self._look_ups = LookUps(self._wake)
         self._watch = Watch()
         self._thread = threading.Thread(target=self._run, name="snapshot-listener", daemon=True)
 
@@ -71,23 +77,54 @@ class Listener:
         self._wake_reader.close()
         self._wake_writer.close()
 
-    def look_up(self) -> bool:
-        """Bring the snapshot up to this moment; tell whether that was done.
+    def look_up(self, asked: Sequence[Sequence[bytes]] = ()) -> LookedUp:
+        """Return keys that were not found among the recent ones, as the database knows them at this moment.
 
-        For a key that may have been made an instant ago. At most one thread waits, at most a
-        tenth of a second, and only so often: unknown keys must not slow down known ones.
+        Each entry of `asked` is one presented key, by its digest under each pepper. Where all
+        keys are in memory the snapshot is brought up to date: a key may have been made an
+        instant ago. Else those that are not there are read, and stay.
         """
-        if not self._one_look_up.acquire(blocking=False):
-            return False
+        heard = Heard.NOW
+        keys = self._snapshot.tables.keys
+        if keys.is_complete:
+            heard = self._poll_soon()
+            keys = self._snapshot.tables.keys
+            recent = keys.recent  # taken before the question whether it is complete
+            if keys.is_complete:
+                return LookedUp(heard, recent)
+        return self._look_up_among(keys, asked)
+
+    def _look_up_among(self, keys: ResidentKeys, asked: Sequence[Sequence[bytes]]) -> LookedUp:
+        """Return keys of which not all are in memory."""
+        heard = Heard.NOW
+        found, lacking = keys.find(asked)
+        if lacking and keys.are_absent(lacking):
+            heard = self._poll_soon()
+            if keys.are_absent(lacking):
+                return LookedUp(heard, found)
+        if not lacking:
+            return LookedUp(heard, found)
+        looked_up = self._look_ups.ask(lacking)
+        return LookedUp(looked_up.heard, {**found, **looked_up.keys})
+
+    def _poll_soon(self) -> Heard:
+        """Have the snapshot brought up to this moment, and tell whether it was.
+
+        At most one thread waits, at most a tenth of a second, and only so often: unknown keys
+        must not slow down known ones.
+        """
+        if not self._one_extra_poll.acquire(blocking=False):
+            return Heard.AT_LAST_POLL
         try:
-            if not self._look_ups.take():
-                return False
+            if not self._extra_polls.take():
+                return Heard.AT_LAST_POLL
             begun = self._polls_begun
             self._wake()
             with self._polled:
-                return self._polled.wait_for(lambda: self._last_poll_done > begun, LOOK_UP_SECONDS)
+                is_done = self._polled.wait_for(lambda: self._last_poll_done > begun, POLL_WAIT_SECONDS)
+            return Heard.NOW if is_done else Heard.AT_LAST_POLL
         finally:
-            self._one_look_up.release()
+            self._one_extra_poll.release()
 
     def _wake(self) -> None:
         with suppress(BlockingIOError):  # then enough wake-ups are waiting
@@ -129,7 +166,7 @@ class Listener:
         who waits for every gateway is told that all have heard while this one has not.
         """
         began = time.monotonic()
-        tables = Tables()
+        tables = Tables(self._snapshot.most_keys)
         with self._watch.over(connection):
             rows = tables.catch_up(connection, self._watch.extend)
         self._acknowledge(connection, tables)
@@ -146,11 +183,16 @@ class Listener:
         while not self._stopping.is_set():
             was_called = noticed.is_set
             noticed.clear()
+            flight = self._look_ups.take()
             try:
                 changed = self._poll(connection)
+                if flight is not None:
+                    self._fetch(connection, flight)
             except AnotherEpoch:
                 self._load(connection)
                 continue
+            finally:
+                self._look_ups.end(flight)
             if changed or was_called or time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:
                 acknowledged_at = time.monotonic()
                 self._acknowledge(connection, self._snapshot.tables)
@@ -165,10 +207,15 @@ class Listener:
         with self._watch.over(connection):
             changed = self._snapshot.tables.catch_up(connection)
         self._snapshot.confirm(began)
+        self._snapshot.tables.keys.tidy(KEYS_FREED_A_POLL)
         with self._polled:
             self._last_poll_done = number
             self._polled.notify_all()
         return changed
+
+    def _fetch(self, connection: psycopg.Connection[Any], flight: Flight) -> None:
+        with self._watch.over(connection):
+            flight.found = self._snapshot.tables.fetch(connection, flight.digests)
 
     def _acknowledge(self, connection: psycopg.Connection[Any], tables: Tables) -> None:
         """Say which changes this process has taken in."""

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from apiauth.core.secrets import Peppers
-from apiauth.verify.snapshot import sql
+from apiauth.verify.reading import sql
 
 
 class WrongPepper(Exception):

@@ -7,24 +7,24 @@ be by a sequence or a timestamp.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
 
 import msgspec
 import psycopg
 import structlog
 
-from apiauth.audit.statements import statements
 from apiauth.core.errors import Invalid
 from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 from apiauth.core.policy import MANUAL, RotationPolicy
+from apiauth.verify.database_clock import DatabaseClock
+from apiauth.verify.reading import Heading, Reading, keys_of
+from apiauth.verify.resident import ResidentKeys
 
 log = structlog.get_logger(__name__)
-sql = statements(Path(__file__).parent / "sql")
 
 CLOCK_JUMP_NS = 2_000_000_000
-_FETCH_ROWS = 2_000
+MOST_KEYS = 1_000_000
 _MOST_SHARED = 10_000
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
 _ROTATION = msgspec.json.Decoder(RotationPolicy)
@@ -32,16 +32,6 @@ _ROTATION = msgspec.json.Decoder(RotationPolicy)
 
 class AnotherEpoch(Exception):
     """The database has begun another history, or a table was emptied: what is in memory counts as nothing."""
-
-
-class Heading(NamedTuple):
-    """What a poll begins with; see sql/heading.sql."""
-
-    horizon: int
-    seen: str
-    epoch: int
-    database_us: int
-    has_changes: bool
 
 
 class App(msgspec.Struct, gc=False):
@@ -93,30 +83,14 @@ class BackendKey(msgspec.Struct, gc=False):
     change_xid: int
 
 
-class DatabaseClock:
-    """The database's clock, reckoned by this host's monotonic one.
-
-    Hosts' own clocks may be set or wrong; keys end and windows begin by the one clock that all share.
-    """
-
-    def __init__(self) -> None:
-        self.offset_ns: int | None = None
-        """What to add to the monotonic clock."""
-
-    def hear(self, told_ns: int, asked_ns: int, answered_ns: int) -> None:
-        """Take in what the database told between two moments; what these two cannot disprove stays as it was."""
-        least, most = told_ns - answered_ns, told_ns - asked_ns
-        self.offset_ns = least if self.offset_ns is None else min(max(self.offset_ns, least), most)
-
-
 class Tables:
-    """The rows of one history of the database. Only the listener's thread changes them.
+    """The rows of one history of the database, of keys at most `most_keys`. Only the listener's thread changes them.
 
     Readers take no lock: each change is one dictionary assignment of a finished object.
     """
 
-    def __init__(self) -> None:
-        self.keys: dict[bytes, Key] = {}
+    def __init__(self, most_keys: int = MOST_KEYS) -> None:
+        self.keys = ResidentKeys(most_keys)
         self.apps: dict[int, App] = {}
         self.backend_keys: dict[bytes, BackendKey] = {}
         self.apps_by_prefix: dict[str, tuple[App, ...]] = {}
@@ -125,7 +99,7 @@ class Tables:
         self.seen = ""
         """The database's own name for the set of transactions whose changes are here."""
         self.clock = DatabaseClock()
-        self._keys_by_id: dict[int, Key] = {}
+        self._counted_keys = 0
         self._backend_keys_by_id: dict[int, BackendKey] = {}
         self._rules: dict[int, tuple[LimitRule, ...]] = {}
         self._scheme_xids: dict[int, int] = {}
@@ -139,43 +113,57 @@ class Tables:
         now and then while much is read. Raises AnotherEpoch, with nothing taken in.
         """
         changed = 0
-        heading = self._heading(connection)
+        reading = Reading(connection, self.horizon, on_progress)
+        heading = self._note(reading.heading())
         if heading.has_changes:
             with connection.transaction():
-                heading = self._heading(connection)
-                changed += self._take_schemes(self._rows(connection, "schemes", on_progress))
-                changed += self._take_apps(self._rows(connection, "apps", on_progress))
-                changed += self._take_keys(self._rows(connection, "keys", on_progress))
-                changed += self._take_backend_keys(self._rows(connection, "backend_keys", on_progress))
+                heading = self._note(reading.heading())
+                changed += self._take_schemes(reading.rows("schemes"))
+                changed += self._take_apps(reading.rows("apps"))
+                changed += self._take_keys(self._key_rows(reading))
+                changed += self._take_backend_keys(reading.rows("backend_keys"))
         self.horizon, self.seen, self.epoch = heading.horizon, heading.seen, heading.epoch
+        self._counted_keys = max(self._counted_keys, heading.key_estimate)
         self._shared.clear()
         return changed
 
-    def _heading(self, connection: psycopg.Connection[Any]) -> Heading:
-        asked = time.monotonic_ns()
-        row = connection.execute(sql("heading"), {"horizon": str(self.horizon)}).fetchone()
-        answered = time.monotonic_ns()
-        assert row is not None
-        heading = Heading(*row)
+    @property
+    def key_count(self) -> int:
+        """How many keys there are; where not all of them are here, about."""
+        return len(self.keys) if self.keys.is_complete else max(self._counted_keys, len(self.keys))
+
+    def fetch(self, connection: psycopg.Connection[Any], digests: Collection[bytes]) -> dict[bytes, Key]:
+        """Take in the keys with these digests, and note which are no key's; return the keys by digest.
+
+        Nothing else reads rows meanwhile, so what is read here is no older than any change that
+        was taken in, and the next call of `catch_up` brings every change after it.
+        """
+        rows = keys_of(connection, digests)
+        if any(row[2] not in self.apps for row in rows):  # made after the last call of catch_up, and so were their keys
+            self.catch_up(connection)
+            rows = keys_of(connection, digests)
+        found = {key.digest: key for key in map(self._key, rows)}
+        for key in found.values():
+            self.keys.put(key)
+        self.keys.note_absent(digest for digest in digests if digest not in found)
+        self._shared.clear()
+        return found
+
+    def _note(self, heading: Heading) -> Heading:
+        """Return a heading of the history that these tables are of, with its clock taken in."""
         if self.epoch not in (0, heading.epoch):
             raise AnotherEpoch
-        self.clock.hear(heading.database_us * 1000, asked, answered)
+        self.clock.hear(heading.database_us * 1000, heading.asked_ns, heading.answered_ns)
         return heading
 
-    def _rows(
-        self, connection: psycopg.Connection[Any], name: str, on_progress: Callable[[], object]
-    ) -> Iterator[tuple[Any, ...]]:
-        """Yield rows; the first read takes everything and must not hold all of it twice in memory."""
-        horizon = {"horizon": str(self.horizon)}
-        if self.horizon:
-            yield from connection.execute(sql(name), horizon, binary=True)
-            return
-        with connection.cursor(name=name, binary=True) as cursor:
-            cursor.itersize = _FETCH_ROWS
-            for number, row in enumerate(cursor.execute(sql(name), horizon)):
-                if number % _FETCH_ROWS == 0:
-                    on_progress()
-                yield row
+    def _key_rows(self, reading: Reading) -> Iterator[tuple[Any, ...]]:
+        """Yield the keys that changed; at first all of them, or the newest where there are too many."""
+        if not self.horizon:
+            self._counted_keys = reading.count_keys()
+            if self._counted_keys > self.keys.most:
+                self.keys.begin_incomplete()
+                return reading.newest_keys(self.keys.most // 2)
+        return reading.changed_keys()
 
     def _take_schemes(self, rows: Iterable[tuple[Any, ...]]) -> int:
         changed = set()
@@ -203,12 +191,17 @@ class Tables:
         return changed
 
     def _take_keys(self, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Take in changed keys: those that are in memory, or all where all are. Others only are no longer absent."""
         changed = 0
         for row in rows:
-            known = self._keys_by_id.get(row[0])
-            if known is None or known.change_xid != row[13]:
-                self._put_key(self._key(row), known)
-                changed += 1
+            known = self.keys.known(row[0])
+            if known is not None and known.change_xid == row[13]:
+                continue
+            if known is not None or self.keys.is_complete or not self.horizon:
+                self.keys.put(self._key(row))
+            else:
+                self.keys.expect(row[4])
+            changed += 1
         return changed
 
     def _key(self, row: tuple[Any, ...]) -> Key:
@@ -232,12 +225,6 @@ class Tables:
         if listed is None:
             listed = self._shared["list", written] = _TEXTS.decode(written)
         return listed
-
-    def _put_key(self, key: Key, known: Key | None) -> None:
-        self.keys[key.digest] = key
-        self._keys_by_id[key.id] = key
-        if known is not None and known.digest != key.digest:
-            self.keys.pop(known.digest, None)  # digested anew, under another pepper
 
     def _take_backend_keys(self, rows: Iterable[tuple[Any, ...]]) -> int:
         changed = 0
@@ -288,8 +275,9 @@ def _rotation(app_id: int, written: str | None) -> RotationPolicy:
 class Snapshot:
     """The tables now in force, how old what they say may be, and what time it is."""
 
-    def __init__(self) -> None:
-        self.tables = Tables()
+    def __init__(self, most_keys: int = MOST_KEYS) -> None:
+        self.most_keys = most_keys
+        self.tables = Tables(most_keys)
         self.is_loaded = False
         self.confirmed_at = float("-inf")
         """A moment of the monotonic clock at which the tables said what the database said."""

@@ -13,6 +13,7 @@ from apiauth.models import Key
 from apiauth.services import apps, installation, limits
 from apiauth.verify.history import NotedByNobody, identify
 from apiauth.verify.listener import Listener
+from apiauth.verify.look_ups import Heard
 from apiauth.verify.peppers import require_peppers
 from apiauth.verify.snapshot import Snapshot, Tables
 from config import env
@@ -43,7 +44,7 @@ def test_a_transaction_that_commits_late_is_not_skipped(app, make_key, reader):
         assert tables.catch_up(reader) == 1
         early.commit()
         assert tables.catch_up(reader) == 1
-    assert {key.name for key in tables.keys.values()} == {"renamed"}
+    assert {key.name for key in tables.keys.recent.values()} == {"renamed"}
     assert tables.catch_up(reader) == 0
 
 
@@ -55,7 +56,7 @@ def test_what_is_rolled_back_never_shows(app, make_key, reader):
         tables.catch_up(reader)
         other.rollback()
     tables.catch_up(reader)
-    assert [key.name for key in tables.keys.values()] == ["kept"]
+    assert [key.name for key in tables.keys.recent.values()] == ["kept"]
 
 
 def test_a_change_of_limits_reaches_the_apps_that_use_them(app, deployment, reader):
@@ -85,7 +86,7 @@ def test_a_key_digested_anew_is_not_found_by_its_old_digest(app, make_key, reade
     tables.catch_up(reader)
     Key.objects.filter(id=key.id).update(digest=b"n" * 32, pepper_version=key.pepper_version + 1)
     tables.catch_up(reader)
-    assert list(tables.keys) == [b"n" * 32]
+    assert list(tables.keys.recent) == [b"n" * 32]
 
 
 @pytest.fixture
@@ -128,7 +129,9 @@ def test_a_killed_connection_is_made_again_and_what_changed_meanwhile_is_there(a
     Key.objects.update(name="changed meanwhile")
     tables = listener._snapshot.tables
     digest = Key.objects.get(id=key.id).digest
-    _wait_for(lambda: bytes(digest) in tables.keys and tables.keys[bytes(digest)].name == "changed meanwhile")
+    _wait_for(
+        lambda: bytes(digest) in tables.keys.recent and tables.keys.recent[bytes(digest)].name == "changed meanwhile"
+    )
 
 
 def _emptied(listener):
@@ -183,7 +186,7 @@ def test_a_new_history_makes_running_gateways_read_everything_anew(make_key, lis
 
 
 def test_a_look_up_is_bounded(listener):
-    assert sum(listener.look_up() for _ in range(200)) < 60
+    assert sum(listener.look_up().heard is Heard.NOW for _ in range(200)) < 60
 
 
 def test_the_snapshot_needs_no_superuser(app, make_key, transactional_db):

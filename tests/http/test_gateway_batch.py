@@ -188,7 +188,7 @@ def test_503_and_never_an_allow_that_is_not_recorded(gateway, app, secret, monke
 def test_keys_made_an_instant_ago_are_known_and_the_database_is_asked_once(gateway, app, make_key, monkeypatch):
     asked = []
     look_up = gateway.listener.look_up
-    monkeypatch.setattr(gateway.listener, "look_up", lambda: asked.append(1) or look_up())
+    monkeypatch.setattr(gateway.listener, "look_up", lambda wanted: asked.append(1) or look_up(wanted))
     checks = [question(make_key(f"key {number}").secret.text) for number in range(3)]
     checks += [question(mint("nw_live")) for _ in range(5)]
     decisions = ask(gateway, *checks)[2]["decisions"]

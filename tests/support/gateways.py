@@ -12,7 +12,7 @@ from apiauth.http.gateway import Admission, Gateway, NetworkAdmission
 from apiauth.verify.check import Checker
 from apiauth.verify.limiter import Limiter
 from apiauth.verify.listener import Listener
-from apiauth.verify.snapshot import Snapshot
+from apiauth.verify.snapshot import MOST_KEYS, Snapshot
 from config import env
 from tests.support.database import dsn
 
@@ -27,10 +27,11 @@ class GatewayInProcess:
         *,
         database: str | None = None,
         waits: bool = True,
+        most_keys: int = MOST_KEYS,
         **checker: Any,
     ) -> None:
         self.folder = folder
-        self.snapshot = Snapshot()
+        self.snapshot = Snapshot(most_keys)
         self.peppers = env.load().peppers
         self.spool = Spool(folder / "spool")
         self.limiter = Limiter(folder / "limits", slots=4096)

@@ -1,3 +1,4 @@
+-- What is kept of a key; which keys, one of the files beside this one says.
 SELECT
     id, deployment_id, app_id, name, digest, to_json(permissions)::text, metadata::text, to_json(allowed_cidrs)::text,
     (extract(epoch FROM expires_at) * 1000)::bigint,
@@ -6,4 +7,3 @@ SELECT
     (extract(epoch FROM created_at) * 1000)::bigint,
     change_xid::text::bigint
 FROM apiauth_key
-WHERE change_xid >= %(horizon)s::text::xid8

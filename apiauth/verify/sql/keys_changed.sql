@@ -1,0 +1,1 @@
+WHERE change_xid >= %(horizon)s::text::xid8

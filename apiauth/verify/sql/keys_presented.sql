@@ -1,0 +1,1 @@
+WHERE digest = ANY (%(digests)s)
