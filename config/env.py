@@ -42,6 +42,7 @@ class Environment:
     static_dir: Path
     spool_dir: Path
     limits_dir: Path
+    limits: Literal["host", "shared"]
     ticket_seconds: int
     ticket_most_seconds: int
     session_idle_seconds: int
@@ -87,6 +88,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         static_dir=folder / "static",
         spool_dir=Path(variables.get("KEYSTEAD_SPOOL_DIR") or folder / "spool"),
         limits_dir=Path(variables.get("KEYSTEAD_LIMITS_DIR") or folder / "limits"),
+        limits=_choice(variables, "KEYSTEAD_LIMITS", ("host", "shared")),  # type: ignore[arg-type]  # one of its own literals
         ticket_seconds=_whole(variables, "KEYSTEAD_TICKET_SECONDS", 60, 1, 300),
         ticket_most_seconds=300,
         session_idle_seconds=_whole(variables, "KEYSTEAD_SESSION_IDLE_SECONDS", 1800, 60, 86_400),

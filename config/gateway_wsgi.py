@@ -7,6 +7,8 @@ from apiauth.audit.spool import Spool
 from apiauth.http.gateway import Admission, Gateway, NetworkAdmission, TokenAdmission, read_body
 from apiauth.http.slow_bodies import SlowBodies
 from apiauth.verify.check import Checker
+from apiauth.verify.lease_store import LeaseStore
+from apiauth.verify.leases import LeasedLimiter
 from apiauth.verify.limiter import Limiter
 from apiauth.verify.listener import Listener
 from apiauth.verify.snapshot import Snapshot
@@ -23,10 +25,11 @@ def build(environment: env.Environment) -> Gateway:
         reserve_bytes=environment.spool_reserve_bytes,
         second_sink=direct,
     )
-    listener = Listener(environment.direct_database_url, snapshot, environment.peppers)
+    listener = Listener(environment.direct_database_url, snapshot, environment.peppers, environment.limits)
+    limiter = _limiter(environment)
     checker = Checker(
         snapshot=snapshot,
-        limiter=Limiter(environment.limits_dir),
+        limiter=limiter,
         spool=spool,
         peppers=environment.peppers,
         listener=listener,
@@ -38,6 +41,14 @@ def build(environment: env.Environment) -> Gateway:
     atexit.register(spool.close)
     atexit.register(listener.stop)
     return Gateway(checker=checker, snapshot=snapshot, admission=_admission(environment, snapshot))
+
+
+def _limiter(environment: env.Environment) -> Limiter:
+    if environment.limits == "host":
+        return Limiter(environment.limits_dir)
+    store = LeaseStore(environment.direct_database_url)
+    atexit.register(store.stop)
+    return LeasedLimiter(environment.limits_dir, store)
 
 
 def _admission(environment: env.Environment, snapshot: Snapshot) -> Admission:

@@ -206,6 +206,7 @@ class Gateway:
         """Say how this process is; the process lives where it answers at all, so only readiness has a 503."""
         state = self._checker.freshness()
         room = self._checker.room()
+        limits = self._checker.limits()
         status = 503 if is_readiness and (room.is_short or not state.is_fresh) else 200
         body = {
             "status": self._state(is_fresh=state.is_fresh, is_short=room.is_short),
@@ -213,6 +214,11 @@ class Gateway:
             "keys": self._keys(),
             "generation": str(self._snapshot.tables.horizon),
             "spool": {"used": round(room.used, 3), "reserve": room.has_reserve},
+            "limits": {
+                "mode": limits.mode,
+                "degraded": limits.degraded_since is not None,
+                "since": limits.degraded_since,
+            },
             "time": clock.now(),
         }
         return status, _JSON, msgspec.json.encode(body)

@@ -222,6 +222,18 @@ def _health_fields() -> Part:
                 "reserve": {"type": "boolean", "description": "Whether what is kept for a full disk is whole."},
             },
         ),
+        "limits": _object(
+            "How limits are counted.",
+            {
+                "mode": {"enum": ["host", "shared"], "description": "Over this host alone, or over all hosts."},
+                "degraded": {
+                    "type": "boolean",
+                    "description": "Whether calls may be denied that a limit has room for, as the shared count "
+                    "cannot be asked.",
+                },
+                "since": {"type": ["string", "null"], "format": "date-time", "description": "Since when; else null."},
+            },
+        ),
         "time": {"type": "string", "format": "date-time", "description": "Its clock."},
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from apiauth import checks
 from apiauth.audit import backlog
@@ -42,7 +42,9 @@ def examine(*, now: datetime) -> list[Finding]:
     """Run every check; those that need the database are left out where it does not answer."""
     findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
     if findings[-1].ok:
-        findings += [_guarded(check, now) for check in (_migrations, _pepper, _clock, _spool, _quarantine, _gateways)]
+        findings += [
+            _guarded(check, now) for check in (_migrations, _pepper, _clock, _spool, _quarantine, _gateways, _limits)
+        ]
     return findings
 
 
@@ -157,8 +159,26 @@ def _quarantine(now: datetime) -> Finding:
 
 def _gateways(now: datetime) -> Finding:
     """See that some gateway has lately heard of every change; a dead one's row stays for a day."""
-    bound = timedelta(seconds=max(settings.ENVIRONMENT.stale_bound_seconds, 5))
-    live = GatewayStatus.objects.filter(confirmed_at__gte=now - bound).count()
+    live = _live_gateways(now).count()
     if not live:
         return Finding("gateways", False, "none has confirmed lately", "Start ./keystead gateway, or see its log.")
-    return Finding("gateways", True, f"{live} confirmed within {int(bound.total_seconds())} s")
+    return Finding("gateways", True, f"{live} confirmed within {int(_live_for().total_seconds())} s")
+
+
+def _limits(now: datetime) -> Finding:
+    """See that gateways of several hosts share their limits: else each host admits a limit's number."""
+    modes = dict(_live_gateways(now).order_by("-limits").values_list("host", "limits"))  # of a host with both, `host`
+    alone = sorted(host for host, limits in modes.items() if limits == "host")
+    if alone and len(modes) > 1:
+        detail = f"{len(modes)} hosts have gateways, and {', '.join(alone)} counts for itself"
+        advice = "Set KEYSTEAD_LIMITS=shared for every gateway: as it is, a limit holds for each host."
+        return Finding("limits", False, detail, advice)
+    return Finding("limits", True, "counted on one host" if alone or not modes else "shared by all hosts")
+
+
+def _live_gateways(now: datetime) -> QuerySet[GatewayStatus]:
+    return GatewayStatus.objects.filter(confirmed_at__gte=now - _live_for())
+
+
+def _live_for() -> timedelta:
+    return timedelta(seconds=max(settings.ENVIRONMENT.stale_bound_seconds, 5))

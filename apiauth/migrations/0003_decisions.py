@@ -193,6 +193,7 @@ class Migration(migrations.Migration):
                 ("incarnation", models.UUIDField(primary_key=True, serialize=False)),
                 ("host", models.TextField()),
                 ("pid", models.IntegerField()),
+                ("limits", models.TextField(default="host")),
                 ("generation", models.BigIntegerField()),
                 ("confirmed_at", models.DateTimeField()),
                 ("started_at", models.DateTimeField()),

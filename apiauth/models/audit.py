@@ -315,6 +315,7 @@ class GatewayStatus(models.Model):
     incarnation = models.UUIDField(primary_key=True)
     host = models.TextField()
     pid = models.IntegerField()
+    limits = models.TextField(default="host")
     generation = models.BigIntegerField()
     confirmed_at = models.DateTimeField()
     started_at = models.DateTimeField()

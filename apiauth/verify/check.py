@@ -23,7 +23,7 @@ from apiauth.core.secrets import (
     is_well_formed,
 )
 from apiauth.verify.addresses import Address, is_within
-from apiauth.verify.limiter import ADMITTED, Claim, Limiter
+from apiauth.verify.limiter import ADMITTED, Claim, Limiter, LimitsState
 from apiauth.verify.listener import POLL_SECONDS, Listener
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.prepared import Prepared, claims_of, prepare, state_facts
@@ -130,6 +130,10 @@ class Checker:
     def room(self) -> Room:
         """Return how much room is left to record decisions in."""
         return self._spool.room()
+
+    def limits(self) -> LimitsState:
+        """Return how far limits reach, and whether they are held back."""
+        return self._limiter.state()
 
     def check(self, question: Question) -> Outcome:
         """Return the decision, recorded. Raises Stale or SpoolFull: then there is none."""

@@ -12,7 +12,9 @@ import struct
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from apiauth.core.limits import LimitRule
 from apiauth.verify.host_lock import HostLock, host_lock
@@ -39,6 +41,14 @@ Claim = tuple[LimitRule, bytes]
 ADMITTED = -1
 
 
+class LimitsState(NamedTuple):
+    """How limits are counted just now."""
+
+    mode: Literal["host", "shared"]
+    degraded_since: datetime | None
+    """Since when calls may be denied that a limit has room for, as the shared count cannot be asked."""
+
+
 def identity_of(rule: LimitRule, *subject: object) -> bytes:
     """Return what a count is found by: the rule and whom it counts, never the window alone."""
     text = "\0".join((rule.id, *map(str, subject)))
@@ -48,16 +58,22 @@ def identity_of(rule: LimitRule, *subject: object) -> bytes:
 class Limiter:
     """The counts of one host. Bounded: where there is no room for another count, its call is denied."""
 
+    _file_name = "limits"
+
     def __init__(self, folder: Path, slots: int = SLOTS) -> None:
         if slots & (slots - 1):
             raise ValueError("the number of slots must be a power of two")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._slots = slots
-        path = folder / f"limits-{_VERSION}-{slots}.map"
+        path = folder / f"{self._file_name}-{_VERSION}-{slots}.map"
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._map, self._lock = self._open()
         self._try_acquire, self._release = self._lock.try_acquire, self._lock.release
         self._places: dict[bytes, int] = {}
+
+    def state(self) -> "LimitsState":
+        """Return how far the limits reach, and whether they are held back."""
+        return LimitsState("host", None)
 
     def close(self) -> None:
         """Let go of the file; its counts stay."""
@@ -168,7 +184,8 @@ class Limiter:
 
     def _open_alone(self) -> tuple[mmap.mmap, HostLock]:
         is_first = self._is_unused()
-        self._lay_out()
+        if is_first:
+            self._lay_out()
         memory = mmap.mmap(self._descriptor, _FIRST_SLOT + self._slots * _SLOT.size)
         lock = host_lock(memory, _LOCK_AT, self._descriptor, is_first=is_first)
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # for as long as it is open
@@ -182,8 +199,12 @@ class Limiter:
 
     def _lay_out(self) -> None:
         """Make the file, once; its blocks are reserved, as a full disk would kill whoever touches a hole."""
-        header = _HEADER.pack(_MAGIC, _VERSION, self._slots)
-        if os.pread(self._descriptor, _HEADER.size, 0) != header:
+        header = self._heading()
+        if os.pread(self._descriptor, len(header), 0) != header:
             os.ftruncate(self._descriptor, 0)
             os.posix_fallocate(self._descriptor, 0, _FIRST_SLOT + self._slots * _SLOT.size)
             os.pwrite(self._descriptor, header, 0)
+
+    def _heading(self) -> bytes:
+        """Return what the file begins with; one that begins otherwise is made anew."""
+        return _HEADER.pack(_MAGIC, _VERSION, self._slots)

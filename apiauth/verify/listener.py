@@ -13,13 +13,14 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import structlog
 
 from apiauth.audit.spool import host_name
 from apiauth.core.secrets import Peppers
+from apiauth.verify.connection import connect
 from apiauth.verify.history import NotedByNobody, NotThePrimary, identify
 from apiauth.verify.look_ups import Flight, Heard, LookedUp, LookUps
 from apiauth.verify.peppers import WrongPepper, require_peppers
@@ -42,12 +43,19 @@ log = structlog.get_logger(__name__)
 class Listener:
     """A thread with one connection that fills a snapshot and keeps it up to date."""
 
-    def __init__(self, direct_database_url: str, snapshot: Snapshot, peppers: Peppers) -> None:
+    def __init__(
+        self,
+        direct_database_url: str,
+        snapshot: Snapshot,
+        peppers: Peppers,
+        limits: Literal["host", "shared"] = "host",
+    ) -> None:
         self.incarnation = uuid.uuid4()
         self.loaded = threading.Event()
         self._url = direct_database_url
         self._snapshot = snapshot
         self._peppers = peppers
+        self._limits = limits
         self._identity: str | None = None
         self._stopping = threading.Event()
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -226,6 +234,7 @@ class Listener:
                     "incarnation": self.incarnation,
                     "host": host_name(),
                     "pid": os.getpid(),
+                    "limits": self._limits,
                     "generation": tables.horizon,
                     "epoch": tables.epoch,
                     "seen": tables.seen,
@@ -288,16 +297,7 @@ class _Allowance:
 
 
 def _connect(url: str) -> psycopg.Connection[Any]:
-    connection = psycopg.connect(
-        url,
-        autocommit=True,
-        connect_timeout=2,
-        application_name="keystead-gateway",
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=2,
-        tcp_user_timeout=10_000,
-    )
+    connection = connect(url)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection

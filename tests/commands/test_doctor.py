@@ -2,6 +2,7 @@
 
 import os
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -27,13 +28,20 @@ Run = Callable[..., Ran]
 def healthy(db: None, tmp_path: Path, settings: Any) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, spool_dir=tmp_path)
     installation.remember_peppers(now=clock.now())
+    gateway_on("h")
+
+
+def gateway_on(host: str, **fields: Any) -> None:
     GatewayStatus.objects.create(
-        incarnation="018f0000-0000-7000-8000-000000000000",
-        host="h",
-        pid=1,
-        generation=1,
-        confirmed_at=timezone.now(),
-        started_at=timezone.now(),
+        **{
+            "incarnation": uuid.uuid4(),
+            "host": host,
+            "pid": 1,
+            "generation": 1,
+            "confirmed_at": timezone.now(),
+            "started_at": timezone.now(),
+            **fields,
+        }
     )
 
 
@@ -84,6 +92,30 @@ def test_damage_that_was_put_aside_is_a_problem_until_somebody_moved_it(
     ran = run("doctor", "--json")
     assert failed(ran) == ["quarantine"]
     assert "1 kept on this host" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("gateways", "expected"),
+    [
+        ([("h", "host")], []),
+        ([("other", "host")], ["limits"]),
+        ([("other", "shared")], ["limits"]),
+    ],
+    ids=["one host", "two that count apart", "one of two that counts apart"],
+)
+def test_hosts_that_count_limits_apart_are_a_problem(
+    run: Run, healthy: None, gateways: list[tuple[str, str]], expected: list[str]
+) -> None:
+    for host, limits in gateways:
+        gateway_on(host, limits=limits)
+    gateway_on("gone", limits="host", confirmed_at=timezone.now() - timedelta(minutes=5))
+    assert failed(run("doctor", "--json")) == expected
+
+
+def test_hosts_that_share_their_limits_are_well(run: Run, healthy: None) -> None:
+    GatewayStatus.objects.update(limits="shared")
+    gateway_on("other", limits="shared")
+    assert "limits: shared by all hosts" in run("doctor").out
 
 
 def test_without_json_a_person_reads_lines(run: Run, healthy: None) -> None:

@@ -164,9 +164,23 @@ CREATE TABLE apiauth_gatewaystatus (
     incarnation uuid PRIMARY KEY,
     host text NOT NULL,
     pid integer NOT NULL,
+    limits text NOT NULL DEFAULT 'host',
     generation bigint NOT NULL,
     epoch bigint NOT NULL DEFAULT 0,
     seen pg_snapshot NOT NULL DEFAULT '1:1:',
     confirmed_at timestamptz NOT NULL,
     started_at timestamptz NOT NULL
 );
+
+-- How much of a limit's window is leased to hosts that share their limits, and how much the last lease was of that.
+-- Logged, unlike what else could be counted anew: emptied by a crash, it would lease the same calls twice. Rows are
+-- updated in place for as long as their window lasts, hence the room in each page.
+CREATE TABLE apiauth_limitlease (
+    identity bytea NOT NULL,
+    starts_ms bigint NOT NULL,
+    ends_ms bigint NOT NULL,
+    leased bigint NOT NULL,
+    last_lease bigint NOT NULL,
+    PRIMARY KEY (identity, starts_ms)
+) WITH (fillfactor = 50);
+CREATE INDEX limitlease_by_end ON apiauth_limitlease (ends_ms);

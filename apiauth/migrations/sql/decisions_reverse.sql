@@ -1,3 +1,4 @@
+DROP TABLE apiauth_limitlease;
 DROP TABLE apiauth_gatewaystatus;
 DROP TABLE apiauth_spoolfile;
 DROP TABLE apiauth_keyusage;

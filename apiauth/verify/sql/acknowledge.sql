@@ -1,6 +1,6 @@
-INSERT INTO apiauth_gatewaystatus (incarnation, host, pid, generation, epoch, seen, confirmed_at, started_at)
+INSERT INTO apiauth_gatewaystatus (incarnation, host, pid, limits, generation, epoch, seen, confirmed_at, started_at)
 VALUES (
-    %(incarnation)s, %(host)s, %(pid)s, %(generation)s, %(epoch)s, %(seen)s::text::pg_snapshot,
+    %(incarnation)s, %(host)s, %(pid)s, %(limits)s, %(generation)s, %(epoch)s, %(seen)s::text::pg_snapshot,
     clock_timestamp(), clock_timestamp()
 )
 ON CONFLICT (incarnation) DO UPDATE SET
