@@ -32,8 +32,9 @@ KEYS = 2_000
 TICKS = os.sysconf("SC_CLK_TCK")
 SERVE = """
 import sys
-from config.processes import serve_wsgi
-serve_wsgi(sys.argv[1], "127.0.0.1", int(sys.argv[2]), int(sys.argv[3]), "bench")
+from config import ports, processes
+with ports.hold(int(sys.argv[2]), "--port") as held:
+    processes.serve_wsgi(sys.argv[1], held.fileno(), int(sys.argv[3]))
 """
 
 

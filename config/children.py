@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config import launcher
+from config import graceful_stop, launcher
 from config.env import REPOSITORY
 
 FIRST_DELAY_SECONDS = 0.2
 MOST_DELAY_SECONDS = 10.0
 STEADY_SECONDS = 10.0
 LOG_MOST_BYTES = 10_000_000
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequested(Exception):
@@ -28,14 +28,37 @@ class Signals:
 
     def __init__(self) -> None:
         """Close the mask; `launcher` opens it again for children."""
-        self._all = {*STOPS, signal.SIGCHLD}
+        self._all = {*STOPS, signal.SIGHUP, signal.SIGCHLD}
+        self._had_terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # as under nohup
+        self._reload = False
+        self.is_urgent = False
         signal.pthread_sigmask(signal.SIG_BLOCK, self._all)
 
     def pause(self, seconds: float) -> None:
-        """Wait until a child ends or the time is over. Raises StopRequested."""
+        """Wait until a child ends, someone asks for something, or the time is over. Raises StopRequested."""
         found = signal.sigtimedwait(self._all, max(seconds, 0.0))
-        if found is not None and found.si_signo in STOPS:
+        number = found.si_signo if found is not None else None
+        if number == signal.SIGHUP:
+            if self._had_terminal and not has_terminal():
+                raise StopRequested
+            self._reload = True
+        elif number in STOPS:
+            self.is_urgent |= number == signal.SIGINT  # somebody sits there and waits
             raise StopRequested
+
+    def take_reload(self) -> bool:
+        """Tell whether someone asked for a reload, once."""
+        asked, self._reload = self._reload, False
+        return asked
+
+
+def has_terminal() -> bool:
+    """Tell whether there is a terminal to which this process belongs. One that was closed is none."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 @dataclass
@@ -47,6 +70,7 @@ class Child:
     variables: dict[str, str] = field(repr=False)
     log: Path | None = None
     report: Path | None = None
+    listener: int | None = None
     failures: int = 0
     restart_at: float | None = None
     _started_at: float = 0.0
@@ -68,7 +92,7 @@ class Child:
         if self.report is not None:
             self.report.unlink(missing_ok=True)
             variables["KEYSTEAD_READY_REPORT"] = str(self.report)
-        self._process = spawn(self.command, variables, self.log)
+        self._process = spawn(self.command, variables, self.log, listener=self.listener)
         self._started_at, self.restart_at = time.monotonic(), None
 
     def ended(self) -> str | None:
@@ -88,12 +112,19 @@ class Child:
         """Return the last line of the log, and where the log is."""
         lines = self.log.read_text(errors="replace").split("\n") if self.log and self.log.exists() else []
         said = [line for line in lines if line.strip()]
-        return f"{said[-1] if said else 'it said nothing'} (see {self.log})"
+        return f"{said[-1] if said else 'it said nothing'} (see {self.log or 'above'})"
 
-    def ask_to_stop(self) -> None:
-        """Ask for a clean stop and return at once."""
-        if self._process and self._process.poll() is None:
-            self._process.terminate()
+    def successor(self) -> "Child":
+        """Return a child that does the same, not started."""
+        return Child(self.name, self.command, self.variables, self.log, self.report, self.listener)
+
+    def ask_to_stop(self, *, hands_over: bool = False, at_once: bool = False) -> None:
+        """Ask for a clean stop and return at once; a server lets its callers go first, but `at_once`."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        if self.listener is not None and (hands_over or at_once):
+            os.killpg(self._process.pid, graceful_stop.HAND_OVER if hands_over else graceful_stop.AT_ONCE)
+        self._process.terminate()
 
     def is_gone(self) -> bool:
         """Tell whether the process has ended."""
@@ -109,9 +140,14 @@ class Child:
 
 
 def spawn(
-    command: list[str], variables: dict[str, str], log: Path | None, stdout: int | None = None
+    command: list[str],
+    variables: dict[str, str],
+    log: Path | None,
+    stdout: int | None = None,
+    *,
+    listener: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a command that dies with us, in a process group of its own."""
+    """Start a command that dies with us, in a process group of its own; a server inherits its listening socket."""
     identity = [str(number) for number in (os.getpid(), int(signal.SIGKILL), -1, -1)]
     output = open_log(log) if log is not None else None
     try:
@@ -122,6 +158,7 @@ def spawn(
             stderr=output,
             cwd=REPOSITORY,
             env=variables,
+            pass_fds=() if listener is None else (listener,),
             start_new_session=True,
         )
     finally:

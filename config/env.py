@@ -54,6 +54,7 @@ class Environment:
     spool_reserve_bytes: int
     gateway_auth: Literal["network", "token"]
     gateway_allow: tuple[IPv4Network | IPv6Network, ...]
+    stop_seconds: int
 
     @property
     def is_https(self) -> bool:
@@ -100,7 +101,13 @@ def read(variables: Mapping[str, str]) -> Environment:
         spool_reserve_bytes=_whole(variables, "KEYSTEAD_SPOOL_RESERVE_MIB", 64, 0, 4096) * 2**20,
         gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),  # type: ignore[arg-type]  # one of its own literals
         gateway_allow=_networks(variables, "KEYSTEAD_GATEWAY_ALLOW"),
+        stop_seconds=stop_seconds(variables),
     )
+
+
+def stop_seconds(variables: Mapping[str, str] = os.environ) -> int:
+    """Return for how long a server lets its callers go before it ends. Raises EnvironmentProblem."""
+    return _whole(variables, "KEYSTEAD_STOP_SECONDS", 10, 0, 600)
 
 
 def secret(name: str, variables: Mapping[str, str] = os.environ) -> str:

@@ -1,5 +1,6 @@
 """Ports that this installation holds from before its servers start until after they stop."""
 
+import os
 import socket
 
 from config.env import EnvironmentProblem
@@ -8,24 +9,32 @@ HOST = "127.0.0.1"
 
 
 def hold(port: int, flag: str, host: str = HOST) -> socket.socket:
-    """Return a bound socket that holds `port` (0: a free one) for our own servers.
+    """Return a bound socket that holds `port` (0: a free one) for our own servers, which inherit it.
 
-    Two servers with SO_REUSEPORT would silently share a port, so the first bind is without it: it
-    fails where anybody is. Switched on afterwards, it lets in the servers of this user alone, while
-    the next such first bind fails here. It never listens, so it takes no connection from them.
+    All servers of one port take from this one socket: whoever connects is answered by any of them,
+    and waits in its queue while one takes over from another. It listens once the first of them does.
     """
     held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections may linger
         held.bind((host, port))
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # nobody else binds it while nobody listens
     except OSError as error:
         held.close()
         raise EnvironmentProblem(
             f"Port {port} cannot be used ({error.strerror}): choose another with {flag}, or 0 for a free one."
         ) from None
     return held
+
+
+def let_linger(descriptor: int) -> None:
+    """Let a port be held anew while connections of its servers linger; for when it is about to listen.
+
+    A connection inherits this from the socket that accepted it, and keeps it for the minute
+    that the kernel remembers it after its end.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def number(held: socket.socket) -> int:

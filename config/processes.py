@@ -9,16 +9,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
-from config import env, launcher
+from config import env, launcher, ports
 from config.env import EnvironmentProblem
-
-WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from config.graceful_stop import LettingGo, WSGIApplication, keep_for_worker, take_signals
 
 BACKLOG = 1024
 KILL_SECONDS = 2
@@ -28,6 +25,7 @@ BUFFER_BYTES = 64 * 1024
 WEB_THREADS = 4  # half of the connections of its database pool
 GATEWAY_THREADS = 4
 READY_POLL_SECONDS = 0.02
+READY_SECONDS = 3.0
 
 
 def die_with_parent() -> None:
@@ -41,23 +39,31 @@ def die_with_parent() -> None:
 
 
 def load_application(target: str) -> WSGIApplication:
-    """Load `module:name` in a fresh worker process, and report once it says that it is ready."""
+    """Load `module:name` in a fresh worker process.
+
+    It takes from the socket that it shares once it is ready, or else after a while, to say that it is not.
+    """
     die_with_parent()
+    take_signals()
     module, _, name = target.partition(":")
-    application: WSGIApplication = getattr(importlib.import_module(module), name)
-    if report := os.environ.get("KEYSTEAD_READY_REPORT"):
-        threading.Thread(target=report_ready, args=(application, Path(report)), daemon=True).start()
+    application = LettingGo(getattr(importlib.import_module(module), name), env.stop_seconds())
+    is_ready = threading.Event()
+    threading.Thread(target=report_ready, args=(application, is_ready), daemon=True).start()
+    is_ready.wait(READY_SECONDS)
+    application.start()
     return application
 
 
-def report_ready(application: WSGIApplication, report: Path) -> None:
-    """Write the report once the application answers /ready with 200 in this very process.
+def report_ready(application: WSGIApplication, is_ready: threading.Event) -> None:
+    """Say so once the application answers /ready with 200 in this very process.
 
     Several gateways share one port, so a question over the network could not tell them apart.
     """
     while not _is_ready(application):
         time.sleep(READY_POLL_SECONDS)
-    write_report(report)
+    is_ready.set()
+    if report := os.environ.get("KEYSTEAD_READY_REPORT"):
+        write_report(Path(report))
 
 
 def _is_ready(application: WSGIApplication) -> bool:
@@ -114,23 +120,29 @@ def _asks_ready(application: WSGIApplication) -> str:
     return status
 
 
-def serve_wsgi(target: str, host: str, port: int, blocking_threads: int, name: str) -> None:
-    """Serve a WSGI application in this process and one worker until SIGTERM or SIGINT.
+def serve_wsgi(target: str, listener: int, blocking_threads: int) -> None:
+    """Serve a WSGI application on a bound socket, in one worker of this process, until SIGTERM or SIGINT.
 
     More workers in one granian would share a start-up that gives up on a second quick crash; more
-    processes share the port instead (granian sets SO_REUSEPORT).
+    processes share the socket instead.
     """
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
+    from granian.net import SocketHolder  # type: ignore[attr-defined]  # its stubs leave it out
+
+    class OnSocket(Granian):  # type: ignore[misc, valid-type]  # granian names its server class at run time
+        """A granian that takes from a socket that it is given; left alone, it binds one of its own on Linux."""
+
+        def _init_shared_socket(self) -> None:
+            self._ssp, self._sso = None, None
+            self._shd = SocketHolder(listener, False, BACKLOG)  # type: ignore[call-arg]  # nor do they say what it takes
 
     if sys.platform == "linux":
         multiprocessing.set_start_method("fork", force=True)
-    server = Granian(
+    server = OnSocket(
         target,
-        address=host,
-        port=port,
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=blocking_threads,
@@ -140,9 +152,10 @@ def serve_wsgi(target: str, host: str, port: int, blocking_threads: int, name: s
         backlog=BACKLOG,
         log_access=False,
         log_level=LogLevels.warning,
-        workers_kill_timeout=KILL_SECONDS,
+        workers_kill_timeout=env.stop_seconds() + KILL_SECONDS,
     )
-    print(f"{name} listens on {host}:{port}", file=sys.stderr, flush=True)
+    keep_for_worker()
+    ports.let_linger(listener)
     server.serve(target_loader=load_application)
 
 
@@ -162,20 +175,26 @@ def check_gateway_address(host: str, environment: env.Environment) -> None:
 
 def run_serve(options: argparse.Namespace) -> int:
     """Run the web process."""
-    env.load()
-    serve_wsgi("config.wsgi:application", options.host, options.port, WEB_THREADS, "web")
-    return 0
+    stop_seconds = env.load().stop_seconds
+    if options.listener is not None:
+        serve_wsgi("config.wsgi:application", options.listener, WEB_THREADS)
+        return 0
+    from config.supervisor import run_servers
+
+    return run_servers("serve", ["web"], options.host, options.port, stop_seconds)
 
 
 def run_gateway(options: argparse.Namespace) -> int:
     """Run the gateway, in as many processes as asked for."""
-    check_gateway_address(options.host, env.load())
-    if options.processes > 1:
-        from config.supervisor import run_gateways
+    environment = env.load()
+    if options.listener is not None:
+        serve_wsgi("config.gateway_wsgi:application", options.listener, GATEWAY_THREADS)
+        return 0
+    check_gateway_address(options.host, environment)
+    from config.supervisor import gateway_names, run_servers
 
-        return run_gateways(options.host, options.port, options.processes)
-    serve_wsgi("config.gateway_wsgi:application", options.host, options.port, GATEWAY_THREADS, "gateway")
-    return 0
+    names = gateway_names(options.processes)
+    return run_servers("gateway", names, options.host, options.port, environment.stop_seconds)
 
 
 def main(arguments: list[str]) -> int:
@@ -183,6 +202,7 @@ def main(arguments: list[str]) -> int:
     command, *rest = arguments
     parser = argparse.ArgumentParser(prog=f"./keystead {command}", allow_abbrev=False)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)  # a socket from our supervisor
     if command == "serve":
         parser.add_argument("--port", type=port_number, default=8000, help="port (default 8000)")
         return run_serve(parser.parse_args(rest))

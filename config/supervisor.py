@@ -1,12 +1,14 @@
 """Keeps a set of processes running: starts them, waits until they answer, restarts, stops them all."""
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from config import ports
 from config.children import Child, Signals, StopRequested
@@ -14,7 +16,8 @@ from config.env import REPOSITORY, EnvironmentProblem
 from config.postgres import EmbeddedPostgres
 
 LOOK_SECONDS = 0.02
-STOP_SECONDS = 2.8
+AT_ONCE_SECONDS = 2.8
+FORCE_SECONDS = 3.0  # beyond the time to let callers go, before force
 POSTGRES_STOP_SECONDS = 1.0
 START_SECONDS = 60.0
 START_ATTEMPTS = 3
@@ -34,10 +37,12 @@ def say(sentence: str) -> None:
 class Supervisor:
     """The children of one installation, and its embedded database server where there is one."""
 
-    def __init__(self, signals: Signals) -> None:
-        """Start with nothing."""
+    def __init__(self, signals: Signals, stop_seconds: int) -> None:
+        """Start with nothing. Servers have `stop_seconds` to let their callers go."""
         self.signals = signals
+        self.stop_seconds = stop_seconds
         self.children: list[Child] = []
+        self._changing: list[Child] = []  # beside them while one takes over from another
         self.postgres: EmbeddedPostgres | None = None
         self.on_restart: Callable[[], None] = lambda: None
 
@@ -92,16 +97,52 @@ class Supervisor:
             while True:
                 due = [child.restart_at for child in self.children if child.restart_at is not None]
                 self.keep_running(max(0.0, min([1.0, *(moment - time.monotonic() for moment in due)])))
+                if self.signals.take_reload():
+                    self.reload()
+
+    def reload(self) -> None:
+        """Replace our processes one at a time, as long as each successor gets ready. Raises StopRequested."""
+        say("Reloading.")
+        try:
+            for child in list(self.children):
+                if child.report is not None:
+                    self._replace(child)
+        except EnvironmentProblem as problem:
+            say(f"{problem} The reload ends here; what ran before goes on.")
+            return
+        say("Reloaded.")
+
+    def _replace(self, old: Child) -> None:
+        """Let a successor take over once it answers. Raises EnvironmentProblem where it does not."""
+        new = old.successor()
+        self._changing = [new]
+        new.start()
+        try:
+            self.wait_until(partial(_has_taken_over, new), f"{new.name} (see {new.log or 'above'})")
+        except EnvironmentProblem:
+            new.kill_group()
+            raise
+        self.children[self.children.index(old)], self._changing = new, [old]
+        old.ask_to_stop(hands_over=True)
+        deadline = time.monotonic() + self.stop_seconds + FORCE_SECONDS
+        while not old.is_gone() and time.monotonic() < deadline:
+            self.keep_running(LOOK_SECONDS)
+        old.kill_group()
+        self.on_restart()
 
     def stop(self) -> None:
         """Stop all children, then the database; by force whoever takes too long."""
-        for child in self.children:
-            child.ask_to_stop()
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline and not all(child.is_gone() for child in self.children):
-            with suppress(StopRequested):  # an impatient second Ctrl-C changes nothing
+        everyone = [*self.children, *self._changing]
+        is_urgent, deadline = None, float("inf")
+        while time.monotonic() < deadline and not all(child.is_gone() for child in everyone):
+            if is_urgent != self.signals.is_urgent:  # at first, and at an impatient Ctrl-C
+                is_urgent = self.signals.is_urgent
+                deadline = time.monotonic() + (AT_ONCE_SECONDS if is_urgent else self.stop_seconds + FORCE_SECONDS)
+                for child in everyone:
+                    child.ask_to_stop(at_once=is_urgent)
+            with suppress(StopRequested):
                 self.signals.pause(LOOK_SECONDS)
-        for child in self.children:
+        for child in everyone:
             child.kill_group()
         if self.postgres is not None:
             self.postgres.stop(POSTGRES_STOP_SECONDS)
@@ -114,38 +155,48 @@ def _has_reported(child: Child) -> bool:
     return child.has_reported
 
 
-def gateway_children(
-    port: int,
-    count: int,
+def _has_taken_over(successor: Child) -> bool:
+    """Tell whether a process that nobody restarts answers. Raises EnvironmentProblem where it ended instead."""
+    if successor.is_gone():
+        raise EnvironmentProblem(f"The new {successor.name} does not start: {successor.last_words()}.")
+    return successor.has_reported
+
+
+def server_children(
+    command: str,
+    names: Sequence[str],
+    listener: socket.socket,
     variables: dict[str, str],
-    *,
-    host: str,
+    reports: Path,
     logs: Path | None = None,
-    reports: Path | None = None,
 ) -> list[Child]:
-    """Return the gateway processes that share one port."""
-    command = manage("gateway", "--host", host, "--port", str(port))
+    """Return server processes that share one listening socket."""
+    line = manage(command, "--listener", str(listener.fileno()))
     return [
         Child(
-            f"gateway-{number}",
-            command,
+            name,
+            line,
             variables,
-            logs / f"gateway-{number}.log" if logs else None,
-            reports / f"gateway-{number}" if reports else None,
+            logs / f"{name}.log" if logs else None,
+            reports / name,
+            listener.fileno(),
         )
-        for number in range(1, count + 1)
+        for name in names
     ]
 
 
-def run_gateways(host: str, port: int, count: int) -> int:
-    """Run several gateway processes on one port until someone asks to stop."""
-    signals = Signals()
-    supervisor = Supervisor(signals)
-    held = ports.hold(port, "--port", host)
-    try:
-        supervisor.start(gateway_children(ports.number(held), count, dict(os.environ), host=host))
-        supervisor.run()
-    finally:
-        supervisor.stop()
-        held.close()
+def gateway_names(count: int) -> list[str]:
+    """Return what the gateway processes are called."""
+    return [f"gateway-{number}" for number in range(1, count + 1)]
+
+
+def run_servers(command: str, names: Sequence[str], host: str, port: int, stop_seconds: int) -> int:
+    """Run server processes on one port until someone asks to stop."""
+    supervisor = Supervisor(Signals(), stop_seconds)
+    with ports.hold(port, "--port", host) as held, TemporaryDirectory(prefix="keystead-") as reports:
+        try:
+            supervisor.start(server_children(command, names, held, dict(os.environ), Path(reports)))
+            supervisor.run()
+        finally:
+            supervisor.stop()
     return 0

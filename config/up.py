@@ -19,7 +19,7 @@ from config.children import Child, Signals, StopRequested, spawn
 from config.env import REPOSITORY, EnvironmentProblem
 from config.postgres import EmbeddedPostgres
 from config.processes import port_number
-from config.supervisor import Supervisor, gateway_children, manage, say
+from config.supervisor import Supervisor, gateway_names, manage, say, server_children
 
 GATEWAYS_MOST = 64
 
@@ -44,6 +44,7 @@ class Installation:
     web_port: int
     gateway_port: int
     product_port: int
+    held: list[socket.socket]
     variables: dict[str, str] = field(repr=False)
     prepared: dict[str, Any] = field(default_factory=dict)
 
@@ -71,7 +72,7 @@ def main(arguments: list[str]) -> int:
     """Run everything until someone asks to stop."""
     options = parse(arguments[1:])
     signals = Signals()
-    supervisor = Supervisor(signals)
+    supervisor = Supervisor(signals, env.stop_seconds())
     began = time.monotonic()
     with ExitStack() as stack:
         data_dir = data_folder.open_locked(env.data_dir(), stack)
@@ -114,7 +115,7 @@ def start(data_dir: Path, options: Options, supervisor: Supervisor, held: list[s
     web_port, gateway_port = (ports.number(one) for one in held)
     variables = child_variables(data_dir, web_port, gateway_port)
     product_port = ports.free() if options.demo else 0
-    installation = Installation(data_dir, options, supervisor, web_port, gateway_port, product_port, variables)
+    installation = Installation(data_dir, options, supervisor, web_port, gateway_port, product_port, held, variables)
     start_database(installation)
     installation.prepared = prepare(installation)
     start_servers(installation, gateways)
@@ -211,19 +212,11 @@ def _since(log: Path, offset: int) -> str:
 def start_servers(installation: Installation, gateways: int) -> None:
     """Start web, gateways and worker side by side, and wait until each answers."""
     supervisor, variables = installation.supervisor, installation.variables
-    reports = installation.data_dir / "run"
-    web_port = str(installation.web_port)
-    command = manage("serve", "--host", ports.HOST, "--port", web_port)
+    reports, logs = installation.data_dir / "run", installation.data_dir / "logs"
+    web, gateway = installation.held
     children = [
-        Child("web", command, variables, installation.log("web"), reports / "web"),
-        *gateway_children(
-            installation.gateway_port,
-            gateways,
-            variables,
-            host=ports.HOST,
-            logs=installation.data_dir / "logs",
-            reports=reports,
-        ),
+        *server_children("serve", ["web"], web, variables, reports, logs),
+        *server_children("gateway", gateway_names(gateways), gateway, variables, reports, logs),
         Child("worker", manage("worker"), variables, installation.log("worker"), reports / "worker"),
     ]
     supervisor.start(children)

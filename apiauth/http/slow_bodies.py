@@ -6,18 +6,18 @@ connection a thread waits for is not told. Hence all are closed, in this one cas
 only waiting its turn connects anew.
 """
 
-import os
 import socket
-import stat
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import CodeType, FrameType
 from typing import Any
 
 import structlog
+
+from apiauth.http import connections
 
 LOOKS_PER_LIMIT = 10
 
@@ -54,28 +54,10 @@ class SlowBodies:
 
 def cut_callers_off() -> int:
     """Close every connection that this process has accepted; return how many those were."""
-    sockets = _own_sockets()
-    ports = {_port(each) for each in sockets if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)}
     count = 0
-    for each in sockets:
-        with each, suppress(OSError):
-            if _port(each) in ports:
-                each.getpeername()  # the listening socket has no peer, and stays
+    with ExitStack() as stack:
+        for each in connections.accepted(connections.listening_ports(), stack):
+            with suppress(OSError):  # its caller went by itself meanwhile
                 each.shutdown(socket.SHUT_RDWR)
                 count += 1
     return count
-
-
-def _own_sockets() -> list[socket.socket]:
-    """Return a copy of each socket of this process; closing the copies leaves the sockets open."""
-    found = []
-    for name in os.listdir("/dev/fd"):
-        with suppress(OSError):  # it was closed meanwhile
-            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                found.append(socket.socket(fileno=os.dup(int(name))))
-    return found
-
-
-def _port(each: socket.socket) -> int | None:
-    address = each.getsockname()
-    return address[1] if each.family in (socket.AF_INET, socket.AF_INET6) else None

@@ -218,6 +218,24 @@ def test_a_stop_leaves_no_process_and_no_ready_file(start: Callable[..., Running
     assert not running.ready_file.exists()
 
 
+def test_a_hangup_replaces_web_gateways_and_worker_alone(start: Callable[..., Running]) -> None:
+    running = start(KEYSTEAD_GATEWAY_PROCESSES="2")
+    old, (first, second) = running.ready["pids"], running.gateways()
+    running.process.send_signal(signal.SIGHUP)
+
+    def new() -> Any:
+        pids = json.loads(running.ready_file.read_text())["pids"]
+        replaced = {pids["web"], *pids["gateway"], pids["worker"]}
+        return not replaced & {old["web"], first, second, old["worker"]} and pids
+
+    pids = eventually(new, START_SECONDS, "the reload")
+    assert (pids["postgres"], pids["product"]) == (old["postgres"], old["product"])
+    for url in (f"{running.ready['web_url']}/ready", f"{running.ready['gateway_url']}/ready"):
+        with urlopen(url, timeout=5) as answer:
+            assert answer.status == 200
+    assert not any(map(is_running, (old["web"], first, second, old["worker"])))
+
+
 def test_a_killed_supervisor_leaves_no_process(start: Callable[..., Running]) -> None:
     running = start()
     family = family_of(running.process.pid)

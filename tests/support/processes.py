@@ -14,11 +14,10 @@ from tests.support.database import dsn
 
 GATEWAY = """
 import sys
-from config import processes
+from config import ports, processes
 processes.BODY_SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else processes.BODY_SECONDS
-processes.serve_wsgi(
-    "config.gateway_wsgi:application", "127.0.0.1", int(sys.argv[1]), processes.GATEWAY_THREADS, "gateway"
-)
+with ports.hold(int(sys.argv[1]), "--port") as held:
+    processes.serve_wsgi("config.gateway_wsgi:application", held.fileno(), processes.GATEWAY_THREADS)
 """
 
 WORKER = """

@@ -17,9 +17,10 @@ from tests.support.running import until
 # As `./keystead serve`, but for a shorter patience with headers and bodies that do not come.
 SERVE = """
 import sys
-from config import processes
+from config import ports, processes
 processes.HEADER_READ_MS, processes.BODY_SECONDS = 500, 0.5
-processes.main(["serve", "--port", sys.argv[1]])
+with ports.hold(int(sys.argv[1]), "--port") as held:
+    processes.serve_wsgi("config.wsgi:application", held.fileno(), processes.WEB_THREADS)
 """
 START_SECONDS = 30
 PATIENCE_SECONDS = 20
