@@ -1,0 +1,8 @@
+"""Serves the view."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "bench.peers.django_gateway.settings"
+application = get_wsgi_application()

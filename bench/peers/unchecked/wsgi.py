@@ -1,0 +1,8 @@
+"""Serves the project."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "bench.peers.unchecked.settings"
+application = get_wsgi_application()

@@ -1,0 +1,126 @@
+"""Servers under load: as many processes of an application as asked for, what they cost, and what PostgreSQL costs."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+CONNECTIONS = 64
+TICKS = os.sysconf("SC_CLK_TCK")
+START_SECONDS = 30
+_SERVE = """
+import sys
+from config.processes import serve_wsgi
+serve_wsgi(sys.argv[1], "127.0.0.1", int(sys.argv[2]), int(sys.argv[3]), "bench")
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a request cost: CPU microseconds of the server's processes and of PostgreSQL's; and how many a second."""
+
+    cpu: float
+    database: float
+    rate: float
+
+
+@contextmanager
+def serving(
+    target: str, threads: int, processes: int = 1, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, int]]:
+    """Serve a WSGI application in so many processes on one port; yield the port and the process group of all."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        reports = [Path(folder) / str(number) for number in range(processes)]
+        started: list[subprocess.Popen[bytes]] = []
+        try:
+            for report in reports:
+                group = started[0].pid if started else 0
+                command = [sys.executable, "-c", _SERVE, target, str(port), str(threads)]
+                variables = {**os.environ, **(environment or {}), "KEYSTEAD_READY_REPORT": str(report)}
+                started.append(subprocess.Popen(command, env=variables, process_group=group, stderr=subprocess.DEVNULL))
+            _wait_for(reports, started)
+            yield port, started[0].pid
+        finally:
+            for process in started:
+                with_group = process is started[0]
+                (os.killpg if with_group else os.kill)(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait_for(reports: list[Path], started: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not all(report.exists() for report in reports):
+        if time.monotonic() > deadline or any(process.poll() is not None for process in started):
+            raise TimeoutError("the server did not get ready")
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def cpu_of_group(group: int) -> float:
+    """Return the seconds of processor time that all processes of a group have used."""
+    return sum(used for process_group, used in map(_times, _pids()) if process_group == group)
+
+
+def cpu_of_database(connection: psycopg.Connection[Any]) -> float:
+    """Return the seconds of processor time that the sessions of the database server have used, this one left out."""
+    sessions = connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    return sum(_times(pid)[1] for (pid,) in sessions)
+
+
+def _pids() -> Iterator[int]:
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+
+
+def _times(pid: int) -> tuple[int, float]:
+    """Return the process group and the processor time of a process; nothing where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0, 0.0
+    return int(fields[2]), (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def load(port: int, requests: Path, seconds: float, rate: float | None = None) -> dict[str, Any]:
+    """Ask a server for so long, as fast as it can or at a rate; return what the load generator counted."""
+    command = [sys.executable, "-m", "bench.load", str(port), str(CONNECTIONS), str(seconds), str(requests)]
+    command += [] if rate is None else [str(rate)]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return found
+
+
+def load_answered(port: int, requests: Path, seconds: float, rate: float | None = None) -> dict[str, Any]:
+    """As `load`, where every answer has to be a 200. Raises RuntimeError."""
+    found = load(port, requests, seconds, rate)
+    if found["refused"] or not found["answers"]:
+        raise RuntimeError(f"{found['refused']} of {found['answers']} answers were not 200")
+    return found
+
+
+def cost(port: int, group: int, requests: Path, seconds: float, connection: psycopg.Connection[Any]) -> Cost:
+    """Warm a server up, saturate it, and return what a request cost."""
+    load_answered(port, requests, min(seconds, 1))
+    server, database = cpu_of_group(group), cpu_of_database(connection)
+    answers = load_answered(port, requests, seconds)["answers"]
+    server, database = cpu_of_group(group) - server, cpu_of_database(connection) - database
+    return Cost(server / answers * 1e6, database / answers * 1e6, answers / seconds)
