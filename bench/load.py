@@ -2,7 +2,8 @@
 
 Usage: python -m bench.load PORT CONNECTIONS SECONDS REQUESTS_FILE [RATE]. Each connection has one request
 under way. The file holds one body of a check a line; or whole requests, each ended by a NUL byte, where its
-name ends in `.http`. Prints as JSON how many answers came and how many were not 200.
+name ends in `.http`. Prints as JSON how many answers came, how many were not 200, and how many
+say that the check is blocked.
 
 Without RATE all connections are kept busy. With it, so many requests are due a second, and what is printed
 besides is the latency in milliseconds from the moment a request was due, not from when a connection was free
@@ -50,7 +51,7 @@ class Answers:
     def __init__(self, sockets: dict[int, socket.socket]) -> None:
         self._sockets = sockets
         self._begun: dict[int, bytes] = {}
-        self.refused = 0
+        self.refused = self.blocked = 0
 
     def is_read(self, descriptor: int) -> bool:
         """Read what is there; tell whether the answer is whole. Raises ConnectionError at the connection's end."""
@@ -63,6 +64,7 @@ class Answers:
             self._begun[descriptor] = data
             return False
         self.refused += not data.startswith(b"HTTP/1.1 200")
+        self.blocked += b'"allowed":false' in data  # a blocked check is a 200 too, mostly
         return True
 
 
@@ -74,7 +76,7 @@ def is_whole(data: bytes) -> bool:
 
 
 def saturate(port: int, connections: int, seconds: float, requests: list[bytes]) -> dict[str, Any]:
-    """Keep all connections busy for so long."""
+    """Keep all connections busy for so long, then hear the last answers out."""
     following = cycle(requests)
     poll = select.epoll()
     sockets = connected(port, connections)
@@ -82,13 +84,18 @@ def saturate(port: int, connections: int, seconds: float, requests: list[bytes])
         poll.register(descriptor, select.EPOLLIN)
         connection.sendall(next(following))
     reading, answers = Answers(sockets), 0
+    under_way = len(sockets)
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while under_way:
+        goes_on = time.monotonic() < end
         for descriptor, _ in poll.poll(1):
             if reading.is_read(descriptor):
                 answers += 1
-                sockets[descriptor].sendall(next(following))
-    return {"answers": answers, "refused": reading.refused}
+                if goes_on:
+                    sockets[descriptor].sendall(next(following))
+                else:
+                    under_way -= 1
+    return {"answers": answers, "refused": reading.refused, "blocked": reading.blocked}
 
 
 def pace(port: int, connections: int, seconds: float, requests: list[bytes], rate: float) -> dict[str, Any]:
@@ -113,7 +120,8 @@ def pace(port: int, connections: int, seconds: float, requests: list[bytes], rat
                 taken.append((time.perf_counter() - due_of.pop(descriptor)) * 1e3)
                 idle.append(descriptor)
     cuts = statistics.quantiles(taken, n=100)
-    return {"answers": total, "refused": reading.refused, "p50": cuts[49], "p99": cuts[98], "most": max(taken)}
+    found = {"answers": total, "refused": reading.refused, "blocked": reading.blocked}
+    return {**found, "p50": cuts[49], "p99": cuts[98], "most": max(taken)}
 
 
 if __name__ == "__main__":

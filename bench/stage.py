@@ -110,10 +110,10 @@ def load(port: int, requests: Path, seconds: float, rate: float | None = None) -
 
 
 def load_answered(port: int, requests: Path, seconds: float, rate: float | None = None) -> dict[str, Any]:
-    """As `load`, where every answer has to be a 200. Raises RuntimeError."""
+    """As `load`, where every answer has to allow. Raises RuntimeError."""
     found = load(port, requests, seconds, rate)
-    if found["refused"] or not found["answers"]:
-        raise RuntimeError(f"{found['refused']} of {found['answers']} answers were not 200")
+    if found["refused"] or found["blocked"] or not found["answers"]:
+        raise RuntimeError(f"not all answers allow: {found}")
     return found
 
 
