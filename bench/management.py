@@ -7,25 +7,24 @@ that of the server's processes; calls per second and latency are context, since 
 the machine. Every figure is the median of the repeats, which take turns.
 """
 
-import argparse
 import http.client
 import os
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench.check import cpu_seconds, prepared, served
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, ratios, row, run
+from bench.seeding import new_app, new_deployment, new_keys
 
 KEYS = 10_000
 THREADS = 4
 CLIENTS = 4
 LIST, CREATE, TICKET = "list of 10 k keys", "create a key", "issue a ticket"
 APPLICATIONS = {"Keystead": "config.wsgi:application", "bare views": "bench.bare_wsgi:application"}
-MOST_RATIO = 1.5
 
 
 @dataclass(frozen=True)
@@ -57,36 +56,14 @@ class Figures:
 
 def seed() -> str:
     """Make an app to list and one to write to; return a backend key."""
-    import django
-
-    django.setup()
-    from django.core.management import call_command
-
-    from apiauth.core import clock, ids
+    deployment_id = new_deployment()
+    from apiauth.core import clock
     from apiauth.core.actor import SYSTEM
-    from apiauth.core.secrets import SecretKind, new_secret
-    from apiauth.models import Key
-    from apiauth.services import apps, deployments
-    from config import env
+    from apiauth.services import deployments
 
-    call_command("migrate", verbosity=0)
-    now = clock.now()
-    deployment = deployments.create_deployment(name="Bench", allowed_origins=(), actor=SYSTEM, now=now)
-    for slug in ("aa_1", "aa_list"):
-        fields = {"slug": slug, "name": "Bench", "key_prefix": "bench"}
-        app = apps.create_app(deployment_id=deployment.id, fields=fields, actor=SYSTEM, now=now)
-    rows = []
-    for row_id in range(first_id := ids.new_id(), first_id + KEYS):  # in a row: thousands made at random would clash
-        secret = new_secret(SecretKind.KEY, "bench", env.load().peppers)
-        rows.append(
-            Key(
-                id=row_id, deployment_id=deployment.id, app_id=app.id, lineage_id=row_id, name=f"key {row_id}",
-                key_prefix="bench", key_suffix=secret.suffix, digest=secret.digest,
-                pepper_version=secret.pepper_version, permissions=["read:x"], created_at=now, updated_at=now,
-            )
-        )  # fmt: skip
-    Key.objects.bulk_create(rows, batch_size=1000)
-    issued = deployments.issue_backend_key(deployment_id=deployment.id, name="bench", actor=SYSTEM, now=now)
+    new_app(deployment_id, "aa_1")
+    new_keys(new_app(deployment_id, "aa_list"), KEYS)
+    issued = deployments.issue_backend_key(deployment_id=deployment_id, name="bench", actor=SYSTEM, now=clock.now())
     return issued.secret.text
 
 
@@ -140,31 +117,23 @@ def _connection(port: int) -> Iterator[http.client.HTTPConnection]:
         connection.close()
 
 
-def rows_of(found: dict[str, list[dict[str, Figures]]]) -> list[Row]:
-    """Return the table: context first, then each route's ratio."""
-    rows = []
+def rows_of(found: dict[str, list[dict[str, Figures]]]) -> Iterator[Row]:
+    """Yield the table: context first, then each route's ratio."""
     for route in CALLS:
-        middle = {}
+        cpu = {}
         for name, repeats in found.items():
             figures = [repeat[route] for repeat in repeats]
-            middle[name] = statistics.median(figure.cpu for figure in figures)
-            rows += [
-                Row(f"{route}, {name}: CPU ms a call", middle[name]),
-                Row(f"{route}, {name}: calls a second", statistics.median(figure.rate for figure in figures)),
-                Row(f"{route}, {name}: p99 ms", statistics.median(figure.p99 for figure in figures)),
-            ]
-        ratio = middle["Keystead"] / middle["bare views"]
-        rows.append(Row(f"P16 {route}: Keystead / bare views, CPU", ratio, f"<= {MOST_RATIO}", ratio <= MOST_RATIO))
-    return rows
+            cpu[name] = [figure.cpu for figure in figures]
+            yield row(f"{route}, {name}: CPU ms a call", cpu[name])
+            yield row(f"{route}, {name}: calls a second", [figure.rate for figure in figures])
+            yield row(f"{route}, {name}: p99 ms", [figure.p99 for figure in figures])
+        times_bare = ratios(cpu["Keystead"], cpu["bare views"])
+        yield row(f"P16 {route}: Keystead / bare views, CPU", times_bare, at_most=1.5, sane=5)
 
 
-def main() -> None:
-    """Measure, print, and save where asked to."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--smoke", action="store_true", help="a few seconds: does it run?")
-    arguments.add_argument("--save", action="store_true", help="write bench/results/management.json")
-    options = arguments.parse_args()
-    seconds, repeats = (0.5, 1) if options.smoke else (4.0, 3)
+def table(options: Options) -> Iterable[Row]:
+    """Let both applications take turns."""
+    seconds, repeats = options.pick(0.5, 4.0), options.pick(1, 3, 5)
     found: dict[str, list[dict[str, Figures]]] = {name: [] for name in APPLICATIONS}
     with prepared():
         os.environ["KEYSTEAD_CALLS_PER_MINUTE"] = "1000000"  # it is the cost that is measured, not the limit
@@ -172,11 +141,8 @@ def main() -> None:
         for _ in range(repeats):
             for name, target in APPLICATIONS.items():
                 found[name].append(measure(target, backend_key, seconds))
-    rows = rows_of(found)
-    print_rows(rows)
-    if options.save:
-        save("management", rows, clients=CLIENTS, threads=THREADS, keys=KEYS, repeats=repeats, seconds=seconds)
+    return rows_of(found)
 
 
 if __name__ == "__main__":
-    main()
+    run("management", table, __doc__, clients=CLIENTS, threads=THREADS, keys=KEYS)

@@ -7,20 +7,18 @@ at a time, over one connection that stays open. Every figure is the median of fi
 turns, so that other work on the machine falls on all alike.
 """
 
-import argparse
 import asyncio
 import gc
 import logging
-import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 import httpx
 
 from bench.check import KEYS, body_of, prepared, seed, served
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, ratios, row, run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients" / "python" / "src"))
 from keystead_client import AsyncKeystead, Keystead  # the client is a package of its own
@@ -33,7 +31,6 @@ CALL = {
     "user_agent": "product/1.0",
     "required_permissions": ["read:x"],
 }
-MOST_TIMES_BARE = 1.15
 Figures = dict[str, list[tuple[float, float]]]
 
 
@@ -95,26 +92,20 @@ async def awaiting(url: str, secrets: list[str], calls: int, repeats: int) -> Fi
     return figures
 
 
-def rows_of(figures: Figures) -> list[Row]:
-    """Return the medians, and the ratios of client and httpx."""
-    cpu = {name: statistics.median(each[0] for each in found) for name, found in figures.items()}
-    wall = {name: statistics.median(each[1] for each in found) for name, found in figures.items()}
-    rows = [Row(f"{name}: CPU µs a check", figure) for name, figure in cpu.items()]
-    rows += [Row(f"{name}: wall µs a check", figure) for name, figure in wall.items()]
-    for kind in ("threads", "asyncio"):
-        for unit, found in (("CPU", cpu), ("wall", wall)):
-            ratio = found[f"client, {kind}"] / found[f"httpx, {kind}"]
-            target = f"<= {MOST_TIMES_BARE}"
-            rows.append(Row(f"client / httpx, {kind}, {unit}", ratio, target, ratio <= MOST_TIMES_BARE))
-    return rows
+def rows_of(figures: Figures) -> Iterator[Row]:
+    """Yield what each way costs, and the ratios of client and httpx."""
+    for place, unit in enumerate(("CPU", "wall")):
+        taken = {name: [each[place] for each in found] for name, found in figures.items()}
+        for name, microseconds in taken.items():
+            yield row(f"{name}: {unit} µs a check", microseconds)
+        for kind in ("threads", "asyncio"):
+            times_bare = ratios(taken[f"client, {kind}"], taken[f"httpx, {kind}"])
+            yield row(f"client / httpx, {kind}, {unit}", times_bare, at_most=1.15)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--smoke", action="store_true", help="a few seconds: does it run?")
-    arguments.add_argument("--save", action="store_true", help="write bench/results/python_client.json")
-    options = arguments.parse_args()
-    calls, repeats = (500, 1) if options.smoke else (5_000, 5)
+def table(options: Options) -> Iterable[Row]:
+    """Measure both ways, in threads and in a loop."""
+    calls, repeats = options.pick((500, 1), (5_000, 5))
     with prepared() as folder:
         secrets = seed(folder)
         logging.getLogger("httpx").setLevel(logging.WARNING)  # else it writes a line for each bare call
@@ -124,11 +115,8 @@ def main() -> None:
             url = f"http://127.0.0.1:{port}"
             figures = blocking(url, secrets, calls, repeats)
             figures |= asyncio.run(awaiting(url, secrets, calls, repeats))
-    rows = rows_of(figures)
-    print_rows(rows)
-    if options.save:
-        save("python_client", rows, keys=KEYS, calls=calls, repeats=repeats, httpx=httpx.__version__)
+    return rows_of(figures)
 
 
 if __name__ == "__main__":
-    main()
+    run("python_client", table, __doc__, keys=KEYS, httpx=httpx.__version__)

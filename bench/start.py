@@ -6,7 +6,6 @@ Cold: a fresh clone without a virtual environment (the package cache may be warm
 folder again. A hand-over works when the example product has sent its user into the portal.
 """
 
-import argparse
 import http.cookiejar
 import json
 import re
@@ -16,37 +15,31 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, row, run
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 300
 REST_SECONDS = 5
 
 
-def main() -> None:
-    """Measure, print, and keep the figures with `--save`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
-    options = parser.parse_args()
+def table(options: Options) -> Iterable[Row]:
+    """Measure one clone, whatever the size of the run."""
     with tempfile.TemporaryDirectory(prefix="keystead-bench-") as folder:
         clone = Path(folder) / "keystead"
         started = time.monotonic()
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         cold, _ = hand_over_seconds(clone, started)
         warm, weights = hand_over_seconds(clone, time.monotonic(), rest=True)
-    total = sum(weights.values())
-    rows = [
-        Row("clone to hand-over, cold (s)", cold, "<= 60", cold <= 60),
-        Row("start to hand-over, warm (s)", warm, "<= 5", warm <= 5),
-        *(Row(f"PSS of {name} at rest (MiB)", mib, "", None) for name, mib in weights.items()),
-        Row("PSS of all at rest (MiB)", total, "<= 350", total <= 350),
+    return [
+        row("P17 clone to hand-over, cold (s)", cold, at_most=60),
+        row("P17 start to hand-over, warm (s)", warm, at_most=5),
+        *(row(f"PSS of {name} at rest (MiB)", mib) for name, mib in weights.items()),
+        row("P18 PSS of all at rest (MiB)", sum(weights.values()), at_most=350),
     ]
-    print_rows(rows)
-    if options.save:
-        save("start", rows)
 
 
 def hand_over_seconds(clone: Path, started: float, *, rest: bool = False) -> tuple[float, dict[str, float]]:
@@ -128,4 +121,4 @@ def family_pss(pid: int, others: set[int]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run("start", table, __doc__)
