@@ -26,7 +26,7 @@ def decision_line(record: Record, number_of: Mapping[str, int]) -> str:
      required, held, limits, retry_after, age_ms, duration_us, node) = msgspec.structs.astuple(record)  # fmt: skip
     if len(path) > LONGEST_PATH:
         path = path[:LONGEST_PATH]
-    states = limit_states.text_of(limits)
+    states: str | None = limit_states.text_of(limits)
     if not is_plain(f"{start}{rule}{blocked_by}{method}{path}{client_ip}{peer_ip}{agent}{states}"):
         start, rule, blocked_by, method, path, client_ip, peer_ip, agent, states = map(
             _safe, (start, rule, blocked_by, method, path, client_ip, peer_ip, agent, states)

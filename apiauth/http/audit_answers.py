@@ -15,7 +15,6 @@ from apiauth.http.wire import (
     AnalyticsJson,
     BrowserLogJson,
     BrowserLogPageJson,
-    LimitStateJson,
     LimitStatsJson,
     LogJson,
     LogPageJson,
@@ -86,7 +85,7 @@ def _log(row: DecisionRow, app: App) -> LogJson:
         "held_permissions": row.held_permissions,
         "presented_start": row.presented_start,
         "retry_after": row.retry_after,
-        "rate_limits": cast("list[LimitStateJson]", row.rate_limits),  # as the worker wrote them
+        "rate_limits": row.rate_limits,
         "timestamp": moment_json(row.decided_at),
     }
 

@@ -19,7 +19,7 @@ class JsonTextField(models.JSONField):
         return value  # psycopg has parsed it
 
 
-class LimitStatesField(models.TextField):
+class LimitStatesField(models.TextField):  # type: ignore[type-arg]  # Django's fields take none when they run
     """How limits stood, kept as a short text: see apiauth.core.limit_states."""
 
     def from_db_value(self, value: str, expression: Any, connection: Any) -> list[limit_states.LimitState]:

@@ -18,7 +18,7 @@ import structlog
 
 from apiauth.core import clock
 from apiauth.verify.connection import connect
-from apiauth.verify.snapshot import sql
+from apiauth.verify.reading import sql
 from apiauth.verify.watch import DEADLINE_SECONDS, Watch
 
 WAIT_SECONDS = 0.25
