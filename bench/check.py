@@ -126,14 +126,15 @@ def served(target: str, threads: int) -> Iterator[tuple[int, int]]:
     command = [sys.executable, "-c", SERVE, target, str(port), str(threads)]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     try:
-        _wait_until_ready(port)
+        wait_until_ready(port)
         yield port, process.pid
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _wait_until_ready(port: int) -> None:
+def wait_until_ready(port: int) -> None:
+    """Return once a gateway on this port is ready. Raises TimeoutError."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
