@@ -64,7 +64,7 @@ def prepared() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def seed(folder: Path) -> list[str]:
+def seed(folder: Path, keys: int = KEYS) -> list[str]:
     """Make an app with a limit that nobody reaches, and its keys; return their secrets."""
     import django
 
@@ -85,7 +85,7 @@ def seed(folder: Path) -> list[str]:
     limits.create_scheme(deployment_id=deployment.id, slug="s", name="S", rules=[rule], actor=SYSTEM, now=now)
     fields = {"slug": "aa_1", "name": "Bench", "key_prefix": "bench", "rate_limit_scheme_slug": "s"}
     app = apps.create_app(deployment_id=deployment.id, fields=fields, actor=SYSTEM, now=now)
-    secrets = [new_secret(SecretKind.KEY, "bench", env.load().peppers) for _ in range(KEYS)]
+    secrets = [new_secret(SecretKind.KEY, "bench", env.load().peppers) for _ in range(keys)]
     rows = []
     first_id = ids.new_id()  # the others follow in a row: thousands made at random would clash
     for number, secret in enumerate(secrets):

@@ -1,9 +1,9 @@
 """The snapshot: how fast it loads, what a key costs in memory, what a check costs then, and how soon a revoke holds.
 
-    python -m bench.snapshot [--smoke | --full] [--save]
+    python -m bench.snapshot [--smoke | --full] [--revokes N] [--save]
 
-A normal run loads 100,000 keys, `--full` 1,000,000; each revokes 2,000.
-Revokes are plain SQL, timed from the commit until two gateways have refused the key over HTTP.
+A normal run loads 100,000 keys, `--full` 1,000,000. With `--revokes`, so many keys are revoked by plain SQL beside
+a load on both gateways, each timed from its commit until both have refused the key over HTTP: 10,000 take minutes.
 """
 
 import argparse
@@ -11,8 +11,12 @@ import gc
 import http.client
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +27,17 @@ from bench.report import Row, print_rows, save
 
 CALLS = 20_000
 TURNS = 5
+CHECKED_KEYS = 1_000
+LOAD_CONNECTIONS = 4
+MOST_KEYS = 100_000_000
 ADD_KEYS = """
 INSERT INTO apiauth_key (
     id, deployment_id, app_id, lineage_id, name, note, key_prefix, key_suffix, digest, pepper_version, permissions,
     metadata, allowed_cidrs, revoked_by, created_by, created_at, updated_at
 )
 SELECT
-    number, app.deployment_id, app.id, number, 'key ' || number, '', 'bench', 'abcd', sha256(number::text::bytea), 1,
+    6000000000000000000 + number, app.deployment_id, app.id, number, 'key ' || number, '', 'bench', 'abcd',
+    sha256(number::text::bytea), 1,
     ARRAY['read:x', 'write:x'], '{"team": "blue"}', '{}', '', '', now(), now()
 FROM generate_series(1, %s) AS number, apiauth_app AS app
 """
@@ -40,19 +48,49 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def load(url: str) -> tuple[Any, int, float, float]:
-    """Fill new tables; return them, how many keys, keys a second, and bytes a key."""
+def load(url: str, most: int = MOST_KEYS) -> tuple[Any, float, float]:
+    """Fill new tables; return them, how many keys a second that were, and how many bytes a key."""
     from apiauth.verify.listener import _connect
     from apiauth.verify.snapshot import Tables
 
     with _connect(url) as connection:
         gc.collect()
         before, began = resident_bytes(), time.perf_counter()
-        tables = Tables()
+        tables = Tables(most)
         tables.catch_up(connection)
         took = time.perf_counter() - began
     count = len(tables.keys)
-    return tables, count, count / took, (resident_bytes() - before) / count
+    return tables, count / took, (resident_bytes() - before) / count
+
+
+def holding(url: str, tables: Any, secrets: list[str]) -> Any:
+    """Return tables with these keys read into them one by one, as checks of them would."""
+    from apiauth.core.secrets import SecretKind
+    from apiauth.verify.listener import _connect
+    from config import env
+
+    peppers = env.load().peppers
+    digest = peppers.digester(SecretKind.KEY, peppers.active_version)
+    with _connect(url) as connection:
+        for secret in secrets:
+            assert tables.fetch(connection, [digest(secret)])
+    return tables
+
+
+def checked_bytes(tables: Any) -> float:
+    """Return how many bytes more a key takes once a check has prepared it and its answer."""
+    from apiauth.http.check_answer import _render
+    from apiauth.verify.prepared import prepare
+
+    keys = list(tables.keys.recent.values())[-100_000:]
+    before = resident_bytes()
+    for key in keys:
+        key.prepared = prepare(key, tables.apps[key.app_id])
+        key.prepared.rendered = _render(key, key.prepared)
+    taken = (resident_bytes() - before) / len(keys)
+    for key in keys:
+        key.prepared = None
+    return taken
 
 
 def check_cpu(all_tables: list[Any], secrets: list[str]) -> list[float]:
@@ -77,7 +115,7 @@ def check_cpu(all_tables: list[Any], secrets: list[str]) -> list[float]:
                     checker.check(questions[number % len(questions)])
                 if turn:  # the first one prepares the keys
                     found.append((time.process_time() - began) / CALLS * 1e6)
-    return [statistics.median(found) for found in figures]
+    return [min(found) for found in figures]
 
 
 def _checker(folder: Path, tables: Any) -> Any:
@@ -95,21 +133,54 @@ def _checker(folder: Path, tables: Any) -> Any:
     )  # fmt: skip
 
 
-def revoke_to_refusal(url: str, secrets: list[str], revokes: int) -> list[float]:
-    """Return for each revoke the milliseconds from its commit until both gateways have refused the key."""
+def looked_up(url: str, keys: int, secrets: list[str]) -> float:
+    """Return milliseconds of a check, over HTTP, whose key is not in memory and is read for it."""
+    with gateways(1, most_keys=keys // 2) as (port,):
+        caller = http.client.HTTPConnection("127.0.0.1", port)
+        took = []
+        for secret in secrets:
+            began = time.perf_counter()
+            assert _status(caller, body_of(secret)) == 200
+            took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took)
+
+
+@contextmanager
+def gateways(count: int, most_keys: int = MOST_KEYS) -> Iterator[list[int]]:
+    """Serve so many gateways; yield their ports."""
+    os.environ["KEYSTEAD_SNAPSHOT_KEYS"] = str(most_keys)
+    with ExitStack() as stack:
+        yield [stack.enter_context(served("config.gateway_wsgi:application", 4))[0] for _ in range(count)]
+
+
+@contextmanager
+def loaded(ports: list[int], bodies: Path, seconds: float) -> Iterator[None]:
+    """Keep gateways busy until the block ends."""
+    commands = [
+        [sys.executable, "-m", "bench.load", str(port), str(LOAD_CONNECTIONS), str(seconds), str(bodies)]
+        for port in ports
+    ]
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
+    try:
+        yield
+        assert all(process.poll() is None for process in processes), "the load ended too early"
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def revoke_to_refusal(url: str, ports: list[int], secrets: list[str]) -> list[float]:
+    """Return for each revoke the milliseconds from its commit until every gateway has refused the key."""
     from apiauth.core.secrets import SecretKind
     from config import env
 
     peppers = env.load().peppers
     digest = peppers.digester(SecretKind.KEY, peppers.active_version)
+    callers = [http.client.HTTPConnection("127.0.0.1", port) for port in ports]
     took = []
-    with (
-        served("config.gateway_wsgi:application", 4) as (first, _),
-        served("config.gateway_wsgi:application", 4) as (second, _),
-        psycopg.connect(url, autocommit=True) as connection,
-    ):
-        callers = [http.client.HTTPConnection("127.0.0.1", port) for port in (first, second)]
-        for secret in secrets[:revokes]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for secret in secrets:
             body = body_of(secret)
             assert all(_status(caller, body) == 200 for caller in callers)
             connection.execute("UPDATE apiauth_key SET revoked_at = now() WHERE digest = %s", [digest(secret)])
@@ -128,31 +199,51 @@ def _status(caller: http.client.HTTPConnection, body: bytes) -> int:
     return answer.status
 
 
-def measured(folder: Path, keys: int, revokes: int) -> list[Row]:
-    """Return all rows."""
-    url = os.environ["DATABASE_URL"]
-    secrets = seed(folder)[:revokes]
+def loading_rows(url: str, keys: int, secrets: list[str]) -> list[Row]:
+    """Return what loading and checking costs; adds the keys."""
     small = load(url)[0]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")  # the seed is no change that anyone hears of
         connection.execute(ADD_KEYS, [keys])
         connection.execute("ANALYZE apiauth_key")
-    tables, count, rate, size = load(url)
-    few, many = check_cpu([small, tables], secrets[:1_000])
-    del tables
-    took = revoke_to_refusal(url, secrets, revokes)
-    p99, most = took[int(len(took) * 0.99)], took[-1]
+    tables, rate, size = load(url)
+    bounded = holding(url, load(url, len(tables.keys) // 2)[0], secrets)
+    few, many, recent = check_cpu([small, tables, bounded], secrets)
     return [
-        Row("keys loaded", count),
+        Row("keys loaded", len(tables.keys)),
         Row("P8 load, keys a second", rate, ">= 100,000", rate >= 100_000),
         Row("P8 memory, bytes a key", size, "<= 700", size <= 700),
+        Row("memory, MiB for 100,000 keys", size * 100_000 / 2**20),
+        Row("memory, bytes more for a key that was checked", checked_bytes(tables)),
         Row("check with few keys, CPU µs", few),
         Row("check with all keys, CPU µs", many),
         Row("P7 check with all keys / with few", many / few, "<= 1.15", many / few <= 1.15),
-        Row(f"revoke to refusal on two gateways, ms, p50 of {len(took)}", statistics.median(took)),
+        Row("check where half of the keys may be in memory / with all", recent / many),
+        Row("check of a key that is read for it, over HTTP, ms, p50", looked_up(url, keys, secrets)),
+    ]
+
+
+def revoking_rows(url: str, folder: Path, secrets: list[str], unrevoked: list[str]) -> list[Row]:
+    """Return how soon revokes hold on two gateways under load."""
+    bodies = folder / "bodies"
+    bodies.write_bytes(b"\n".join(map(body_of, unrevoked)))
+    with gateways(2) as ports, loaded(ports, bodies, 600):
+        took = revoke_to_refusal(url, ports, secrets)
+    p99, most = took[int(len(took) * 0.99)], took[-1]
+    return [
+        Row(f"revoke to refusal on two gateways, ms, p50 of {len(took):,}", statistics.median(took)),
         Row("P11 revoke to refusal, ms, p99", p99, "<= 100", p99 <= 100),
         Row("P11 revoke to refusal, ms, most", most, "<= 1,000", most <= 1_000),
     ]
+
+
+def measured(folder: Path, keys: int, revokes: int) -> list[Row]:
+    """Return all rows."""
+    url = os.environ["DATABASE_URL"]
+    secrets = seed(folder, CHECKED_KEYS + revokes)
+    checked, revoked = secrets[:CHECKED_KEYS], secrets[CHECKED_KEYS:]
+    rows = loading_rows(url, keys, checked)
+    return rows + revoking_rows(url, folder, revoked, checked) if revokes else rows
 
 
 def main() -> None:
@@ -160,9 +251,11 @@ def main() -> None:
     size = arguments.add_mutually_exclusive_group()
     size.add_argument("--smoke", action="store_true", help="a few seconds: does it run?")
     size.add_argument("--full", action="store_true", help="1,000,000 keys: some minutes")
+    arguments.add_argument("--revokes", type=int, default=0, help="how many keys to revoke under load")
     arguments.add_argument("--save", action="store_true", help="write bench/results/snapshot.json")
     options = arguments.parse_args()
-    keys, revokes = (10_000, 50) if options.smoke else (1_000_000, 2_000) if options.full else (100_000, 2_000)
+    keys = 10_000 if options.smoke else 1_000_000 if options.full else 100_000
+    revokes = options.revokes or (50 if options.smoke else 0)
     with prepared() as folder:
         rows = measured(folder, keys, revokes)
     print_rows(rows)

@@ -1,7 +1,8 @@
-"""A way to the database that can fall silent: connections stay open, nothing passes any more."""
+"""A way to the database that can fall silent, be slow, or be cut off and mended."""
 
 import socket
 import threading
+import time
 from contextlib import suppress
 
 import psycopg
@@ -17,8 +18,11 @@ class FreezingProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         facts = conninfo_to_dict(address) | {"host": "127.0.0.1", "port": self._listener.getsockname()[1]}
         self.address = make_conninfo(**{name: str(value) for name, value in facts.items()})
+        self.delay_seconds = 0.0
+        """For how long everything that comes from the server is held back."""
         self._open = threading.Event()
         self._open.set()
+        self._is_cut = False
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -28,9 +32,32 @@ class FreezingProxy:
         self._open = threading.Event()
         self._open.set()
 
+    def freeze_all(self) -> None:
+        """Let nothing through on the connections that there are, nor on new ones, until `mend`."""
+        self._open.clear()
+
+    def cut(self) -> None:
+        """End the connections that there are, and new ones at once, until `mend`."""
+        self._is_cut = True
+        self._end_connections()
+
+    def mend(self) -> None:
+        """Let new connections pass again; those that were silenced end."""
+        self._end_connections()
+        self._is_cut = False
+        self._open = threading.Event()
+        self._open.set()
+
     def close(self) -> None:
         """End everything."""
-        for each in (self._listener, *self._sockets):
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._end_connections()
+
+    def _end_connections(self) -> None:
+        sockets, self._sockets = self._sockets, []
+        for each in sockets:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
@@ -39,15 +66,19 @@ class FreezingProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._is_cut:
+                    client.close()
+                    continue
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._target)
                 self._sockets += [client, server]
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=_pass_on, args=(*pair, self._open), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(client, server, self._open), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(server, client, self._open), daemon=True).start()
 
-
-def _pass_on(source: socket.socket, target: socket.socket, is_open: threading.Event) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            if is_open.is_set():
-                target.sendall(data)
+    def _pass_on(self, source: socket.socket, target: socket.socket, is_open: threading.Event) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if source.family == socket.AF_UNIX and self.delay_seconds:
+                    time.sleep(self.delay_seconds)  # the fault itself: a slow database
+                if is_open.is_set():
+                    target.sendall(data)
