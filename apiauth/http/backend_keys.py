@@ -42,6 +42,7 @@ def list_keys(request: BackendRequest, app_slug: str, include_inactive: FlagText
 
 @router.post("/api-auth/apps/{app_slug}/keys", auth=BackendAccess("keys:write"))
 @answers(NewKeyJson, 404, links=KEY_LINKS)
+@may_wait
 @repeatable
 def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> IssuedKeyJson:
     """Make a key; its secret is in this answer alone."""

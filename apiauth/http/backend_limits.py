@@ -9,7 +9,8 @@ from apiauth.http.etags import etag, seen
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers, reads_header
 from apiauth.http.openapi.links import SCHEME_LINKS
-from apiauth.http.wire import NewSchemeJson, SchemeJson, SchemeListJson, scheme_json
+from apiauth.http.prefer import may_wait
+from apiauth.http.wire import ChangedSchemeJson, NewSchemeJson, SchemeJson, SchemeListJson, scheme_json
 from apiauth.models import RateLimitScheme
 from apiauth.services import limits
 
@@ -45,8 +46,9 @@ def get_scheme(request: BackendRequest, slug: str, response: HttpResponse) -> Sc
 
 
 @router.patch("/api-auth/rate-limit-schemes/{slug}", auth=BackendAccess("apps:write"))
-@answers(SchemeJson, 404, 412, headers=["ETag"])
+@answers(ChangedSchemeJson, 404, 412, headers=["ETag"])
 @reads_header("If-Match")
+@may_wait
 def update_scheme(request: BackendRequest, slug: str, body: SchemeUpdate, response: HttpResponse) -> SchemeJson:
     """Change the fields that were sent, with `If-Match` only what the caller has seen; `rules` replaces all rules."""
     caller = request.auth

@@ -87,6 +87,28 @@ def test_a_change_of_an_app_is_waited_for_too(gateway, backend, app, make_key):
     assert backend.delete("/api-auth/apps/aa_1", headers={"Prefer": "wait=10"}).json()["propagated"] is True
 
 
+def test_a_new_key_is_known_to_every_gateway_that_acknowledged_it(no_other_gateway, gateway, backend, app):
+    gateway.checker._listener = None  # it asks nobody about a key that it does not know
+    answer = backend.post(
+        "/api-auth/apps/aa_1/keys", {"name": "ci"}, content_type=JSON, headers={"Prefer": "wait=10"}
+    ).json()
+    assert (answer["propagated"], answer["gateways"]) == (True, {"acknowledged": 1, "live": 1})
+    assert gateway.check(answer["secret"])[0] == 200
+
+
+def test_a_change_of_limits_is_waited_for_too(gateway, backend, app, make_key):
+    rule = {"unit": "calendar_month", "duration": 1, "max_requests": 1000}
+    scheme = {"slug": "s", "name": "S", "rules": [rule]}
+    backend.post("/api-auth/rate-limit-schemes", scheme, content_type=JSON)
+    backend.patch("/api-auth/apps/aa_1", {"rate_limit_scheme_slug": "s"}, content_type=JSON)
+    body = {"rules": [{**rule, "max_requests": 1}]}
+    headers = {"Prefer": "wait=10"}
+    answer = backend.patch("/api-auth/rate-limit-schemes/s", body, content_type=JSON, headers=headers)
+    assert (answer.json()["propagated"], answer["Preference-Applied"]) == (True, "wait=10")
+    secret = make_key().secret.text
+    assert [gateway.check(secret)[1]["allowed"] for _ in range(2)] == [True, False]
+
+
 @pytest.mark.parametrize("prefer", ["wait=-1", "wait=x", "wait", "return=minimal", "wait=1.5", ""])
 def test_a_preference_that_nobody_can_read_is_ignored(backend, make_key, prefer):
     response = revoke(backend, make_key().key, prefer)

@@ -138,6 +138,7 @@ ANSWERS: dict[str, Any] = {
     "EmptyJson": {},
     "SchemeJson": SCHEME,
     "NewSchemeJson": SCHEME,
+    "ChangedSchemeJson": SCHEME,
     "SchemeListJson": {"schemes": [SCHEME], "total": 1},
     "NewTicketJson": {
         "ticket": "kst_…",

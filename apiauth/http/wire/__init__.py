@@ -53,7 +53,14 @@ from apiauth.http.wire.keys import (
     key_json,
     key_list_json,
 )
-from apiauth.http.wire.limits import LimitRuleJson, NewSchemeJson, SchemeJson, SchemeListJson, scheme_json
+from apiauth.http.wire.limits import (
+    ChangedSchemeJson,
+    LimitRuleJson,
+    NewSchemeJson,
+    SchemeJson,
+    SchemeListJson,
+    scheme_json,
+)
 from apiauth.http.wire.moments import moment_json
 from apiauth.http.wire.propagation import GatewaysJson, PropagatedJson
 
@@ -67,6 +74,7 @@ __all__ = [
     "BrowserLogJson",
     "BrowserLogPageJson",
     "ChangedAppJson",
+    "ChangedSchemeJson",
     "DoneJson",
     "EmptyJson",
     "EnvelopeJson",

@@ -60,13 +60,13 @@ class IssuedKeyJson(KeyJson):
     secret: str | None
 
 
-class NewKeyJson(IssuedKeyJson):
+class NewKeyJson(IssuedKeyJson, PropagatedJson):
     """A key that was just made; the secret is null where the call was only sent again."""
 
     replayed: NotRequired[bool]
 
 
-class RotatedKeyJson(NewKeyJson, PropagatedJson):
+class RotatedKeyJson(NewKeyJson):
     """The successor of a key, and whether its end is in force."""
 
 

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from apiauth.core.limits import LimitRule, Mode, Unit, load_rules
 from apiauth.http.wire.moments import MomentText, moment_json
+from apiauth.http.wire.propagation import PropagatedJson
 from apiauth.models import App, RateLimitScheme
 
 
@@ -39,6 +40,10 @@ class NewSchemeJson(SchemeJson):
     """A rate-limit scheme that was just made, by this call or by the one that it repeats."""
 
     replayed: NotRequired[bool]
+
+
+class ChangedSchemeJson(SchemeJson, PropagatedJson):
+    """A rate-limit scheme as it is now, and whether that is in force."""
 
 
 class SchemeListJson(TypedDict):
