@@ -1,5 +1,6 @@
 """How often one backend key, or one session, may call the JSON API: counted over the web processes of a host."""
 
+import threading
 from functools import cache
 
 from django.conf import settings
@@ -15,6 +16,8 @@ from apiauth.verify.limiter import ADMITTED, Limiter, identity_of
 SLOTS = 1 << 14
 FIELDS = ("RateLimit", "RateLimit-Policy")
 """The fields of draft-ietf-httpapi-ratelimit-headers-10 that tell a caller how it stands."""
+
+_one_maker = threading.Lock()
 
 
 def count_call(request: HttpRequest, credential: BackendKey | Session) -> None:
@@ -46,6 +49,12 @@ def _rule() -> LimitRule:
     return LimitRule(id="calls", unit=Unit.MINUTE, duration=1, max_requests=settings.ENVIRONMENT.calls_per_minute)
 
 
-@cache
 def _limiter() -> Limiter:
+    """Return the one limiter of this process; `cache` alone would let first calls at once make one each."""
+    with _one_maker:
+        return _made()
+
+
+@cache
+def _made() -> Limiter:
     return Limiter(settings.ENVIRONMENT.limits_dir / "calls", SLOTS)

@@ -1,8 +1,12 @@
 """How many calls of the JSON API one credential may make, and what each answer says of it."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import time_machine
@@ -14,6 +18,7 @@ from apiauth.http import call_limits
 from apiauth.models import App, Key
 from apiauth.services import deployments
 from apiauth.services.sessions import OpenedSession
+from apiauth.verify.limiter import Limiter
 
 JSON = "application/json"
 CALLS = 3
@@ -67,3 +72,20 @@ def test_who_is_not_let_in_learns_of_no_limit(db: None) -> None:
     response = Client().get("/api-auth/apps")
     assert response.status_code == 401
     assert not response.has_header("RateLimit")
+
+
+def test_first_calls_at_once_are_counted_by_one_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread that is making one waits for the others: they would all make one if they could."""
+    made, together = [], threading.Barrier(4)
+
+    def make(*arguments: Any) -> Limiter:
+        made.append(arguments)
+        with suppress(threading.BrokenBarrierError):
+            together.wait(0.2)
+        return Limiter(*arguments)
+
+    monkeypatch.setattr(call_limits, "Limiter", make)
+    call_limits._made.cache_clear()
+    with ThreadPoolExecutor(4) as threads:
+        limiters = {threads.submit(call_limits._limiter) for _ in range(4)}
+    assert len({id(each.result()) for each in limiters}) == len(made) == 1
