@@ -180,6 +180,15 @@ def test_a_document_is_served_as_it_is_kept(name: str, db: None) -> None:
     assert response.content.decode() == (KEPT / f"{name}.json").read_text()
 
 
+@each_document
+def test_a_page_of_any_origin_may_read_a_document_and_none_with_a_cookie(name: str, db: None) -> None:
+    response = Client().get(f"/openapi/{name}.json", headers={"Origin": "https://tools.example.com"})
+
+    assert response["Access-Control-Allow-Origin"] == "*"
+    assert not response.has_header("Access-Control-Allow-Credentials")
+    assert not response.cookies
+
+
 def test_404_for_a_document_that_is_not_there(db: None) -> None:
     assert Client().get("/openapi/none.json").json()["code"] == "not_found"
 
