@@ -139,7 +139,10 @@ class KeyAdmin(Window):
     @column("Last change in force")
     def in_force(self, row: Key) -> str:
         found = propagation.of_key(row)
-        return f"on {found.acknowledged} of {found.live} gateways" if found.live else "no gateway is running"
+        if not found.live:
+            return "no gateway is running"
+        told = f"on {found.acknowledged} of {found.live} gateways"
+        return told if found.is_complete else format_html("{} · {}", told, link("key", row.pk, "Look again"))
 
     @column("More")
     def trail(self, row: Key) -> str:
