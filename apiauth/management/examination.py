@@ -18,6 +18,7 @@ from apiauth.audit.room import SHORT_FROM, used_of
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
+from apiauth.services import history
 from apiauth.services.installation import pepper_problem
 
 OLDEST_VERSION = 150_000
@@ -43,7 +44,8 @@ def examine(*, now: datetime) -> list[Finding]:
     findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
     if findings[-1].ok:
         findings += [
-            _guarded(check, now) for check in (_migrations, _pepper, _clock, _spool, _quarantine, _gateways, _limits)
+            _guarded(check, now)
+            for check in (_migrations, _pepper, _history, _clock, _spool, _quarantine, _gateways, _limits)
         ]
     return findings
 
@@ -113,6 +115,19 @@ def _pepper(now: datetime) -> Finding:
     if problem:
         return Finding("pepper", False, problem.partition(":")[0], problem.partition(": ")[2].capitalize())
     return Finding("pepper", True, f"version {versions}")
+
+
+def _history(now: datetime) -> Finding:
+    """Say whether the database was restored, and from when its data is: changes after that are not in it."""
+    found = history.current()
+    reaches = f"{found.reaches:%Y-%m-%d %H:%M:%S} UTC" if found.reaches else "none"
+    if not found.is_noted:
+        detail = f"restored or failed over; the newest action in it: {reaches}"
+        return Finding("history", False, detail, "Run ./keystead migrate: it notes that, and gateways read all anew.")
+    if found.is_first:
+        return Finding("history", True, "never restored or failed over")
+    began = f"{found.since:%Y-%m-%d %H:%M:%S} UTC"
+    return Finding("history", True, f"restored, failed over or emptied at {began}; the newest action before: {reaches}")
 
 
 def _clock(now: datetime) -> Finding:

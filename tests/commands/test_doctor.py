@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
+from django.db import connection
 from django.utils import timezone
 
 from apiauth import checks
 from apiauth.audit.record import frame
 from apiauth.core import clock
-from apiauth.models import GatewayStatus, PepperCheck
+from apiauth.models import ActivityEntry, GatewayStatus, PepperCheck
 from apiauth.services import installation
 from tests.commands.conftest import Ran
 from tests.db.test_drain import record as spool_record
@@ -116,6 +118,33 @@ def test_hosts_that_share_their_limits_are_well(run: Run, healthy: None) -> None
     GatewayStatus.objects.update(limits="shared")
     gateway_on("other", limits="shared")
     assert "limits: shared by all hosts" in run("doctor").out
+
+
+def history_of(ran: Ran) -> tuple[bool, str, str]:
+    (found,) = (check for check in ran.json["checks"] if check["name"] == "history")
+    return found["ok"], found["detail"], found["advice"]
+
+
+def test_a_restored_database_says_from_when_its_data_is(run: Run, healthy: None, make_key: Callable[..., Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE apiauth_history SET epoch = 1")
+    assert history_of(run("doctor", "--json")) == (True, "never restored or failed over", "")
+
+    make_key()
+    restored = ActivityEntry.objects.order_by("-pk").values_list("at", flat=True)[0]
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE apiauth_history SET identity = 'of the database that was dumped'")
+    is_ok, detail, advice = history_of(run("doctor", "--json"))
+    assert (is_ok, f"{restored:%Y-%m-%d %H:%M:%S} UTC" in detail, "migrate" in advice) == (False, True, True)
+
+    with time_machine.travel(clock.now() + timedelta(hours=1)):
+        assert installation.note_history()
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE apiauth_history SET since = since + interval '30 minutes'")
+        make_key("later")
+    is_ok, detail, _ = history_of(run("doctor", "--json"))
+    assert is_ok
+    assert detail.endswith(f"the newest action before: {restored:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def test_without_json_a_person_reads_lines(run: Run, healthy: None) -> None:
