@@ -26,6 +26,7 @@ PARTS = (
     "snapshot",
     "drain",
     "reading",
+    "policy",
     "management",
     "python_client",
     "faults",

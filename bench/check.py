@@ -6,7 +6,6 @@ CPU per request is that of the server's processes, from /proc, so a slow load ge
 not blur it. Every figure is the median of three repeats, and every target a ratio of one run.
 """
 
-import argparse
 import hashlib
 import hmac
 import io
@@ -25,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, run
 
 CONNECTIONS = 64
 KEYS = 2_000
@@ -253,20 +252,14 @@ def _time(work: Callable[[int], Any], calls: int) -> float:
     return (time.perf_counter() - began) / calls * 1e6
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--smoke", action="store_true", help="a few seconds: does it run?")
-    arguments.add_argument("--save", action="store_true", help="write bench/results/check.json")
-    options = arguments.parse_args()
-    seconds, repeats, calls = (1.0, 1, 5_000) if options.smoke else (5.0, 3, 50_000)
+def table(options: Options) -> list[Row]:
+    """Measure over HTTP and in this process."""
+    seconds, repeats, calls = options.pick((1.0, 1, 5_000), (5.0, 3, 50_000))
     with prepared() as folder:
         secrets = seed(folder)
         bodies = folder / "bodies"
         bodies.write_bytes(b"\n".join(map(body_of, secrets)))
-        rows = _over_http(bodies, seconds, repeats) + _in_process(core(secrets, calls))
-    print_rows(rows)
-    if options.save:
-        save("check", rows, connections=CONNECTIONS, keys=KEYS, repeats=repeats, seconds=seconds)
+        return _over_http(bodies, seconds, repeats) + _in_process(core(secrets, calls))
 
 
 def _over_http(bodies: Path, seconds: float, repeats: int) -> list[Row]:
@@ -302,4 +295,4 @@ def _in_process(took: dict[str, float]) -> list[Row]:
 
 
 if __name__ == "__main__":
-    main()
+    run("check", table, __doc__, connections=CONNECTIONS, keys=KEYS)

@@ -7,7 +7,6 @@ figures stand on a machine where others work too. The floor is a bare COPY of th
 into a table without any index.
 """
 
-import argparse
 import os
 import random
 import statistics
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.check import CONNECTIONS, TICKS, _load, body_of, prepared, seed, served
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, run
 
 KEYS = 2_000
 PATHS = 200
@@ -122,21 +121,14 @@ def bytes_a_decision(connection: Any) -> float:
     return float(size) / rows
 
 
-def main() -> None:
-    """Measure, print, and keep the figures with `--save`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="a few seconds: does it run?")
-    parser.add_argument("--save", action="store_true", help="write bench/results/drain.json")
-    options = parser.parse_args()
-    count, repeats, seconds = (20_000, 1, 2.0) if options.smoke else (200_000, 5, 10.0)
+def table(options: Options) -> list[Row]:
+    """Measure the drain alone and beside a gateway."""
+    count, repeats, seconds = options.pick((20_000, 1, 2.0), (200_000, 5, 10.0))
     with prepared() as folder:
         secrets = seed(folder)
         bodies = folder / "bodies"
         bodies.write_bytes(b"\n".join(map(body_of, secrets)))
-        rows = measured(folder / "spool", bodies, count, repeats, seconds)
-    print_rows(rows)
-    if options.save:
-        save("drain", rows, rows_a_repeat=count, repeats=repeats, seconds=seconds, connections=CONNECTIONS)
+        return measured(folder / "spool", bodies, count, repeats, seconds)
 
 
 def measured(folder: Path, bodies: Path, count: int, repeats: int, seconds: float) -> list[Row]:
@@ -169,4 +161,4 @@ def measured(folder: Path, bodies: Path, count: int, repeats: int, seconds: floa
 
 
 if __name__ == "__main__":
-    main()
+    run("drain", table, __doc__, connections=CONNECTIONS)

@@ -7,7 +7,6 @@ stands beside it. The review looks at an app's 100,000 live keys; one of 1,000 s
 figure is the median wall time of a warm call.
 """
 
-import argparse
 import os
 import tempfile
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ import psycopg
 from bench import decisions
 from bench.check import prepared
 from bench.reading import milliseconds
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, run
 
 CALLS, FEW_CALLS = 100_000, 2_000
 FEW_KEYS, MANY_KEYS, PAGE = 1_000, 100_000, 50
@@ -101,12 +100,9 @@ def reviews(connection: psycopg.Connection[Any], sizes: tuple[int, ...], now: da
     return rows
 
 
-def main() -> None:
-    """Measure, print, and save where asked to."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--smoke", action="store_true", help="few decisions: does it run?")
-    arguments.add_argument("--save", action="store_true", help="write bench/results/policy.json")
-    options = arguments.parse_args()
+def table(options: Options) -> list[Row]:
+    """Measure previews and reviews."""
+    calls, sizes = options.pick((FEW_CALLS, (FEW_KEYS,)), (CALLS, (FEW_KEYS, MANY_KEYS)))
     with prepared():
         import django
 
@@ -118,12 +114,8 @@ def main() -> None:
         call_command("migrate", verbosity=0)
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
             now = clock.now()
-            rows = previews(connection, FEW_CALLS if options.smoke else CALLS, now)
-            rows += reviews(connection, (FEW_KEYS,) if options.smoke else (FEW_KEYS, MANY_KEYS), now)
-    print_rows(rows)
-    if options.save:
-        save("policy", rows)
+            return previews(connection, calls, now) + reviews(connection, sizes, now)
 
 
 if __name__ == "__main__":
-    main()
+    run("policy", table, __doc__)

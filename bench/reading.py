@@ -7,7 +7,6 @@ takes half an hour and 8 GB). Every figure is the median wall time of a warm cal
 doors call, rows read and made into Python. Storage is what the tables and indexes take on disk.
 """
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -24,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from bench import decisions
 from bench.check import prepared
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, run
 
 FEW, MANY, MOST = 10_000, 1_000_000, 10_000_000
 PAGE, REPEATS = 50, 31
@@ -149,25 +148,15 @@ def rows_of(few: dict[str, float], many: dict[str, float], size: str) -> list[Ro
     return rows
 
 
-def main() -> None:
-    """Measure, print, and save where asked to."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--smoke", action="store_true", help="few decisions: does it run?")
-    arguments.add_argument("--full", action="store_true", help="10 M decisions instead of 1 M")
-    arguments.add_argument("--save", action="store_true", help="write bench/results/reading.json")
-    options = arguments.parse_args()
-    size = FEW * 2 if options.smoke else MOST if options.full else MANY
+def table(options: Options) -> list[Row]:
+    """Measure few decisions, and as many as this size of a run has."""
+    size, label = options.pick((FEW * 2, "20 k"), (MANY, "1 M"), (MOST, "10 M"))
     with prepared():
         import django
 
         django.setup()
-        few, many = measure(FEW), measure(size)
-    label = "20 k" if options.smoke else f"{size // 1_000_000} M"
-    rows = rows_of(few, many, label)
-    print_rows(rows)
-    if options.save:
-        save("reading", rows, decisions=size, keys=decisions.KEYS, paths=decisions.PATHS, days=decisions.DAYS)
+        return rows_of(measure(FEW), measure(size), label)
 
 
 if __name__ == "__main__":
-    main()
+    run("reading", table, __doc__, keys=decisions.KEYS, paths=decisions.PATHS, days=decisions.DAYS)

@@ -1,12 +1,11 @@
 """The snapshot: how fast it loads, what a key costs in memory, what a check costs then, and how soon a revoke holds.
 
-    python -m bench.snapshot [--smoke | --full] [--revokes N] [--save]
+    python -m bench.snapshot [--smoke | --full] [--save]
 
-A normal run loads 100,000 keys, `--full` 1,000,000. With `--revokes`, so many keys are revoked by plain SQL beside
-a load on both gateways, each timed from its commit until both have refused the key over HTTP: 10,000 take minutes.
+A normal run loads 100,000 keys and revokes 2,000, `--full` 1,000,000 and 10,000, which takes minutes. Revokes are
+plain SQL beside a load on two gateways, each timed from its commit until both have refused the key over HTTP.
 """
 
-import argparse
 import gc
 import http.client
 import os
@@ -23,7 +22,7 @@ from typing import Any
 import psycopg
 
 from bench.check import body_of, prepared, seed, served
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, run
 
 CALLS = 20_000
 TURNS = 5
@@ -239,29 +238,18 @@ def revoking_rows(url: str, folder: Path, secrets: list[str], unrevoked: list[st
 
 def measured(folder: Path, keys: int, revokes: int) -> list[Row]:
     """Return all rows."""
-    url = os.environ["DATABASE_URL"]
     secrets = seed(folder, CHECKED_KEYS + revokes)
     checked, revoked = secrets[:CHECKED_KEYS], secrets[CHECKED_KEYS:]
-    rows = loading_rows(url, keys, checked)
-    return rows + revoking_rows(url, folder, revoked, checked) if revokes else rows
+    url = os.environ["DATABASE_URL"]
+    return loading_rows(url, keys, checked) + revoking_rows(url, folder, revoked, checked)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    size = arguments.add_mutually_exclusive_group()
-    size.add_argument("--smoke", action="store_true", help="a few seconds: does it run?")
-    size.add_argument("--full", action="store_true", help="1,000,000 keys: some minutes")
-    arguments.add_argument("--revokes", type=int, default=0, help="how many keys to revoke under load")
-    arguments.add_argument("--save", action="store_true", help="write bench/results/snapshot.json")
-    options = arguments.parse_args()
-    keys = 10_000 if options.smoke else 1_000_000 if options.full else 100_000
-    revokes = options.revokes or (50 if options.smoke else 0)
+def table(options: Options) -> list[Row]:
+    """Measure among as many keys as this size of a run has."""
+    keys, revokes = options.pick((10_000, 50), (100_000, 2_000), (1_000_000, 10_000))
     with prepared() as folder:
-        rows = measured(folder, keys, revokes)
-    print_rows(rows)
-    if options.save:
-        save("snapshot", rows, keys=keys, revokes=revokes)
+        return measured(folder, keys, revokes)
 
 
 if __name__ == "__main__":
-    main()
+    run("snapshot", table, __doc__)
