@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from bench import documents
 from bench.report import Row, add_sizes, print_rows
 
-# In the order of their running; those of a short run take less than a minute and a half together.
+# In the order of their running; a short run leaves out what says little in seconds.
 PARTS = (
     "check",
     "peers",
@@ -32,7 +32,7 @@ PARTS = (
     "faults",
     "start",
 )
-SHORT = ("check", "peers", "scaling", "latency", "management", "python_client")
+SHORT = ("check", "peers", "scaling", "management", "python_client")
 
 
 def main() -> None:

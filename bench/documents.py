@@ -13,11 +13,16 @@ from bench.report import RESULTS, Row, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS, COMPARED = "every target", "the check and others"
-PLACES = {ROOT / "docs" / "explanation" / "speed.md": (TARGETS,), ROOT / "README.md": (COMPARED,)}
+PLACES = {ROOT / "docs" / "explanation" / "speed.md": (COMPARED, TARGETS), ROOT / "README.md": (COMPARED,)}
 # What the README says of a row: part, the row, the sentence.
 _COMPARED = (
     ("peers", "P4 djangorestframework-api-key / check, CPU", "djangorestframework-api-key, per request"),
     ("peers", "P4 django-rest-knox / check, CPU", "django-rest-knox, per request"),
+    (
+        "peers",
+        "a Django view that asks the database / check, CPU",
+        "a bare Django view that asks the database, without limits and record",
+    ),
     ("peers", "a DRF view that checks nothing / check, CPU", "a view of Django REST framework that checks nothing"),
     ("peers", "P1 the check in a Django view / check, CPU", "the gateway's own check, called from a bare Django view"),
 )
@@ -25,8 +30,8 @@ _COMPARED = (
 
 def written(text: str, name: str) -> str:
     """Return a document with a table as the results have it now."""
-    begin, end = f"<!-- {name}: python -m bench --save -->\n", "\n<!-- end -->"
-    table = "\n".join(_TABLES[name]())
+    begin, end = f"<!-- {name}: python -m bench --save -->\n", "<!-- end -->"
+    table = "".join(f"{line}\n" for line in _TABLES[name]())
     pattern = re.compile(f"({re.escape(begin)}).*?({re.escape(end)})", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{table}{found[2]}", text)
 

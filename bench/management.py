@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bench.check import cpu_seconds, prepared, served
+from bench.check import prepared
 from bench.report import Options, Row, ratios, row, run
 from bench.seeding import new_app, new_deployment, new_keys
+from bench.stage import cpu_of_group, serving
 
 KEYS = 10_000
 THREADS = 4
@@ -69,13 +70,13 @@ def seed() -> str:
 
 def measure(target: str, backend_key: str, seconds: float) -> dict[str, Figures]:
     """Return the figures of each route of one application."""
-    with served(target, THREADS) as (port, group):
+    with serving(target, THREADS) as (port, group):
         found = {}
         for name, call in CALLS.items():
             _load(port, backend_key, call, seconds / 4)
-            before, began = cpu_seconds(group), time.monotonic()
+            before, began = cpu_of_group(group), time.monotonic()
             latencies = _load(port, backend_key, call, seconds)
-            took, used = time.monotonic() - began, cpu_seconds(group) - before
+            took, used = time.monotonic() - began, cpu_of_group(group) - before
             p99 = statistics.quantiles(latencies, n=100)[98]
             found[name] = Figures(used / len(latencies) * 1e3, len(latencies) / took, p99 * 1e3)
         return found

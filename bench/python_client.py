@@ -17,8 +17,9 @@ from pathlib import Path
 
 import httpx
 
-from bench.check import KEYS, body_of, prepared, seed, served
+from bench.check import KEYS, body_of, prepared, seed
 from bench.report import Options, Row, ratios, row, run
+from bench.stage import serving
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients" / "python" / "src"))
 from keystead_client import AsyncKeystead, Keystead  # the client is a package of its own
@@ -111,7 +112,7 @@ def table(options: Options) -> Iterable[Row]:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # else it writes a line for each bare call
         gc.collect()
         gc.freeze()  # what was needed to prepare is no part of a caller
-        with served("config.gateway_wsgi:application", 4) as (port, _):
+        with serving("config.gateway_wsgi:application", 4) as (port, _):
             url = f"http://127.0.0.1:{port}"
             figures = blocking(url, secrets, calls, repeats)
             figures |= asyncio.run(awaiting(url, secrets, calls, repeats))

@@ -122,7 +122,7 @@ def save(name: str, rows: Iterable[Row], **context: Any) -> None:
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "machine": machine(),
-        "load_before": round(os.getloadavg()[2], 2),
+        "load_average": round(os.getloadavg()[1], 2),
         **context,
         "rows": [_as_json(each) for each in rows],
     }
