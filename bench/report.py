@@ -79,15 +79,18 @@ def row(
     figures = [repeats] if isinstance(repeats, int | float) else list(repeats)
     middle = statistics.median(figures)
     bound, sign = (at_least, ">=") if at_least is not None else (at_most, "<=")
-    holds = (lambda least: middle >= least) if at_least is not None else (lambda most: middle <= most)
+
+    def holds(limit: float | None) -> bool | None:
+        return None if limit is None else middle >= limit if sign == ">=" else middle <= limit
+
     return Row(
         what,
         middle,
         target="" if bound is None else f"{sign} {bound:,g}",
-        met=None if bound is None else holds(bound),
+        met=holds(bound),
         low=min(figures) if len(figures) > 1 else None,
         high=max(figures) if len(figures) > 1 else None,
-        sane=None if sane is None else holds(sane),
+        sane=holds(sane),
     )
 
 
