@@ -14,10 +14,10 @@ from apiauth.http.openapi.describe import answers, reads_header
 from apiauth.http.openapi.links import APP_LINKS
 from apiauth.http.prefer import may_wait
 from apiauth.http.value_types import FlagText, clamped_number
-from apiauth.http.values import clamped, flag
+from apiauth.http.values import clamped, flag, moment
 from apiauth.http.wire import AppJson, AppListJson, ChangedAppJson, NewAppJson, PropagatedJson, app_json, app_list_json
 from apiauth.models import App
-from apiauth.services import apps
+from apiauth.services import apps, policies
 
 router = Router()
 _MOST_APPS = 500
@@ -74,10 +74,13 @@ def get_app(request: BackendRequest, app_slug: str, response: HttpResponse) -> A
 def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response: HttpResponse) -> AppJson:
     """Change the fields that were sent; with `If-Match`, only what the caller has seen."""
     caller = request.auth
-    app = apps.update_app(
+    changes = body.sent()
+    applies_at = changes.pop("policy_applies_at", None)
+    app = policies.edit_app(
         deployment_id=caller.deployment_id,
         slug=app_slug,
-        changes=body.sent(),
+        changes=changes,
+        applies_at=moment(applies_at, "policy_applies_at") if applies_at else None,
         actor=caller.actor,
         now=caller.now,
         seen=seen(request),

@@ -24,7 +24,7 @@ from apiauth.http.wire import (
     key_list_json,
 )
 from apiauth.models import App, Key
-from apiauth.services import apps, keys
+from apiauth.services import apps, key_values, keys
 
 router = Router()
 
@@ -50,7 +50,8 @@ def create_key(request: BackendRequest, app_slug: str, body: KeyCreate) -> Issue
     fields = body.given()
     if "expires_at" in fields:
         fields["expires_at"] = moment(fields["expires_at"], "expires_at")
-    issued = keys.create_key(app_id=app_id, **fields, actor=caller.actor, now=caller.now)
+    owner = key_values.owner({name: fields.pop(name, None) for name in ("user_id", "organization_id", "workspace_id")})
+    issued = keys.create_key(app_id=app_id, **fields, owner=owner, actor=caller.actor, now=caller.now)
     return issued_key_json(key_json(issued.key, issued.key.app, now=caller.now), issued.secret)
 
 

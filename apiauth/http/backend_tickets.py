@@ -48,6 +48,7 @@ def _wanted(body: TicketCreate) -> TicketRequest:
     given = body.given()
     subject = body.subject.given() if body.subject else {}
     values: dict[str, Any] = {name: given[name] for name in _PASSED_ON if name in given}
+    values |= {name: str(given[name]) for name in ("organization_id", "workspace_id") if name in given}
     return TicketRequest(
         app_slug=body.api_auth_app_slug,
         subject_id=str(subject.get("id", "")),

@@ -23,6 +23,7 @@ from apiauth.http.value_types import (
     Overlap,
     OwnerId,
     Permissions,
+    PolicyDocument,
     Resources,
     RoleName,
     Rules,
@@ -65,6 +66,7 @@ class AppCreate(Body):
     workspace_id: OwnerId | None = None
     default_role: RoleName | None = None
     default_overlap_seconds: Overlap | None = None
+    policy: PolicyDocument | None = None
     return_url: Link | None = None
     test_url: Link | None = None
 
@@ -83,6 +85,8 @@ class AppUpdate(Body):
     workspace_id: OwnerId | None = None
     default_role: RoleName = UNSENT
     default_overlap_seconds: Overlap = UNSENT
+    policy: PolicyDocument | None = None
+    policy_applies_at: Moment | None = None
     return_url: Link | None = None
     test_url: Link | None = None
 
@@ -96,6 +100,9 @@ class KeyCreate(Body):
     expires_at: Moment | None = None
     allowed_cidrs: AddressRanges | None = None
     note: Note | None = None
+    user_id: OwnerId | None = None
+    organization_id: OwnerId | None = None
+    workspace_id: OwnerId | None = None
 
 
 class KeyRotate(Body):
@@ -142,6 +149,8 @@ class TicketCreate(Body):
     api_auth_app_slug: Slug
     expires_in: Annotated[int, whole_number(1, 300, default=60)] | None = None
     subject: Subject | None = None
+    organization_id: OwnerId | None = None
+    workspace_id: OwnerId | None = None
     role: RoleName | None = None
     permissions: Permissions | None = None
     longest_expiry_days: Annotated[int, whole_number(1, 36_500)] | None = None

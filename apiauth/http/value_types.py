@@ -22,6 +22,7 @@ from apiauth.core.metadata import RESERVED
 from apiauth.core.permissions import MOST_PERMISSIONS, PERMISSION_PATTERN
 from apiauth.core.roles import Role
 from apiauth.http.check_request import METHODS
+from apiauth.http.policy_schema import policy_schema
 from apiauth.models.fields import PREFIX, SLUG
 from apiauth.services.apps import LONGEST_OVERLAP_SECONDS
 from apiauth.services.key_values import MOST_ADDRESSES
@@ -82,6 +83,7 @@ Metadata = Annotated[
         }
     ),
 ]
+PolicyDocument = Annotated[dict[str, Any], WithJsonSchema(policy_schema())]
 Rules = Annotated[
     list[Any],
     WithJsonSchema(

@@ -11,6 +11,7 @@ from apiauth.core.actor import Actor
 from apiauth.core.errors import Invalid, NotFound, SlugTaken
 from apiauth.core.events import Event
 from apiauth.core.permissions import check_permissions
+from apiauth.core.policy import read_policy
 from apiauth.core.roles import Role
 from apiauth.core.secrets import RESERVED_PREFIXES
 from apiauth.models import App, Deployment
@@ -27,7 +28,7 @@ _OWNERSHIP = ("user_id", "organization_id", "workspace_id", "permissions", "reso
 
 @transaction.atomic
 def create_app(*, deployment_id: int, fields: Mapping[str, Any], actor: Actor, now: datetime) -> App:
-    """Make an app from `slug`, `name`, `key_prefix` and the optional fields of EDITABLE.
+    """Make an app from `slug`, `name`, `key_prefix`, and the optional `policy` and fields of EDITABLE.
 
     Raises Invalid that names the field, SlugTaken, NotFound (deployment or rate-limit scheme).
     """
@@ -38,6 +39,8 @@ def create_app(*, deployment_id: int, fields: Mapping[str, Any], actor: Actor, n
         if required not in fields:
             raise Invalid(f"Send {required}.", field=required)
     values = _checked(deployment_id, fields)
+    if "policy" in fields:
+        values["policy"] = read_policy(fields["policy"])
     _check_owner(values)
     try:
         app = insert(lambda: App(deployment_id=deployment_id, slug=slug, created_at=now, updated_at=now, **values))
@@ -228,7 +231,9 @@ def _check_owner(values: Mapping[str, Any]) -> None:
 def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return changed values as the activity log keeps them."""
     scheme = values.get("rate_limit_scheme")
-    shown = {name: value for name, value in values.items() if name != "rate_limit_scheme"}
+    shown = {name: value for name, value in values.items() if name not in ("rate_limit_scheme", "policy")}
+    if "policy" in values:
+        shown["policy"] = values["policy"].document()
     if "rate_limit_scheme" in values:
         shown["rate_limit_scheme"] = scheme.slug if scheme else None
     return shown

@@ -8,7 +8,9 @@ from typing import Any
 from apiauth.core.errors import Invalid
 from apiauth.core.metadata import check_metadata
 from apiauth.core.permissions import check_permissions
+from apiauth.core.scope import Owner
 from apiauth.models import App
+from apiauth.services.text import plain_text
 
 LATEST_EXPIRY = datetime(9998, 1, 1, tzinfo=UTC)  # any later cannot be shown in every time zone
 MOST_ADDRESSES = 50
@@ -37,6 +39,13 @@ def expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
     if not now < expires_at < LATEST_EXPIRY:
         raise Invalid("Choose a date after now.", field="expires_at")
     return expires_at
+
+
+def owner(ids: Mapping[str, object]) -> Owner:
+    """Return whom a key is to belong to, by `user_id`, `organization_id` and `workspace_id`. Raises Invalid."""
+    return Owner(
+        **{name: plain_text(str(value), field=name, most=200) for name, value in ids.items() if value is not None}
+    )
 
 
 def addresses(ranges: Iterable[object]) -> list[str]:

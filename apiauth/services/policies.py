@@ -1,6 +1,6 @@
 """What an app locks, and what becomes of the keys that a tighter policy finds: nothing before the chosen date."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from apiauth.core.actor import Actor
 from apiauth.core.errors import Invalid, Unprocessable
 from apiauth.core.events import Event
-from apiauth.core.policy import Policy, RotationPolicy
+from apiauth.core.policy import Policy, RotationPolicy, read_policy
 from apiauth.models import App, Key
 from apiauth.models.key import KeyQuerySet
 from apiauth.services import activity
-from apiauth.services.apps import find_app
+from apiauth.services.apps import find_app, update_app
 from apiauth.services.versions import refuse_unseen
 
 FARTHEST = timedelta(days=366)
@@ -100,6 +100,36 @@ def set_policy(
     where = {"deployment_id": app.deployment_id, "app_id": app.id}
     activity.record(Event.APP_POLICY_CHANGED, actor=actor, now=now, details=details, **where)
     return app
+
+
+@transaction.atomic
+def edit_app(
+    *,
+    deployment_id: int,
+    slug: str,
+    changes: Mapping[str, Any],
+    applies_at: datetime | None,
+    actor: Actor,
+    now: datetime,
+    seen: Collection[datetime] | None,
+) -> App:
+    """Change the fields of an app that `changes` names, its policy among them; all of it or nothing.
+
+    A `policy` of null locks nothing. Raises as `update_app` and `set_policy` do.
+    """
+    if "policy" not in changes:
+        if applies_at is not None:
+            raise Invalid("Send the policy that applies then.", field="policy_applies_at")
+        return update_app(deployment_id=deployment_id, slug=slug, changes=changes, actor=actor, now=now, seen=seen)
+    app = find_app(deployment_id=deployment_id, slug=slug, lock=True)
+    refuse_unseen(app.updated_at, seen)
+    others = {name: value for name, value in changes.items() if name != "policy"}
+    if others:
+        update_app(deployment_id=deployment_id, slug=slug, changes=others, actor=actor, now=now)
+    policy = read_policy({} if changes["policy"] is None else changes["policy"])
+    return set_policy(
+        deployment_id=deployment_id, slug=slug, policy=policy, applies_at=applies_at, actor=actor, now=now
+    )
 
 
 def _surprise(affected: int) -> Unprocessable:

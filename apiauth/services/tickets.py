@@ -16,6 +16,7 @@ from apiauth.core.events import Event
 from apiauth.core.metadata import check_metadata
 from apiauth.core.permissions import check_permissions
 from apiauth.core.roles import Role
+from apiauth.core.scope import Owner, Reach, Scope
 from apiauth.core.secrets import TICKET_PREFIX, SecretKind, new_secret
 from apiauth.models import App, Deployment, Ticket
 from apiauth.models.fields import insert
@@ -71,11 +72,13 @@ def issue_ticket(*, deployment_id: int, request: TicketRequest, actor: Actor, no
     """Issue a ticket for one app and one subject.
 
     `expires_in` is in seconds, 60 unless given, at most 300. Raises NotFound for an unknown app,
-    Invalid that names the field, Unprocessable for a life beyond the bound.
+    Invalid that names the field, Unprocessable for a life beyond the bound, and for what reaches
+    further than the app and its policy do.
     """
     app = find_app(deployment_id=deployment_id, slug=request.app_slug)
     lifetime = _lifetime(request.expires_in)
     values = _values(app, request)
+    _refuse_wider(app, values)
     secret = new_secret(SecretKind.TICKET, TICKET_PREFIX, settings.ENVIRONMENT.peppers)
     row = insert(
         lambda: Ticket(
@@ -111,6 +114,8 @@ def _values(app: App, request: TicketRequest) -> dict[str, Any]:
         "subject_id": plain_text(request.subject_id, field="subject.id", most=200, required=False),
         "subject_name": plain_text(request.subject_name, field="subject.name", most=200, required=False),
         "subject_email": plain_text(request.subject_email, field="subject.email", most=254, required=False),
+        "organization_id": _belonging(request.organization_id, app.organization_id, "organization_id"),
+        "workspace_id": _belonging(request.workspace_id, app.workspace_id, "workspace_id"),
         "role": _role(app.default_role if request.role is None else request.role),
         "permissions": None if permissions is None else check_permissions(permissions),
         "longest_expiry_days": _count(request.longest_expiry_days, "longest_expiry_days", 36_500),
@@ -121,6 +126,29 @@ def _values(app: App, request: TicketRequest) -> dict[str, Any]:
         "locale": request.locale,
         "code_challenge": request.code_challenge,
     }
+
+
+def _belonging(given: str | None, own: str | None, name: str) -> str | None:
+    """Return the organization or workspace that a session is for: the app's own, where the app belongs to one."""
+    text = plain_text(given, field=name, most=200) if given is not None else own
+    if own is not None and text != own:
+        raise Unprocessable(f"This app belongs to another {name.removesuffix('_id')}.", field=name)
+    return text
+
+
+def _refuse_wider(app: App, values: Mapping[str, Any]) -> None:
+    """Raise Unprocessable that names the field where a ticket would reach further than the app and its policy."""
+    beyond = sorted(set(values["permissions"] or ()) - set(app.permissions)) if app.permissions else []
+    if beyond:
+        raise Unprocessable(f"{app.name} has no permission called {beyond[0]}.", field="permissions")
+    longest, wanted = app.policy.expiry.longest_days, values["longest_expiry_days"]
+    if longest is not None and wanted is not None and wanted > longest:
+        raise Unprocessable(f"Keys of this app last at most {longest} days.", field="longest_expiry_days")
+    scope = app.policy.scope.model
+    owner = Owner(values["subject_id"] or None, values["organization_id"], values["workspace_id"])
+    if Reach(app.id, scope, owner).conditions() is None:
+        field = {Scope.USER: "subject.id"}.get(scope, f"{scope}_id")
+        raise Unprocessable(f"Sessions of this app reach the keys of one {scope}. Send {field}.", field=field)
 
 
 def _lifetime(expires_in: int | None) -> timedelta:

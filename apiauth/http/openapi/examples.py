@@ -5,6 +5,8 @@ Secrets are cut short, so that no example looks like one that works.
 
 from typing import Any, get_args, get_origin
 
+from apiauth.core.policy import Policy
+from apiauth.core.roles import Authority, Role, reachable
 from apiauth.http.wire import EnvelopeJson
 
 Example = dict[str, Any]
@@ -37,6 +39,7 @@ APP: Example = {
     "rate_limit_scheme_slug": "basic",
     "default_role": "admin",
     "default_overlap_seconds": 0,
+    "policy": Policy().document(),
     "return_url": "https://app.example.com/settings",
     "test_url": "",
     "created_at": MADE,
@@ -56,6 +59,12 @@ KEY: Example = {
     "org_role_permissions": [],
     "workspace_role_permissions": [],
     "allowed_cidrs": [],
+    "user_id": "user_7",
+    "organization_id": None,
+    "workspace_id": None,
+    "created_by": "Dana Okafor",
+    "rotation_due_at": None,
+    "is_rotation_overdue": False,
     "status": "active",
     "lineage_id": KEY_ID,
     "replaced_by": None,
@@ -69,9 +78,8 @@ KEY: Example = {
     "revoked_reason": None,
 }
 SECRET = "nw_live_…"  # noqa: S105  # cut short: nothing to keep secret
-PAGE_KEY: Example = {
-    name: value for name, value in KEY.items() if value is not None or name in ("replaced_by", "overlap_ends_at")
-}
+_LEFT_OUT = ("last_used_at", "revoked_at", "revoked_reason")
+PAGE_KEY: Example = {name: value for name, value in KEY.items() if name not in _LEFT_OUT}
 SCHEME: Example = {
     "id": "90071992547400555",
     "deployment_id": DEPLOYMENT_ID,
@@ -110,6 +118,9 @@ SESSION: Example = {
     "permissions": None,
     "longest_expiry_days": None,
     "key_cap": None,
+    "organization_id": None,
+    "workspace_id": None,
+    "actions": list(reachable(Authority(), Role.ADMIN)),
     "return_url": "https://app.example.com/settings",
     "theme": "",
     "locale": "",

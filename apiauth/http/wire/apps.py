@@ -1,7 +1,7 @@
 """Apps on the wire."""
 
 from collections.abc import Iterable
-from typing import NotRequired, cast
+from typing import Any, NotRequired, cast
 
 from typing_extensions import TypedDict
 
@@ -31,6 +31,7 @@ class AppJson(TypedDict):
     workspace_id: NotRequired[str]
     default_role: Role
     default_overlap_seconds: int
+    policy: dict[str, Any]
     return_url: str
     test_url: str
     created_at: MomentText
@@ -74,6 +75,7 @@ def app_json(app: App) -> AppJson:
         "rate_limits": limits_of(app),
         "default_role": cast("Role", app.default_role),  # a text from the database; its constraint holds it to a role
         "default_overlap_seconds": app.default_overlap_seconds,
+        "policy": app.policy.document(),
         "return_url": app.return_url,
         "test_url": app.test_url,
         "created_at": moment_json(app.created_at),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.http import HttpRequest
 from typing_extensions import TypedDict
 
-from apiauth.core.roles import Role
+from apiauth.core.roles import Action, Role, reachable
 from apiauth.http.wire.limits import LimitRuleJson, limits_of
 from apiauth.http.wire.moments import MomentText, moment_json
 from apiauth.models import Session
@@ -88,7 +88,10 @@ class SessionJson(TypedDict):
 
     session_id: str
     subject: SubjectJson
+    organization_id: str | None
+    workspace_id: str | None
     role: Role
+    actions: list[Action]
     permissions: list[str] | None
     longest_expiry_days: int | None
     key_cap: int | None
@@ -167,6 +170,9 @@ def session_json(session: Session, *, ends_at: datetime) -> SessionJson:
     return {
         "session_id": str(session.id),
         "subject": {"id": session.subject_id, "name": session.subject_name, "email": session.subject_email},
+        "organization_id": session.organization_id,
+        "workspace_id": session.workspace_id,
+        "actions": reachable(app.policy.authority, Role(session.role)),
         "role": cast("Role", session.role),  # a text from the database; its constraint holds it to a role
         "permissions": session.permissions,
         "longest_expiry_days": session.longest_expiry_days,

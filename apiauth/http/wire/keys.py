@@ -29,6 +29,12 @@ class _KeyJson(TypedDict):
     org_role_permissions: list[str]
     workspace_role_permissions: list[str]
     allowed_cidrs: list[str]
+    user_id: str | None
+    organization_id: str | None
+    workspace_id: str | None
+    created_by: str
+    rotation_due_at: MomentText | None
+    is_rotation_overdue: bool
     status: KeyStatus
     lineage_id: str
     replaced_by: str | None
@@ -95,6 +101,7 @@ class NewBrowserKeyJson(BrowserIssuedKeyJson):
 def key_json(key: Key, app: App, *, now: datetime, usage: KeyUsage | None = None) -> KeyJson:
     """Return one key as the backend API shows it; the end of its overlap counts as its revocation."""
     status = key.status(now)
+    due_at = key.rotation_due_at(app.policy.rotation)
     is_rotated_out = key.overlap_ends_at is not None and key.overlap_ends_at <= now
     rotated_at, rotated_reason = (key.overlap_ends_at, "Rotated") if is_rotated_out else (None, None)
     return {
@@ -110,6 +117,12 @@ def key_json(key: Key, app: App, *, now: datetime, usage: KeyUsage | None = None
         "org_role_permissions": [],
         "workspace_role_permissions": [],
         "allowed_cidrs": key.allowed_cidrs,
+        "user_id": key.user_id,
+        "organization_id": key.organization_id,
+        "workspace_id": key.workspace_id,
+        "created_by": key.created_by,
+        "rotation_due_at": moment_or_null(due_at),
+        "is_rotation_overdue": due_at is not None and due_at <= now and status is KeyStatus.ACTIVE,
         "status": status,
         "lineage_id": str(key.lineage_id),
         "replaced_by": str(key.replaced_by_id) if key.replaced_by_id else None,

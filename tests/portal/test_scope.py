@@ -35,7 +35,7 @@ def belongs(scope: Scope, key: Owner, holder: Owner) -> bool:
     return holder.user_id is not None and key.user_id == holder.user_id
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 @given(st.sampled_from(Scope), owners, st.lists(owners, min_size=1, max_size=5))
 def test_no_session_reaches_a_key_outside_its_scope(
     app: App, session_for: Callable[..., sessions.OpenedSession], scope: Scope, holder: Owner, others: list[Owner]
@@ -56,10 +56,7 @@ def test_no_session_reaches_a_key_outside_its_scope(
             found = 200 if issued.key.id in within else 404
             assert client.get(f"/portal/keys/{issued.key.id}").status_code == found
             assert client.post(f"/api-auth/keys/{issued.key.id}/rotate").status_code == found
-            assert client.post(f"/api-auth/keys/{issued.key.id}/revoke").status_code in {
-                found,
-                409 if found == 200 else 404,
-            }
+            assert client.post(f"/api-auth/keys/{issued.key.id}/revoke").status_code == found
         touched = set(Key.objects.exclude(revoked_at=None, replaced_by=None).values_list("lineage_id", flat=True))
         assert touched == within
 
@@ -108,7 +105,7 @@ def test_the_activity_shows_what_was_done_with_keys_in_scope_and_by_oneself(two:
     assert "Key of ann" in page
     assert "Key of bob" not in page
     assert ActivityEntry.objects.filter(event="session.opened").count() == 2
-    assert page.count("opened these pages") == 1
+    assert page.count("</b> opened these pages") == 1
 
 
 def test_a_session_without_the_id_that_the_scope_goes_by_makes_no_key(
