@@ -1,6 +1,7 @@
 """The documents say what the code does: where one of them lists something, the list is the code's own."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,9 @@ import pytest
 from apiauth.core import secrets
 from apiauth.core.decision import Rule
 from apiauth.core.events import Event
+from apiauth.core.policy import Policy, read_policy
+from apiauth.core.policy_words import MEANINGS
+from apiauth.core.roles import PRESETS, Action, preset_name
 from apiauth.verify.rules import RULES
 from config import first_secrets
 
@@ -57,6 +61,36 @@ def settings_in(source: Path) -> set[str]:
 def test_rules_are_listed_in_the_order_of_their_evaluation() -> None:
     assert first_cells((REFERENCE / "rules.md").read_text()) == list(Rule)
     assert [rule for rule, _ in RULES] == list(Rule)
+
+
+def test_the_policy_is_the_one_that_is_read() -> None:
+    text = (REFERENCE / "policy.md").read_text()
+    document = Policy().document()
+    rows = re.findall(r"^\| `([a-z_.]+)` \| `([^`]+)` \| (.+) \|$", text, re.MULTILINE)
+    places = [place for place in MEANINGS if "." in place and not place.startswith("authority")]
+    assert [place for place, _, _ in rows if place != "authority"] == places
+    for place, default, meaning in rows:
+        part, _, name = place.partition(".")
+        assert meaning == MEANINGS[place]
+        value = document[part][name] if name else preset_name(Policy().authority)
+        assert default == (value if isinstance(value, str) else json.dumps(value))
+    assert read_policy(json.loads(snippets(REFERENCE / "policy.md", "json")[0]))
+
+
+def test_the_matrix_is_the_one_that_decides() -> None:
+    text = (REFERENCE / "policy.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \| (\w+) \| (.+) \|$", text, re.MULTILINE)
+
+    assert re.findall(r"^\| action \| `(\w+)` \| `(\w+)` \| `(\w+)` \|", text, re.MULTILINE) == [tuple(PRESETS)]
+    assert rows == [
+        (action, *(getattr(preset, action) for preset in PRESETS.values()), MEANINGS[f"authority.{action}"])
+        for action in Action
+    ]
+
+
+def test_every_place_of_a_policy_has_its_meaning() -> None:
+    document = Policy().document()
+    assert set(MEANINGS) == set(document) | {f"{part}.{name}" for part in document for name in document[part]}
 
 
 def test_events_are_the_ones_that_can_be_written() -> None:

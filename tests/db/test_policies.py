@@ -1,10 +1,13 @@
 """A policy in force: at once for what is done from now on, from a chosen moment on for the keys that it finds."""
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from apiauth.core.actor import Actor
 from apiauth.core.errors import ChangedMeanwhile, Invalid, NotFound, Unprocessable
@@ -13,12 +16,12 @@ from apiauth.core.policy import Policy, read_policy
 from apiauth.models import ActivityEntry, App, Key
 from apiauth.services import keys, policies
 
-pytestmark = pytest.mark.django_db
 MakeKey = Callable[..., keys.IssuedKey]
 SetPolicy = Callable[..., App]
 NINETY = {"expiry": {"mode": "mandatory", "longest_days": 90}}
 MONTHLY = {"rotation": {"mode": "required", "every_days": 30, "when_overdue": "block"}}
 WEEK = timedelta(days=7)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -163,3 +166,44 @@ def test_another_tenants_app_has_no_policy_to_set(set_policy: SetPolicy, make_de
 def test_a_change_that_the_caller_has_not_seen_is_refused(set_policy: SetPolicy, now: datetime) -> None:
     with pytest.raises(ChangedMeanwhile):
         set_policy({"authority": "owner_only"}, seen=[now - WEEK])
+
+
+def at_once(acts: list[Callable[[], object]]) -> list[BaseException]:
+    """Do everything at the same time, each over a connection of its own; return what went wrong but for refusals."""
+    barrier = threading.Barrier(len(acts))
+    surprises: list[BaseException] = []
+
+    def run(act: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            act()
+        except Invalid:
+            pass  # a key without an end, once the policy is there
+        except BaseException as surprise:
+            surprises.append(surprise)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return surprises
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("repetition", range(3))
+def test_no_key_slips_past_a_policy_that_is_set_while_keys_are_made_and_rotated(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime, repetition: int
+) -> None:
+    olds = [make_key(f"Old {number}").key.id for number in range(3)]
+    where = {"app_id": app.id, "actor": actor, "now": now + timedelta(seconds=1)}
+    acts: list[Callable[[], object]] = [partial(keys.create_key, name="New", **where) for _ in range(3)]
+    acts += [partial(keys.rotate_key, key_id=key_id, overlap=WEEK, **where) for key_id in olds]
+    acts.append(partial(set_policy, NINETY, applies_at=now + WEEK))
+
+    assert at_once(acts) == []
+    found = list(Key.objects.in_app(app.id))
+    assert len([key for key in found if key.replaced_by_id]) == 3
+    assert all(key.expires_at and key.expires_at <= key.created_at + timedelta(days=90) for key in found)
