@@ -9,11 +9,15 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
 
 from apiauth.admin.confirm import Deed, carry_out, door
+from apiauth.admin.policy import PolicyPage
 from apiauth.admin.window import Base, Window, badge, column, mono, staff, when
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
+from apiauth.core.roles import preset_name
 from apiauth.models import App, AppRollup, Key, RateLimitScheme
 from apiauth.services import apps
 
@@ -64,7 +68,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 @admin.register(App)
-class AppAdmin(Window):
+class AppAdmin(PolicyPage, Window):
     """Apps."""
 
     form = AppForm
@@ -79,6 +83,7 @@ class AppAdmin(Window):
         "status",
         "disabled_reason",
         "prefix",
+        "policy_link",
         "permissions",
         "active_keys",
         "requests",
@@ -95,6 +100,19 @@ class AppAdmin(Window):
     actions = ("pause", "resume")
     doors = ("pause", "resume")
     has_change_permission = Base.has_change_permission
+
+    def get_urls(self) -> list[Any]:
+        page = self.admin_site.admin_view(self.policy_view)
+        return [path("<int:object_id>/policy/", page, name="apiauth_app_policy"), *super().get_urls()]
+
+    @column("Policy")
+    def policy_link(self, row: App) -> str:
+        name = preset_name(row.policy.authority)
+        return format_html(
+            '<a href="{}">{}</a>',
+            reverse("admin:apiauth_app_policy", args=[row.pk]),
+            (name or "its own matrix").replace("_", " ").capitalize(),
+        )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         rows: QuerySet[Any] = super().get_queryset(request).annotate(**_figures())
