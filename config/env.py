@@ -55,6 +55,7 @@ class Environment:
     gateway_auth: Literal["network", "token"]
     gateway_allow: tuple[IPv4Network | IPv6Network, ...]
     stop_seconds: int
+    metrics_token: str | None = field(repr=False)
 
     @property
     def is_https(self) -> bool:
@@ -102,6 +103,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),  # type: ignore[arg-type]  # one of its own literals
         gateway_allow=_networks(variables, "KEYSTEAD_GATEWAY_ALLOW"),
         stop_seconds=stop_seconds(variables),
+        metrics_token=optional_secret("METRICS_TOKEN", variables),
     )
 
 
@@ -126,6 +128,14 @@ def secret(name: str, variables: Mapping[str, str] = os.environ) -> str:
         ) from None
     except OSError as error:
         raise EnvironmentProblem(f"The secret {name} cannot be read: {error.strerror}.") from None
+
+
+def optional_secret(name: str, variables: Mapping[str, str] = os.environ) -> str | None:
+    """Return a secret that there need not be. Raises EnvironmentProblem where one is named and cannot be read."""
+    is_named = variables.get(f"KEYSTEAD_{name}") or variables.get(f"KEYSTEAD_{name}_FILE")
+    if not is_named and not (data_dir(variables) / "secrets" / name.lower()).exists():
+        return None
+    return secret(name, variables) or None
 
 
 def parse_peppers(text: str) -> Peppers:

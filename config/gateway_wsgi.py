@@ -5,6 +5,7 @@ import atexit
 from apiauth.audit.direct import Direct
 from apiauth.audit.spool import Spool
 from apiauth.http.gateway import Admission, Gateway, NetworkAdmission, TokenAdmission, read_body
+from apiauth.http.gateway_metrics import GatewayMetrics
 from apiauth.http.slow_bodies import SlowBodies
 from apiauth.verify.check import Checker
 from apiauth.verify.lease_store import LeaseStore
@@ -40,7 +41,17 @@ def build(environment: env.Environment) -> Gateway:
     atexit.register(direct.close)
     atexit.register(spool.close)
     atexit.register(listener.stop)
-    return Gateway(checker=checker, snapshot=snapshot, admission=_admission(environment, snapshot))
+    admission = _admission(environment, snapshot)
+    metrics = GatewayMetrics(
+        checker=checker,
+        snapshot=snapshot,
+        admission=admission,
+        spool=environment.spool_dir,
+        token=environment.metrics_token,
+    )
+    metrics.start()
+    atexit.register(metrics.stop)
+    return Gateway(checker=checker, snapshot=snapshot, admission=admission, metrics=metrics)
 
 
 def _limiter(environment: env.Environment) -> Limiter:

@@ -9,6 +9,7 @@ import psycopg
 import structlog
 
 from apiauth.audit.drain import Drain
+from apiauth.audit.lag import Lag
 from apiauth.audit.partitions import ensure_partitions
 from apiauth.audit.retention import forget_spent
 from apiauth.audit.room import make_folder
@@ -64,12 +65,15 @@ def _work(
 ) -> None:
     connection.execute(sql("note_history"))
     drain = Drain(connection, environment.spool_dir)
+    lag = Lag(connection, environment.spool_dir)
     next_housekeeping = 0.0
     while not stop.is_set():
         if time.monotonic() >= next_housekeeping:
             next_housekeeping = time.monotonic() + _keep_house(connection)
         ready()
-        if not drain.drain():
+        drained = drain.drain()
+        lag.note(drained)
+        if not drained:
             stop.wait(IDLE_SECONDS)
 
 

@@ -26,10 +26,12 @@ from apiauth.http.check_request import (
 )
 from apiauth.verify.addresses import Address, is_within, parse_address
 from apiauth.verify.check import Checker, Question
+from apiauth.verify.measures import Measures
 from apiauth.verify.snapshot import Snapshot
 
 CHECK_PATH = "/v1/authz/check"
 BATCH_PATH = "/v1/authz/check-batch"
+METRICS_PATH = "/metrics"
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -134,29 +136,39 @@ class TokenAdmission:
         raise CallerUnknown
 
 
+class MetricsDoor(Protocol):
+    """Tells the metrics of this host to whom they are for."""
+
+    def answer(self, environ: Environ) -> tuple[int, Headers, bytes]:
+        """Return status, headers and body."""
+
+
 class Gateway:
     """The WSGI callable."""
 
-    def __init__(self, *, checker: Checker, snapshot: Snapshot, admission: Admission) -> None:
+    def __init__(
+        self, *, checker: Checker, snapshot: Snapshot, admission: Admission, metrics: MetricsDoor | None = None
+    ) -> None:
         self._checker = checker
         self._snapshot = snapshot
         self._admission = admission
         self._told: tuple[int, int, Headers] = (0, -1, _JSON)
+        self._metrics = metrics
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         is_post = environ["REQUEST_METHOD"] == "POST"
         if is_post and path == CHECK_PATH:
-            status, headers, body = _refusing(self._check, environ, refusal)
+            status, headers, body = _refusing(self._check, environ, refusal, self._checker.measures)
         elif is_post and path == BATCH_PATH:
-            status, headers, body = _refusing(self._check_batch, environ, plain_refusal)
+            status, headers, body = _refusing(self._check_batch, environ, plain_refusal, self._checker.measures)
         else:
-            status, headers, body = self._other(path, environ["REQUEST_METHOD"])
+            status, headers, body = self._other(path, environ)
         start_response(_STATUS[status], headers)
         return [body]
 
     def _check(self, environ: Environ) -> tuple[int, Headers, bytes]:
-        peer, deployment_id = self._admit(environ)
+        peer, deployment_id = admit(self._admission, environ)
         data = read_body(environ, MOST_BODY_BYTES)
         generation = self._snapshot.tables.horizon
         outcome = self._checker.check(_question(data, peer, environ, deployment_id))
@@ -165,7 +177,7 @@ class Gateway:
 
     def _check_batch(self, environ: Environ) -> tuple[int, Headers, bytes]:
         """Decide about every check of a batch, or about none where one of them cannot be read."""
-        peer, deployment_id = self._admit(environ)
+        peer, deployment_id = admit(self._admission, environ)
         questions = []
         for index, data in enumerate(parse_batch(read_body(environ, MOST_BATCH_BYTES))):
             try:
@@ -184,18 +196,15 @@ class Gateway:
             told = self._told = (generation, stale_ms, headers)
         return told[2]
 
-    def _admit(self, environ: Environ) -> tuple[Address | None, int | None]:
-        """Return who calls and for which deployment. Raises what the admission raises."""
-        text = environ.get("REMOTE_ADDR")
-        peer = parse_address(text) if text else None
-        return peer, self._admission.admit(peer, environ)
-
-    def _other(self, path: str, method: str) -> tuple[int, Headers, bytes]:
+    def _other(self, path: str, environ: Environ) -> tuple[int, Headers, bytes]:
         is_check = path in (CHECK_PATH, BATCH_PATH)
-        if not is_check and path not in ("/health", "/ready"):
+        metrics = self._metrics if path == METRICS_PATH else None
+        if not is_check and metrics is None and path not in ("/health", "/ready"):
             error: KeysteadError = NotFound()
-        elif is_check or method not in ("GET", "HEAD"):
+        elif is_check or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             error = MethodNotAllowed()
+        elif metrics is not None:
+            return metrics.answer(environ)
         else:
             return self._health(is_readiness=path == "/ready")
         allow = "POST" if is_check else "GET, HEAD"
@@ -239,21 +248,31 @@ class Gateway:
         return "spool_full" if is_short else "ok"
 
 
+def admit(admission: Admission, environ: Environ) -> tuple[Address | None, int | None]:
+    """Return who calls and for which deployment, None for any. Raises what the admission raises."""
+    text = environ.get("REMOTE_ADDR")
+    peer = parse_address(text) if text else None
+    return peer, admission.admit(peer, environ)
+
+
 def _refusing(
     work: Callable[[Environ], tuple[int, Headers, bytes]],
     environ: Environ,
     refuse: Callable[[KeysteadError], bytes],
+    measures: Measures,
 ) -> tuple[int, Headers, bytes]:
     """Return what the work answers, or the refusal of what it raises."""
     try:
         return work(environ)
     except KeysteadError as error:
-        return error.status, _headers_of(error), refuse(error)
+        measures.refused(error.code)
+        return error.status, headers_of(error), refuse(error)
     except Exception:
         # The last resort of a process that must go on answering: say so, and never allow.
         log.exception("gateway.failed")
         unavailable = Unavailable()
-        return unavailable.status, _headers_of(unavailable), refuse(unavailable)
+        measures.refused(unavailable.code)
+        return unavailable.status, headers_of(unavailable), refuse(unavailable)
 
 
 def _question(data: bytes, peer: Address | None, environ: Environ, deployment_id: int | None) -> Question:
@@ -280,7 +299,8 @@ def _question(data: bytes, peer: Address | None, environ: Environ, deployment_id
     )
 
 
-def _headers_of(error: KeysteadError) -> Headers:
+def headers_of(error: KeysteadError) -> Headers:
+    """Return the headers of a refusal."""
     if error.status == 503:
         return [*_JSON, ("Retry-After", str(RETRY_SECONDS))]
     if error.status == 401:

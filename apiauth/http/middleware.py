@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
 from apiauth.core.errors import Invalid, NotFound, TooLarge
-from apiauth.http import call_limits, cors, errors, prefer
+from apiauth.http import call_limits, cors, errors, prefer, web_metrics
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -43,12 +43,14 @@ class RequestContext:
             response["X-Request-Id"] = request_id
             for name, value in _ALWAYS.items():
                 response[name] = value
+            seconds = (time.monotonic_ns() - started_ns) / 1e9
+            web_metrics.note(request, response.status_code, seconds)
             _log.info(
                 "request",
                 method=(request.method or "")[:20],
                 path=request.path[:500],
                 status=response.status_code,
-                duration_ms=round((time.monotonic_ns() - started_ns) / 1e6, 1),
+                duration_ms=round(seconds * 1000, 1),
             )
         return response
 

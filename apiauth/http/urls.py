@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 from ninja import NinjaAPI
 
-from apiauth.http import health
+from apiauth.http import health, web_metrics
 from apiauth.http.apis import backend, browser
 from apiauth.http.openapi import pages, views
 
@@ -18,6 +18,7 @@ def _addresses(api: NinjaAPI) -> list[URLPattern | URLResolver]:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health.health, name="health"),
     path("ready", health.ready, name="ready"),
+    path("metrics", web_metrics.metrics, name="metrics"),
     path("openapi/<str:name>.json", views.document, name="openapi"),
     path("docs", pages.start, name="docs-start"),
     path("docs/", pages.index, name="docs"),

@@ -26,6 +26,7 @@ from apiauth.verify.addresses import Address, is_within
 from apiauth.verify.limiter import ADMITTED, Claim, Limiter, LimitsState
 from apiauth.verify.listener import POLL_SECONDS, Listener
 from apiauth.verify.look_ups import Heard
+from apiauth.verify.measures import Measures
 from apiauth.verify.prepared import Prepared, claims_of, prepare, state_facts
 from apiauth.verify.rules import Facts, decide
 from apiauth.verify.snapshot import App, Key, Snapshot
@@ -114,6 +115,7 @@ class Checker:
         self._spool = spool
         self._digests = [peppers.digester(SecretKind.KEY, version) for version in peppers.versions]
         self._listener = listener
+        self.measures = Measures()
         # Freshness is confirmed once a second: a bound below that could not be told from an outage.
         self._bound = max(float(stale_bound_seconds), LOOKED_UP_WITHIN_SECONDS)
         self._node = host_name()
@@ -145,6 +147,7 @@ class Checker:
             (found,) = self._look_up([question], [found], age)
         outcome = self._decide(found, question, now_ms, age)
         self._spool.append(self._record(outcome, question, began))
+        self.measures.decided(outcome.rule, began)
         return outcome
 
     def check_all(self, questions: Sequence[Question]) -> list[Outcome]:
@@ -168,6 +171,9 @@ class Checker:
             outcomes.append(outcome)
             records.append(self._record(outcome, question, began))
         self._spool.append_all(records)
+        for outcome in outcomes:
+            self.measures.decided(outcome.rule, asked)
+        self.measures.batch(len(outcomes))
         return outcomes
 
     def _age(self, monotonic_ns: int) -> float:

@@ -87,8 +87,8 @@ def answered() -> Iterator[tuple[str, str]]:
     for pattern in urls.urlpatterns:
         assert isinstance(pattern, URLPattern)
         path = "/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(pattern.pattern))
-        if path.startswith("/docs"):
-            continue  # pages, not the API
+        if path.startswith("/docs") or path == "/metrics":
+            continue  # pages, and text for a monitor: not the API
         allow = Client().generic("BREW", re.sub(r"\{\w+\}", "1", path))["Allow"]
         for method in allow.split(", "):
             if method != "HEAD":

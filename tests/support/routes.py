@@ -24,6 +24,7 @@ FORM = "application/x-www-form-urlencoded"
 WITHOUT_OPERATION = {  # plain views, which know no tenant
     "health": "says that it lives",
     "ready": "says that it can answer",
+    "metrics": "counts, for who holds the operator's token",
     "openapi/{name}.json": "facts of this release",
     "docs": "leads to the API reference",
     "docs/": "the API reference",
