@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import structlog
+
 from apiauth.http import connections
 
 StartResponse = Callable[..., Any]
@@ -21,6 +23,8 @@ AT_ONCE = signal.SIGINT
 LOOK_SECONDS = 0.02
 REPEAT_SECONDS = 1.0
 GO = ("Connection", "close")
+
+log = structlog.get_logger(__name__)
 
 
 def keep_for_worker() -> None:
@@ -65,8 +69,9 @@ class LettingGo:
         if asked == HAND_OVER:
             connections.stop_accepting()
         deadline = time.monotonic() + self._seconds
-        while connections.count(ports) and time.monotonic() < deadline:
+        while (left := connections.count(ports)) and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
+        log.info("server.ends", hands_over=asked == HAND_OVER, connections_closed=left)
         while True:  # again where the server is only just starting; not sooner, or it may disturb the end
             # Its own way to stop, in the thread that waits for it: requests under way are still answered.
             signal.pthread_kill(_main_thread(), AT_ONCE)

@@ -151,7 +151,7 @@ def serve_wsgi(target: str, listener: int, blocking_threads: int) -> None:
         websockets=False,
         backlog=BACKLOG,
         log_access=False,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,  # it warns of having to kill workers that have just ended by themselves
         workers_kill_timeout=env.stop_seconds() + KILL_SECONDS,
     )
     keep_for_worker()

@@ -15,6 +15,7 @@ from apiauth.core.decision import Rule
 DURATIONS = tuple(int(seconds * 1e9) for seconds in (25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 5e-3, 25e-3, 0.1, 0.25, 1))
 BATCHES = (1, 2, 5, 10, 25, 50, 100)
 MOST_WAITING = 1_000_000
+ALLOWED = ""
 
 Value = TypeVar("Value")
 
@@ -35,7 +36,7 @@ class Spread(msgspec.Struct):
 
 
 class Totals(msgspec.Struct):
-    """Everything counted since the process began. Durations are in nanoseconds."""
+    """Everything counted since the process began: decisions by their rule, and durations in nanoseconds."""
 
     decisions: dict[str, int]
     refusals: dict[str, int]
@@ -46,16 +47,16 @@ class Totals(msgspec.Struct):
 class Measures:
     """Takes notes from every thread without a lock, and adds them up when asked.
 
-    A note is two appends, each of them atomic: an addition from several threads would lose some.
+    A note is an append, which is atomic: an addition from several threads would lose some.
     """
 
     def __init__(self) -> None:
-        self._rules: deque[Rule | None] = deque(maxlen=MOST_WAITING)
+        self._rules: deque[Rule] = deque(maxlen=MOST_WAITING)
         self._durations: deque[int] = deque(maxlen=MOST_WAITING)
         self._batches: deque[int] = deque(maxlen=MOST_WAITING)
         self._refusals: deque[str] = deque(maxlen=MOST_WAITING)
         self._adding = threading.Lock()
-        self._decided: Counter[Rule | None] = Counter()
+        self._blocked: Counter[Rule] = Counter()
         self._refused: Counter[str] = Counter()
         self._took = Spread([0] * len(DURATIONS))
         self._sizes = Spread([0] * len(BATCHES))
@@ -63,7 +64,8 @@ class Measures:
     def decided(self, rule: Rule | None, began_ns: int) -> None:
         """Note a decision that is on record, and when it was begun by the monotonic clock."""
         self._durations.append(time.monotonic_ns() - began_ns)
-        self._rules.append(rule)
+        if rule is not None:
+            self._rules.append(rule)
 
     def batch(self, size: int) -> None:
         """Note that checks came together."""
@@ -76,11 +78,12 @@ class Measures:
     def totals(self) -> Totals:
         """Add up all notes and return the sums."""
         with self._adding:
-            self._decided.update(_taken(self._rules))
+            self._blocked.update(_taken(self._rules))  # first: their durations are there already
             self._refused.update(_taken(self._refusals))
             self._took.add(_taken(self._durations), DURATIONS)
             self._sizes.add(_taken(self._batches), BATCHES)
-            decisions = {rule.value if rule else "": count for rule, count in self._decided.items()}
+            blocked = {rule.value: count for rule, count in self._blocked.items()}
+            decisions = {ALLOWED: self._took.count - sum(blocked.values()), **blocked}
             return Totals(decisions, dict(self._refused), self._took, self._sizes)
 
 
