@@ -15,8 +15,9 @@ from apiauth.core import clock, ids
 from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
 from apiauth.core.errors import KeysteadError
 from apiauth.core.metadata import without_reserved
-from apiauth.http.limit_fields import entries, header_fields
+from apiauth.http.limit_fields import counts, entries, header_fields, templates
 from apiauth.verify.check import Outcome
+from apiauth.verify.limiter import Claim
 from apiauth.verify.prepared import Prepared
 from apiauth.verify.snapshot import Key
 
@@ -48,10 +49,12 @@ _encode = msgspec.json.encode
 
 
 class _Rendered(msgspec.Struct, gc=False):
-    """The parts of an allowed answer that stay the same from call to call."""
+    """What stays the same in an allowed answer from call to call, with `%` where a number goes."""
 
-    before_limits: str
-    before_headers: str
+    before_limits: bytes
+    before_headers: bytes
+    whole: bytes | None
+    """The template of every call, where its limits are the same each time; the parts are empty then."""
 
 
 def answer(outcome: Outcome) -> tuple[int, bytes]:
@@ -113,34 +116,39 @@ def _shape(request_id: str, **known: Any) -> dict[str, Any]:
 def _allowed(outcome: Outcome) -> bytes:
     prepared = outcome.prepared
     assert prepared is not None
-    assert outcome.key is not None
     rendered = prepared.rendered
     if not isinstance(rendered, _Rendered):
+        assert outcome.key is not None
         rendered = prepared.rendered = _render(outcome.key, prepared)
-    limits = headers = ""
-    counted = outcome.limits
-    if counted:
-        limits = _encode(entries(counted)).decode()[1:-1]
-        headers = "," + _encode(header_fields(counted, outcome.number >> 80)).decode()[1:-1]
-    return (
-        f'{{"request_id":"req_{outcome.number:032x}{rendered.before_limits}{limits}'
-        f'{rendered.before_headers}{headers}}},"stale_ms":{outcome.stale_ms}}}'
-    ).encode()
+    template = rendered.whole
+    if template is None:
+        template = _whole(rendered.before_limits, rendered.before_headers, outcome.claims)
+    number = outcome.number
+    if not outcome.left:
+        return template % (number, outcome.stale_ms)
+    return template % (number, *counts(outcome.limits, number >> 80), outcome.stale_ms)
 
 
 def _render(key: Key, prepared: Prepared) -> _Rendered:
     metadata = without_reserved(msgspec.json.decode(key.metadata))
     permissions = sorted(key.permissions)
-    identity = _encode(_identity(key, prepared)).decode()
-    headers = _encode(_forwarded(key, prepared, permissions, metadata)).decode()
-    return _Rendered(
-        before_limits=(
-            '","allowed":true,"reason":null,"blocked_rule":null,"rule":null,"identity":'
-            f'{identity},"permissions":{_encode(permissions).decode()},"metadata":{_encode(metadata).decode()}'
-            ',"rate_limits":['
-        ),
-        before_headers=f'],"retry_after":null,"headers":{headers.removesuffix("}")}',
-    )
+    identity = _encode(_identity(key, prepared))
+    headers = _encode(_forwarded(key, prepared, permissions, metadata))
+    before_limits = (
+        b'"allowed":true,"reason":null,"blocked_rule":null,"rule":null,"identity":%b,"permissions":%b,"metadata":%b'
+        b',"rate_limits":[' % (identity, _encode(permissions), _encode(metadata))
+    ).replace(b"%", b"%%")
+    before_headers = b'],"retry_after":null,"headers":%b' % headers.removesuffix(b"}").replace(b"%", b"%%")
+    if prepared.claims is None:
+        return _Rendered(before_limits, before_headers, None)
+    return _Rendered(b"", b"", _whole(before_limits, before_headers, prepared.claims))
+
+
+def _whole(before_limits: bytes, before_headers: bytes, claims: tuple[Claim, ...]) -> bytes:
+    limits, headers = templates(tuple([claim[0] for claim in claims]))
+    return b'{"request_id":"req_%%032x",%b%b%b%b%b},"stale_ms":%%d}' % (
+        before_limits, limits, before_headers, b"," if headers else b"", headers,
+    )  # fmt: skip
 
 
 def _identity(key: Key, prepared: Prepared) -> dict[str, str | None]:

@@ -8,6 +8,8 @@ written as RFC 9651 says.
 from collections.abc import Sequence
 from functools import lru_cache
 
+import msgspec
+
 from apiauth.core.limits import MONTHS, LimitRule
 
 Limits = Sequence[tuple[LimitRule, int]]
@@ -31,6 +33,43 @@ def header_fields(limits: Limits, now_ms: int) -> dict[str, str]:
         fields["ratelimit-policy"] = ", ".join(policies)
         fields["ratelimit"] = ", ".join(states)
     return fields
+
+
+@lru_cache(maxsize=4_096)
+def templates(rules: tuple[LimitRule, ...]) -> tuple[bytes, bytes]:
+    """Return what `entries` and what `header_fields` come to for these rules, as the inside of the JSON.
+
+    Each number that changes from call to call is a `%d`; `counts` returns what goes there. To
+    build both from nothing was a fifth of what a check costs.
+    """
+    listed = [b'{"rule":%b,"remaining":%%d,"limit":%d}' % (_json(rule.text), rule.max_requests) for rule in rules]
+    fields = []
+    for window in dict.fromkeys(rule.window for rule in rules):
+        name = f"x-ratelimit-{window}".encode()
+        fields += [b'"%b-limit":"%%d"' % name, b'"%b-remaining":"%%d"' % name]
+    if rules:
+        policies = ", ".join(_policy(rule.name, rule.max_requests, _whole_seconds(rule)) for rule in rules)
+        states = b", ".join(_json(_quoted(rule.name))[1:-1] + b";r=%d;t=%d" for rule in rules)
+        fields += [b'"ratelimit-policy":%b' % _json(policies), b'"ratelimit":"%b"' % states]
+    return b",".join(listed), b",".join(fields)
+
+
+def counts(limits: Limits, now_ms: int) -> list[int]:
+    """Return the numbers for both `templates`, those of the entries first."""
+    if len(limits) == 1:
+        [(rule, left)] = limits
+        return [left, rule.max_requests, left, left, rule.seconds_left(now_ms)]
+    numbers = [left for _, left in limits]
+    for rule, left in _one_a_window(limits):
+        numbers += (rule.max_requests, left)
+    for rule, left in limits:
+        numbers += (left, rule.seconds_left(now_ms))
+    return numbers
+
+
+def _json(text: str) -> bytes:
+    """Return a text as JSON for a template, in which a `%` is written twice."""
+    return msgspec.json.encode(text).replace(b"%", b"%%")
 
 
 def _one_a_window(limits: Limits) -> list[tuple[LimitRule, int]]:

@@ -1,5 +1,6 @@
 """The RateLimit fields: structured fields that any reader understands, whatever the rules are called."""
 
+import json
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiauth.core.limits import LONGEST, LimitRule, Mode, Unit, parse_rules
-from apiauth.http.limit_fields import header_fields
+from apiauth.http.limit_fields import counts, entries, header_fields, templates
 
 NOW_MS = 1_800_000_023_400  # 36.6 s before the end of its minute
 ITEM = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"((?:;[a-z]+=\d{1,15})*)(?:, |$)')  # RFC 9651: String, Integers
@@ -99,6 +100,19 @@ def test_whatever_the_rules_the_fields_can_be_read_and_no_two_names_are_alike(ru
         assert policy["q"] == rule.max_requests
         assert policy.get("w", 1) >= 1
         assert state == {"r": left, "t": rule.seconds_left(NOW_MS)}
+
+
+@given(
+    st.lists(st.tuples(RULES, st.integers(0, 9)), min_size=1, max_size=20, unique_by=lambda pair: pair[0]["id"]),
+    st.integers(NOW_MS, NOW_MS + 3 * 86_400_000),
+)
+def test_the_templates_filled_in_are_what_is_written_from_nothing(rules, now_ms):
+    parsed = parse_rules([rule for rule, _ in rules])
+    limits = [(rule, left) for rule, (_, left) in zip(parsed, rules, strict=True)]
+    listed, fields = templates(parsed)
+    filled = json.loads(b"[[%b],{%b}]" % (listed, fields) % tuple(counts(limits, now_ms)))
+    assert filled == [entries(limits), header_fields(limits, now_ms)]
+    assert list(filled[1]) == list(header_fields(limits, now_ms))
 
 
 def test_a_rule_by_itself_is_called_by_its_text():
