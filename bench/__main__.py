@@ -4,7 +4,7 @@
 
 Each part runs in processes of its own over a database of its own, and stands alone as `python -m bench.PART`.
 A normal run takes about half an hour; `--smoke` is what a change is held to; `--full` takes hours and some 10 GB.
-`--save` keeps the figures in bench/results and writes them into the documents that show them.
+`--save` keeps the figures of each part in bench/results and writes them into the documents that show them.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterable
 
-from bench import documents
 from bench.report import Row, add_sizes, print_rows
 
 # In the order of their running; a short run leaves out what says little in seconds.
@@ -52,8 +51,6 @@ def main() -> None:
         found += rows
         failed += [] if is_sound else [part]
     print_rows(by_number(found))
-    if chosen.save:
-        documents.write()
     sys.exit(f"out of all bounds, or broken: {', '.join(failed)}" if failed else 0)
 
 

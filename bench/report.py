@@ -143,7 +143,7 @@ def run(name: str, table: Table, description: str, **context: Any) -> None:
     """Measure a part, print its rows, keep them where asked to; exit with 1 where a short run is beyond all margins."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_sizes(parser)
-    parser.add_argument("--save", action="store_true", help=f"write bench/results/{name}.json")
+    parser.add_argument("--save", action="store_true", help=f"write bench/results/{name}.json and the documents")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, and nothing else")
     chosen = parser.parse_args()
     options = Options(smoke=chosen.smoke, full=chosen.full)
@@ -153,7 +153,10 @@ def run(name: str, table: Table, description: str, **context: Any) -> None:
     else:
         print_rows(rows)
     if chosen.save:
+        from bench import documents  # which read what is kept here
+
         save(name, rows, size=options.pick("smoke", "normal", "full"), **context)
+        documents.write()
     sys.exit(any(each.sane is False for each in rows))
 
 
