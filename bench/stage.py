@@ -3,26 +3,27 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from config import ports
+
 CONNECTIONS = 64
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 30
 _SERVE = """
 import sys
-from config.processes import serve_wsgi
-serve_wsgi(sys.argv[1], "127.0.0.1", int(sys.argv[2]), int(sys.argv[3]), "bench")
+from config import processes
+processes.serve_wsgi(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
 """
 
 
@@ -40,23 +41,28 @@ def serving(
     target: str, threads: int, processes: int = 1, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[int, int]]:
     """Serve a WSGI application in so many processes on one port; yield the port and the process group of all."""
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
+    with ports.hold(0, "--port") as held, tempfile.TemporaryDirectory() as folder:
         reports = [Path(folder) / str(number) for number in range(processes)]
         started: list[subprocess.Popen[bytes]] = []
         try:
             for report in reports:
-                group = started[0].pid if started else 0
-                command = [sys.executable, "-c", _SERVE, target, str(port), str(threads)]
                 variables = {**os.environ, **(environment or {}), "KEYSTEAD_READY_REPORT": str(report)}
-                started.append(subprocess.Popen(command, env=variables, process_group=group, stderr=subprocess.DEVNULL))
+                group = started[0].pid if started else 0
+                started.append(_start(target, held.fileno(), threads, variables, group))
             _wait_for(reports, started)
-            yield port, started[0].pid
+            yield ports.number(held), started[0].pid
         finally:
+            with suppress(ProcessLookupError):  # where none came up
+                os.killpg(started[0].pid, signal.SIGKILL)
             for process in started:
-                with_group = process is started[0]
-                (os.killpg if with_group else os.kill)(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _start(
+    target: str, listener: int, threads: int, variables: Mapping[str, str], group: int
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", _SERVE, target, str(listener), str(threads)]
+    return subprocess.Popen(command, env=variables, pass_fds=[listener], process_group=group, stderr=subprocess.DEVNULL)
 
 
 def _wait_for(reports: list[Path], started: list[subprocess.Popen[bytes]]) -> None:
@@ -65,14 +71,6 @@ def _wait_for(reports: list[Path], started: list[subprocess.Popen[bytes]]) -> No
         if time.monotonic() > deadline or any(process.poll() is not None for process in started):
             raise TimeoutError("the server did not get ready")
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def cpu_of_group(group: int) -> float:
