@@ -33,6 +33,7 @@ ACTIONS = {
     Event.SESSION_OPENED: "opened these pages",
     Event.SESSION_ENDED: "ended a session",
     Event.SESSION_DENIED: "was refused a change that their role does not allow",
+    Event.SUBJECT_REMOVED: "removed a user",
 }
 
 

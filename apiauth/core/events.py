@@ -30,3 +30,4 @@ class Event(StrEnum):
     SESSION_OPENED = "session.opened"
     SESSION_ENDED = "session.ended"
     SESSION_DENIED = "session.denied"
+    SUBJECT_REMOVED = "subject.removed"

@@ -5,6 +5,7 @@ from apiauth.http import (
     backend_audit,
     backend_keys,
     backend_limits,
+    backend_subjects,
     backend_tickets,
     exchange,
     session_api,
@@ -17,6 +18,7 @@ for heading, room in {
     "Tickets": backend_tickets,
     "Apps": backend_apps,
     "Keys": backend_keys,
+    "Users": backend_subjects,
     "Rate limits": backend_limits,
     "Decisions": backend_audit,
 }.items():

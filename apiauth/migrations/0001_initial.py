@@ -203,6 +203,31 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Departure",
+            fields=[
+                (
+                    "id",
+                    models.BigIntegerField(
+                        default=apiauth.core.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("subject_id", models.CharField(max_length=200)),
+                ("at", models.DateTimeField()),
+                ("sessions_ended", models.PositiveIntegerField()),
+                ("keys_revoked", models.PositiveIntegerField()),
+                ("keys_left", models.PositiveIntegerField()),
+                (
+                    "app",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="departures", to="apiauth.app"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("app", "subject_id"), name="departure_once_a_subject")],
+            },
+        ),
+        migrations.CreateModel(
             name="FormToken",
             fields=[
                 (

@@ -15,6 +15,7 @@ from apiauth.models.audit import (
     RecordedName,
     SpoolFile,
 )
+from apiauth.models.departure import Departure
 from apiauth.models.deployment import BackendKey, Deployment
 from apiauth.models.idempotency import IdempotentAnswer
 from apiauth.models.installation import PepperCheck
@@ -31,6 +32,7 @@ __all__ = [
     "BackendKey",
     "Decision",
     "DecisionRollup",
+    "Departure",
     "Deployment",
     "FormToken",
     "GatewayStatus",

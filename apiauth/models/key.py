@@ -49,6 +49,10 @@ class KeyQuerySet(models.QuerySet["Key"]):
         """Keep the newest key of each lineage: what the portal lists."""
         return self.filter(replaced_by=None)
 
+    def not_ended_for_good(self, now: datetime) -> KeyQuerySet:
+        """Keep keys that are not revoked or rotated out; a disabled one can be enabled again."""
+        return self.filter(Q(overlap_ends_at=None) | Q(overlap_ends_at__gt=now), revoked_at=None)
+
     def not_ended(self, now: datetime) -> KeyQuerySet:
         """Keep keys that nobody has ended: not revoked, disabled or rotated out. They may have expired."""
         return self.filter(Q(overlap_ends_at=None) | Q(overlap_ends_at__gt=now), revoked_at=None, disabled_at=None)

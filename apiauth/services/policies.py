@@ -162,8 +162,7 @@ def _expiring(app: App, policy: Policy, applies_at: datetime) -> KeyQuerySet:
         return keys.none()
     too_long = Q(expires_at=None) | Q(expires_at__gt=F("created_at") + timedelta(days=policy.expiry.longest_days))
     later = Q(expires_at=None) | Q(expires_at__gt=applies_at)
-    unended = Q(revoked_at=None) & (Q(overlap_ends_at=None) | Q(overlap_ends_at__gt=applies_at))
-    return keys.filter(too_long & later & unended)
+    return keys.not_ended_for_good(applies_at).filter(too_long & later)
 
 
 def _shorten(impact: Impact, now: datetime) -> None:

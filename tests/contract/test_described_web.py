@@ -31,7 +31,7 @@ class World:
     """One app with a key and a scheme, and the credentials to manage it; every case finds it the same."""
 
     def __init__(self, app: App, key: IssuedKey, backend_key: IssuedBackendKey, session: OpenedSession) -> None:
-        self.paths = {"app_slug": app.slug, "slug": "basic", "key_id": str(key.key.id)}
+        self.paths = {"app_slug": app.slug, "slug": "basic", "key_id": str(key.key.id), "subject_id": "user_42"}
         self.bearer = {"Authorization": f"Bearer {backend_key.secret.text}"}
         self.cookie = {"Cookie": f"{session_cookie_name(is_https=False)}={session.token}"}
 

@@ -17,8 +17,8 @@ from tests.support.decisions import name_of
 from tests.support.routes import FORM, JSON, RULE, Operation
 
 ACTOR = Actor(kind="command", id="test", name="Test", via="command")
-ABSENT = {"app_slug": "aa_absent", "slug": "absent", "key_id": "123456789012345678"}
-NONSENSE = {"app_slug": "no%20slug", "slug": "no%20scheme", "key_id": "1%3Bdrop"}
+ABSENT = {"app_slug": "aa_absent", "slug": "absent", "key_id": "123456789012345678", "subject_id": "nobody"}
+NONSENSE = {"app_slug": "no%20slug", "slug": "no%20scheme", "key_id": "1%3Bdrop", "subject_id": "no%20body"}
 Place = Mapping[str, str]
 
 
@@ -49,6 +49,7 @@ class Tenant:
             "app_slug": self.app.slug,
             "slug": self.scheme.slug,
             "key_id": str(self.key.id),
+            "subject_id": self.session.subject_id,
             "request_id": ids.request_id(self.decision.id),
         }
 
@@ -122,7 +123,9 @@ def _tenant(name: str, deployment_id: int, origin: str) -> Tenant:
     backend_key = deployments.issue_backend_key(name=f"{name} backend", **made)
     # Its last use is written at most once a minute: written now, it is not a change that a test would have to forgive.
     deployments.authenticate_backend_key(backend_key.secret.text, now=clock.now())
-    request = tickets.TicketRequest(app_slug=app.slug, subject_name=f"{name} person", role="owner")
+    request = tickets.TicketRequest(
+        app_slug=app.slug, subject_id=f"{name}_1", subject_name=f"{name} person", role="owner"
+    )
     ticket = tickets.issue_ticket(request=request, **made)
     opened = sessions.exchange_ticket(
         ticket.text, client_ip="127.0.0.1", user_agent="tests", now=clock.now(), via="portal"

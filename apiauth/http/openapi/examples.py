@@ -151,6 +151,7 @@ ANSWERS: dict[str, Any] = {
     "NewSchemeJson": SCHEME,
     "ChangedSchemeJson": SCHEME,
     "SchemeListJson": {"schemes": [SCHEME], "total": 1},
+    "RemovedSubjectJson": {"subject_id": "user_42", "sessions_ended": 1, "keys_revoked": 2, "keys_left": 0},
     "NewTicketJson": {
         "ticket": "kst_…",
         "expires_at": 1933132088,
@@ -215,6 +216,7 @@ PARAMETERS: dict[str, Any] = {
     "app_slug": "aa_northwind",
     "slug": "basic",
     "key_id": KEY_ID,
+    "subject_id": "user_42",
     "ticket": "kst_…",
 }
 

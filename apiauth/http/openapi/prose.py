@@ -37,6 +37,7 @@ BACKEND = Words(
         "Tickets": "A ticket lets one of your users into the portal of one app. It works once, for a minute or so.",
         "Apps": "An app is what one customer of yours manages keys for.",
         "Keys": "A key's secret is in the answer that makes it, and nowhere else.",
+        "Users": "Your own users: say when one of them is gone.",
         "Rate limits": "A scheme is a set of rules that several apps can share.",
         "Decisions": "What the gateway decided: each check, totals, and counts over time.",
         "Service": "How this process is, and these documents.",

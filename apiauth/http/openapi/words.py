@@ -107,6 +107,11 @@ FIELDS: dict[str, str] = {
     "mode": "Who shares one count.",
     "endpoints": "The exact paths that the rule holds for, `*` for all; all without it.",
     "priority": "The lower is asked first.",
+    # users
+    "subject_id": "Your id for the user, as tickets and keys name them.",
+    "sessions_ended": "How many open sessions were ended.",
+    "keys_revoked": "How many keys were revoked.",
+    "keys_left": "How many keys of theirs work on, because the policy lets keys outlive their user.",
     # tickets and sessions
     "ticket_type": "The only type of ticket there is here.",
     "api_auth_app_slug": "The app that the ticket opens.",

@@ -63,6 +63,7 @@ from apiauth.http.wire.limits import (
 )
 from apiauth.http.wire.moments import moment_json
 from apiauth.http.wire.propagation import GatewaysJson, PropagatedJson
+from apiauth.http.wire.subjects import RemovedSubjectJson, removed_subject_json
 
 __all__ = [
     "AnalyticsJson",
@@ -101,6 +102,7 @@ __all__ = [
     "PointJson",
     "PropagatedJson",
     "ReasonJson",
+    "RemovedSubjectJson",
     "RotatedKeyJson",
     "SchemeJson",
     "SchemeListJson",
@@ -118,6 +120,7 @@ __all__ = [
     "key_json",
     "key_list_json",
     "moment_json",
+    "removed_subject_json",
     "scheme_json",
     "session_json",
     "ticket_json",
