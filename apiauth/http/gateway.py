@@ -222,6 +222,7 @@ class Gateway:
             "stale_ms": state.stale_ms,
             "keys": self._keys(),
             "generation": str(self._snapshot.tables.horizon),
+            "epoch": self._snapshot.tables.epoch,
             "spool": {"used": round(room.used, 3), "reserve": room.has_reserve},
             "limits": {
                 "mode": limits.mode,

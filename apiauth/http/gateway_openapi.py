@@ -214,6 +214,7 @@ def _health_answer(meaning: str) -> Part:
         "stale_ms": 12,
         "keys": {"resident": 1840, "total": 1840, "mode": "all"},
         "generation": "771",
+        "epoch": 1,
         "spool": {"used": 0.004, "reserve": True},
         "limits": {"mode": "host", "degraded": False, "since": None},
         "time": "2031-04-05T06:07:08.123456Z",

@@ -214,7 +214,12 @@ def _health_fields() -> Part:
         "status": {"enum": ["ok", "stale", "loading", "spool_full"], "description": "Whether it can decide."},
         "stale_ms": {"type": ["integer", "null"], "minimum": 0, "description": "How old its knowledge of keys is."},
         "keys": _object("The keys in its memory.", _resident_fields()),
-        "generation": {"type": "string", "description": "How far it has read the changes of keys."},
+        "generation": {"type": "string", "description": "How far it has read the changes of keys, in its epoch."},
+        "epoch": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Which history of the database it has read: one more after each restore or failover.",
+        },
         "spool": _object(
             "The room for decisions that wait for the worker.",
             {

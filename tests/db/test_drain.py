@@ -183,11 +183,13 @@ def test_the_worker_drains_until_it_is_told_to_stop(connection, tmp_path):
     assert count(connection) == 10
 
 
-def test_a_record_of_a_day_without_partition_is_kept_and_moves_when_there_is_one(connection, tmp_path):
+def test_a_record_of_a_day_without_partition_is_kept_and_moves_when_there_is_one(connection, tmp_path, caplog):
     later = clock.now() + timedelta(days=40)
     write(tmp_path, [record(moment=later)])
     Drain(connection, tmp_path).drain_all()
     assert connection.execute("SELECT count(*) FROM apiauth_decision_default").fetchone()[0] == 1
+    ensure_partitions(connection)
+    assert "partitions.strays" in caplog.text
     ensure_partitions(connection, today=later.date())
     assert connection.execute("SELECT count(*) FROM apiauth_decision_default").fetchone()[0] == 0
     assert count(connection) == 1

@@ -5,6 +5,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.db.models.expressions import RawSQL
 from hypothesis import HealthCheck, given, settings
@@ -16,10 +17,11 @@ from apiauth.core.policy import read_policy
 from apiauth.core.secrets import mint
 from apiauth.http.gateway import NetworkAdmission, TokenAdmission
 from apiauth.models import App, Key
-from apiauth.services import deployments, keys
+from apiauth.services import deployments, installation, keys
 from tests.conftest import ACTOR
 from tests.support.bad_inputs import BODIES, GOOD, PAIRS, PRESENTED, VALUE, body_with, written
 from tests.support.gateways import GatewayInProcess, question
+from tests.support.running import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SHAPE = {
@@ -323,6 +325,14 @@ def test_health_and_readiness(gateway):
     gateway.snapshot.confirmed_at -= 60
     assert gateway.call(b"", path="/ready", method="GET")[0] == 503
     assert gateway.call(b"", path="/health", method="GET")[0] == 200
+
+
+def test_health_tells_of_a_restore_by_another_epoch(gateway):
+    before = gateway.call(b"", path="/health", method="GET")[2]["epoch"]
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE apiauth_history SET identity = 'before the restore'")
+    installation.note_history()
+    until(lambda: gateway.call(b"", path="/health", method="GET")[2]["epoch"] == before + 1, 10, "the next epoch")
 
 
 def test_503_and_no_record_once_the_snapshot_is_too_old(gateway, app, secret):
