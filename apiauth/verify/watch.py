@@ -1,14 +1,13 @@
 """Ends waits for a database that has fallen silent: a half-open connection would be waited for without end."""
 
-import os
-import socket
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 import psycopg
 import structlog
+
+from apiauth.core.sockets import shut_down
 
 DEADLINE_SECONDS = 3.0
 
@@ -55,7 +54,7 @@ class Watch:
                 if self._deadline is not None and time.monotonic() > self._deadline:
                     self._deadline = None
                     log.error("listener.cut_off", seconds=DEADLINE_SECONDS)
-                    _shut_down(self._descriptor)
+                    shut_down(self._descriptor)
 
 
 class Watched:
@@ -68,8 +67,3 @@ class Watched:
 
     def __exit__(self, *exception: object) -> None:
         self._watch.end()
-
-
-def _shut_down(descriptor: int) -> None:
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:  # it may be gone already
-        copy.shutdown(socket.SHUT_RDWR)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from apiauth.audit.drain import Drain
 from apiauth.audit.spool import Spool, SpoolFull
 from tests.db.test_drain import connection, count, counted, record  # noqa: F401  # a fixture is used by its name
 from tests.support.database import dsn
+from tests.support.proxy import FreezingProxy
+from tests.support.running import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DISK_BYTES = 1024 * 1024
@@ -96,6 +99,30 @@ def test_without_disk_and_database_there_is_no_decision(connection, disk):  # no
     spool.close()
     Drain(connection, disk / "spool").drain_all()
     assert count(connection) == len(taken)
+
+
+def test_one_caller_alone_waits_for_a_database_that_is_silent_and_not_for_ever(connection):  # noqa: F811
+    proxy = FreezingProxy(dsn())
+    sink = Direct(proxy.address)
+    sink([record()])
+    proxy.freeze()
+    refused = []
+
+    def ask():
+        with pytest.raises(SpoolFull):
+            sink([record()])
+        refused.append(True)
+
+    first = threading.Thread(target=ask)
+    first.start()
+    until(sink._lock.locked, 5, "the first waits")
+    ask()
+    assert first.is_alive()
+    first.join()
+    assert refused == [True, True]
+    assert count(connection) == 1
+    sink.close()
+    proxy.close()
 
 
 def test_the_reserve_is_made_anew_once_there_is_room(disk, monkeypatch):

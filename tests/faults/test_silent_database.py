@@ -1,12 +1,19 @@
 """A connection that falls silent without an end: what was revoked meanwhile is refused all the same."""
 
+import threading
+from types import SimpleNamespace
+
+import psycopg
 import pytest
 from django.utils import timezone
 
+from apiauth.audit import worker
 from apiauth.models import Key
-from tests.support.database import dsn
+from tests.db.test_drain import record, write
+from tests.support.database import dsn, empty_decisions
 from tests.support.gateways import GatewayInProcess
 from tests.support.proxy import FreezingProxy
+from tests.support.running import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +37,27 @@ def test_a_revoke_is_heard_after_the_connection_fell_silent(proxy, make_key, tmp
         assert "listener.cut_off" in caplog.text
     finally:
         gateway.close()
+
+
+def test_the_worker_gives_a_silent_connection_up_and_drains_over_another(proxy, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 0.5)
+    empty_decisions()
+    environment = SimpleNamespace(direct_database_url=proxy.address, spool_dir=tmp_path)
+    stop, started = threading.Event(), threading.Event()
+    thread = threading.Thread(target=worker.run, args=(environment, stop, started.set))
+    thread.start()
+    try:
+        assert started.wait(30)
+        proxy.freeze()
+        write(tmp_path, [record() for _ in range(10)])
+        until(lambda: not list(tmp_path.glob("*.spool")), 30, "the spool is drained")
+    finally:
+        stop.set()
+        proxy.close()
+        thread.join()
+    with psycopg.connect(dsn()) as connection:
+        assert connection.execute("SELECT count(*) FROM apiauth_decision").fetchone() == (10,)
+    empty_decisions()
 
 
 def test_503_where_the_database_cannot_be_reached_for_longer_than_the_bound(proxy, make_key, tmp_path):
