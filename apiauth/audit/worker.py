@@ -88,7 +88,7 @@ def _work(
         ready()
         with patience(connection.fileno(), PATIENCE_SECONDS):
             drained = drain.drain()
-        lag.note(drained)
+            lag.note(drained)
         if not drained:
             stop.wait(IDLE_SECONDS)
 
