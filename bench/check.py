@@ -45,12 +45,12 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[by
 
 
 @contextmanager
-def prepared() -> Iterator[Path]:
-    """Lay out a data folder with a database of its own, and throw both away at the end."""
+def prepared(kept: Path | None = None) -> Iterator[Path]:
+    """Lay out a data folder with a database of its own; throw both away at the end, but for a folder to be `kept`."""
     from config import first_secrets
     from config.postgres import EmbeddedPostgres
 
-    folder = Path(tempfile.mkdtemp(prefix="keystead-bench-"))
+    folder = kept or Path(tempfile.mkdtemp(prefix="keystead-bench-"))
     os.environ["KEYSTEAD_DATA_DIR"] = str(folder)
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     first_secrets.make(folder / "secrets")
@@ -60,7 +60,8 @@ def prepared() -> Iterator[Path]:
         yield folder
     finally:
         server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def seed(folder: Path, keys: int = KEYS) -> list[str]:

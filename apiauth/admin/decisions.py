@@ -20,9 +20,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from apiauth.admin.window import NO_SECRETS_HERE, has_secret
+from apiauth.audit.search import DecisionFilters, DecisionRow, Page, decisions, decisions_of_apps
 from apiauth.core import clock, ids
 from apiauth.core.decision import Rule
-from apiauth.models import App, Decision
+from apiauth.models import App, Decision, Key
 
 ROWS = 50
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -76,12 +77,8 @@ def _known(text: str) -> UUID | None:
 class Row:
     """A decision with the name of its app."""
 
-    decision: Decision
+    decision: DecisionRow
     app: str
-
-    @property
-    def request_id(self) -> str:
-        return ids.request_id(self.decision.id)
 
 
 @_may_view
@@ -95,14 +92,15 @@ def decision_list(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
         return _page(request, context, form, status=400)
     if form.cleaned_data["request_id"]:
         return redirect("admin:decision", request_id=ids.request_id(form.cleaned_data["request_id"]))
+    since = clock.now() - PERIODS[form.cleaned_data["period"] or "1h"]
     try:
-        found = list(_filtered(form.cleaned_data, clock.now())[: ROWS + 1])
+        found = _found(form.cleaned_data, since)
     except OperationalError:
         return TemplateResponse(request, "admin/too_slow.html", context, status=503)
-    context["rows"] = _with_apps(found[:ROWS])
-    if len(found) > ROWS:
+    context |= {"rows": _with_apps(found.rows), "since": since, "stopped_early": found.last and len(found.rows) < ROWS}
+    if found.last:
         older = request.GET.copy()
-        older["before"] = ids.request_id(found[ROWS - 1].id)
+        older["before"] = ids.request_id(found.last)
         context["older"] = older.urlencode()
     return _page(request, context, form)
 
@@ -112,19 +110,27 @@ def _page(request: HttpRequest, context: dict[str, Any], form: FilterForm, statu
     return TemplateResponse(request, "admin/decisions.html", context, status=status)
 
 
-def _filtered(values: dict[str, Any], now: datetime) -> Any:
+def _found(values: dict[str, Any], since: datetime) -> Page:
     """Return the decisions that are asked for: always within a period, so that few partitions are read."""
-    rows = Decision.objects.filter(decided_at__gte=now - PERIODS[values["period"] or "1h"])
-    if before := values["before"]:
-        moment = clock.from_ms(ids.decision_time_ms(before))
-        rows = rows.filter(Q(decided_at__lt=moment) | Q(decided_at=moment, id__lt=before))
-    if values["app"]:
-        rows = rows.filter(app_id__in=_apps_called(values["app"]))
-    if values["key"]:
-        rows = rows.filter(key_id=values["key"])
-    if values["outcome"]:
-        rows = rows.filter(allowed=True) if values["outcome"] == "allowed" else rows.filter(rule=values["outcome"])
-    return rows.select_related("key_name").order_by("-decided_at", "-id")
+    outcome, app_ids = values["outcome"], _apps_asked_for(values)
+    filters = DecisionFilters(
+        outcome="allowed" if outcome == "allowed" else None,
+        rule=outcome if outcome not in ("", "allowed") else None,
+        key_id=values["key"],
+        start=since,
+    )
+    if app_ids is not None and len(app_ids) == 1:
+        return decisions(app_id=app_ids[0], filters=filters, after=values["before"], limit=ROWS)
+    return decisions_of_apps(app_ids=app_ids, filters=filters, after=values["before"], limit=ROWS)
+
+
+def _apps_asked_for(values: dict[str, Any]) -> list[int] | None:
+    """Return the apps that decisions are asked of: those of the name, or that of the key; None is all."""
+    called = _apps_called(values["app"]) if values["app"] else None
+    if values["key"] is None:
+        return called
+    of_key = list(Key.objects.filter(pk=values["key"]).values_list("app_id", flat=True))
+    return of_key if called is None else [app_id for app_id in of_key if app_id in called]
 
 
 def _apps_called(text: str) -> list[int]:
@@ -134,9 +140,9 @@ def _apps_called(text: str) -> list[int]:
     return list(App.objects.filter(named).values_list("pk", flat=True))
 
 
-def _with_apps(decisions: list[Decision]) -> list[Row]:
-    names = dict(App.objects.filter(pk__in={one.app_id for one in decisions}).values_list("pk", "name"))
-    return [Row(one, names.get(one.app_id, "no app")) for one in decisions]
+def _with_apps(rows: list[DecisionRow]) -> list[Row]:
+    names = dict(App.objects.filter(pk__in={row.app_id for row in rows}).values_list("pk", "name"))
+    return [Row(row, names.get(row.app_id, "no app")) for row in rows]
 
 
 @_may_view

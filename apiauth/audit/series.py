@@ -17,6 +17,7 @@ from apiauth.audit.steps import LONGEST, Step, edges
 from apiauth.core.scope import Reach
 from apiauth.models import Key
 from apiauth.models.audit import (
+    AppMinuteRollup,
     AppRollup,
     CountsQuerySet,
     DecisionRollup,
@@ -128,6 +129,8 @@ def timeline(
 
 
 def _by_minute(app_id: int, key_id: int | None, within: Reach | None, start: datetime, end: datetime) -> _Counted:
+    if key_id is None and _is_whole(within):
+        return AppMinuteRollup.objects.in_app(app_id).between(start, end).values_list("minute", "allowed", "blocked")
     rows = MinuteRollup.objects.in_app(app_id).between(start, end).of_key(key_id).within(within).values("minute")
     found: _Counted = rows.annotate(yes=Sum("allowed"), no=Sum("blocked")).values_list("minute", "yes", "no")
     return found

@@ -250,6 +250,25 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="AppMinuteRollup",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "app_id", "minute", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("minute", models.DateTimeField()),
+                ("app_id", models.BigIntegerField()),
+                ("allowed", models.BigIntegerField()),
+                ("blocked", models.BigIntegerField()),
+            ],
+            options={
+                "db_table": "apiauth_appminuterollup",
+                "managed": False,
+            },
+        ),
+        migrations.CreateModel(
             name="PathRollup",
             fields=[
                 (

@@ -3,6 +3,7 @@
 from apiauth.models.activity import ActivityChain, ActivityEntry
 from apiauth.models.app import App
 from apiauth.models.audit import (
+    AppMinuteRollup,
     AppRollup,
     Decision,
     DecisionRollup,
@@ -28,6 +29,7 @@ __all__ = [
     "ActivityChain",
     "ActivityEntry",
     "App",
+    "AppMinuteRollup",
     "AppRollup",
     "BackendKey",
     "Decision",

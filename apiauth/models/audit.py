@@ -228,6 +228,25 @@ class MinuteRollup(models.Model):
         return f"{self.minute:%Y-%m-%d %H:%M}: {self.allowed + self.blocked}"
 
 
+class AppMinuteRollup(models.Model):
+    """How many decisions all keys of an app had in one minute of the last two days."""
+
+    pk = models.CompositePrimaryKey("app_id", "minute")
+    minute = models.DateTimeField()
+    app_id = models.BigIntegerField()
+    allowed = models.BigIntegerField()
+    blocked = models.BigIntegerField()
+
+    objects = MinuteQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "apiauth_appminuterollup"
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M}: {self.allowed + self.blocked}"
+
+
 class PathRollup(models.Model):
     """How many decisions an app had for one method and path in one hour."""
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.test import Client
 
+from apiauth.audit import search
 from apiauth.core import clock, ids
 from apiauth.models import App, Decision
+from apiauth.services.keys import IssuedKey
 from tests.support.decisions import name_of
 
 
@@ -16,12 +19,20 @@ from tests.support.decisions import name_of
 def decide(app: App) -> Callable[..., UUID]:
     """Record a decision without a gateway."""
 
-    def make(at: datetime, *, rule: str | None = None, for_app: int | None = app.id, path: str = "/v2/routes") -> UUID:
+    def make(
+        at: datetime,
+        *,
+        rule: str | None = None,
+        for_app: int | None = app.id,
+        path: str = "/v2/routes",
+        key_id: int | None = None,
+    ) -> UUID:
         decision_id = ids.new_decision_id(clock.to_ms(at))
         Decision.objects.create(
             id=decision_id,
             decided_at=clock.from_ms(ids.decision_time_ms(decision_id)),
             app_id=for_app or 0,
+            key_id=key_id,
             allowed=rule is None,
             rule=rule,
             blocked_by=rule,
@@ -73,9 +84,51 @@ def test_older_goes_on_where_the_page_ended(administrator: Client, decide: Calla
     made = [ids.request_id(decide(now - timedelta(milliseconds=step // 2))) for step in range(60)]
     first = administrator.get("/admin/decisions/")
     second = administrator.get(f"/admin/decisions/?{first.context['older']}")
-    shown = [row.request_id for page in (first, second) for row in page.context["rows"]]
+    shown = [row.decision.request_id for page in (first, second) for row in page.context["rows"]]
     assert sorted(shown) == sorted(made)
     assert "older" not in second.context
+
+
+def test_the_decisions_of_all_apps_stand_in_one_order(
+    administrator: Client, decide: Callable[..., UUID], app: App, now: datetime
+) -> None:
+    for_apps = (app.id, None, app.id, None, None, app.id)
+    made = [decide(now - timedelta(minutes=step), for_app=for_app) for step, for_app in enumerate(for_apps)]
+    page = administrator.get("/admin/decisions/")
+    assert [row.decision.id for row in page.context["rows"]] == made
+
+
+def test_a_keys_decisions_are_found_without_its_app(
+    administrator: Client, decide: Callable[..., UUID], make_key: Callable[..., IssuedKey], now: datetime
+) -> None:
+    key = make_key().key
+    mine, other = ids.request_id(decide(now, key_id=key.pk)), ids.request_id(decide(now))
+    for query in ({"key": str(key.pk)}, {"key": str(key.pk), "app": key.app.slug}):
+        page = administrator.get("/admin/decisions/", query).content.decode()
+        assert (mine in page, other in page) == (True, False)
+    assert mine not in administrator.get("/admin/decisions/", {"key": str(key.pk), "app": "another"}).content.decode()
+
+
+def test_a_search_that_no_index_answers_stops_and_says_so(
+    administrator: Client, decide: Callable[..., UUID], app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "LOOKED_THROUGH", 5)
+    rare = ids.request_id(decide(now - timedelta(minutes=30)))
+    for step in range(7):
+        decide(now - timedelta(minutes=step), rule="key_revoked")
+    first = administrator.get("/admin/decisions/", {"app": app.slug, "outcome": "allowed"})
+    assert (rare in first.content.decode(), "do not fit" in first.content.decode()) == (False, True)
+    second = administrator.get(f"/admin/decisions/?{first.context['older']}")
+    assert rare in second.content.decode()
+
+
+def test_a_page_asks_the_database_a_few_times_however_much_it_shows(
+    administrator: Client, decide: Callable[..., UUID], now: datetime, django_assert_max_num_queries: Any
+) -> None:
+    for step in range(60):
+        decide(now - timedelta(seconds=step), for_app=None if step % 2 else 5)
+    with django_assert_max_num_queries(6):
+        assert len(administrator.get("/admin/decisions/").context["rows"]) == 30
 
 
 @pytest.mark.parametrize(

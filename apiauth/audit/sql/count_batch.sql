@@ -21,6 +21,17 @@ WITH counted AS (
     ORDER BY app_id, minute, key
     ON CONFLICT (app_id, minute, key_id) DO UPDATE SET
         allowed = rollup.allowed + excluded.allowed, blocked = rollup.blocked + excluded.blocked
+), counted_of_app_by_minute AS (
+    INSERT INTO apiauth_appminuterollup AS rollup (minute, app_id, allowed, blocked)
+    SELECT
+        minute, app_id,
+        coalesce(sum(count) FILTER (WHERE rule IS NULL), 0), coalesce(sum(count) FILTER (WHERE rule IS NOT NULL), 0)
+    FROM stage_count
+    WHERE app_id IS NOT NULL
+    GROUP BY minute, app_id
+    ORDER BY app_id, minute
+    ON CONFLICT (app_id, minute) DO UPDATE SET
+        allowed = rollup.allowed + excluded.allowed, blocked = rollup.blocked + excluded.blocked
 ), counted_of_app AS (
     INSERT INTO apiauth_approllup AS rollup (hour, app_id, rule, blocked_by, count)
     SELECT

@@ -117,6 +117,15 @@ CREATE TABLE apiauth_minuterollup (
     PRIMARY KEY (app_id, minute, key_id)
 );
 CREATE INDEX minuterollup_by_minute ON apiauth_minuterollup USING brin (minute);
+-- The same for all keys of an app together.
+CREATE TABLE apiauth_appminuterollup (
+    minute timestamptz NOT NULL,
+    app_id bigint NOT NULL,
+    allowed bigint NOT NULL,
+    blocked bigint NOT NULL,
+    PRIMARY KEY (app_id, minute)
+);
+CREATE INDEX appminuterollup_by_minute ON apiauth_appminuterollup USING brin (minute);
 -- Methods and paths of an app by the hour, of a key by the UTC day.
 CREATE TABLE apiauth_pathrollup (
     hour timestamptz NOT NULL,

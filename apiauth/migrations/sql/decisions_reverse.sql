@@ -4,6 +4,7 @@ DROP TABLE apiauth_spoolfile;
 DROP TABLE apiauth_keyusage;
 DROP TABLE apiauth_keypathrollup;
 DROP TABLE apiauth_pathrollup;
+DROP TABLE apiauth_appminuterollup;
 DROP TABLE apiauth_minuterollup;
 DROP TABLE apiauth_keydayrollup;
 DROP TABLE apiauth_approllup;
