@@ -118,11 +118,12 @@ def decisions(
     last = _read_cursor(cursor, app_id, filters) if cursor is not None else after
     if last is not None:
         scope, offset = _after(scope, last), 0
-    horizon = None if filters.are_indexed and (within is None or within.is_whole_app) else _horizon(scope)
-    rows = _matching(scope if horizon is None else _down_to(scope, horizon), filters)
+    is_narrow = within is not None and not within.is_whole_app
+    horizon = _horizon(app_id, within, filters, last) if is_narrow or not filters.are_indexed else None
+    rows = _matching(scope if horizon is None else scope.filter(decided_at__gte=horizon), filters)
     found = list(rows.newest_first().values_list(*_COLUMNS)[offset : offset + limit + 1])
     page = [DecisionRow(*row) for row in found[:limit]]
-    goes_on_after = page[-1].id if len(found) > limit else horizon
+    goes_on_after = page[-1].id if len(found) > limit else _first_of(horizon)
     next_cursor = _cursor(goes_on_after, app_id, filters) if goes_on_after else None
     return Page(page, next_cursor, next_cursor is not None, goes_on_after)
 
@@ -138,7 +139,7 @@ def decisions_of_apps(
     where = {
         "app_ids": app_ids,
         "start": start,
-        "moment": min(end, clock.from_ms(ids.decision_time_ms(after))) if after else end,
+        "moment": min(end, _moment(after)) if after else end,
         "after": after or UUID(int=0),
         "allowed": {"allowed": True, "blocked": False}.get(filters.outcome or ""),
         "rule": filters.rule,
@@ -157,8 +158,7 @@ def find_decision(*, app_id: int | None, within: Reach | None = None, request_id
     decision_id = ids.parse_request_id(request_id)
     if decision_id is None:
         return None
-    moment = clock.from_ms(ids.decision_time_ms(decision_id))
-    rows = Decision.objects.in_app(app_id).within(within).filter(decided_at=moment, id=decision_id)
+    rows = Decision.objects.in_app(app_id).within(within).filter(decided_at=_moment(decision_id), id=decision_id)
     row = rows.values_list(*_COLUMNS).first()
     return DecisionRow(*row) if row else None
 
@@ -168,14 +168,14 @@ def _in_range(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:
     start, end = _bounds(filters)
     rows = Decision.objects.in_app(app_id).between(start, end)
     if filters.decision_id is not None:
-        moment = clock.from_ms(ids.decision_time_ms(filters.decision_id))
+        moment = _moment(filters.decision_id)
         rows = rows.filter(decided_at=moment, id=filters.decision_id)
     return rows if filters.key_id is None else rows.filter(key_id=filters.key_id)
 
 
 def _bounds(filters: DecisionFilters) -> tuple[datetime, datetime]:
     """Return the time that is asked for, at most as long as a range may be."""
-    moment = clock.from_ms(ids.decision_time_ms(filters.decision_id)) if filters.decision_id else None
+    moment = _moment(filters.decision_id) if filters.decision_id else None
     end = filters.end or max(clock.now(), moment or clock.now()) + timedelta(minutes=5)  # a gateway may be ahead
     return max(filters.start or moment or end - LONGEST_RANGE, end - LONGEST_RANGE), end
 
@@ -191,24 +191,38 @@ def _matching(rows: DecisionQuerySet, filters: DecisionFilters) -> DecisionQuery
     return rows.filter(**{name: value for name, value in exact.items() if value is not None})
 
 
-def _horizon(rows: DecisionQuerySet) -> UUID | None:
-    """Return the last decision that one page may look at; None where it may look at all."""
+def _horizon(app_id: int | None, within: Reach | None, filters: DecisionFilters, last: UUID | None) -> datetime | None:
+    """Return the moment down to which one page may look, `last` being where it begins; None where it may look at all.
+
+    An index answers this without the rows. That of a key does not hold the app, and need not: only a moment comes back.
+    """
+    start, end = _bounds(filters)
+    if last is not None:
+        end = min(end, _moment(last) + timedelta(milliseconds=1))
+    rows = Decision.objects.between(start, end)
+    if filters.key_id is not None:
+        rows = rows.filter(key_id=filters.key_id)
+    elif within is None or within.is_whole_app:
+        rows = rows.in_app(app_id)
     place = LOOKED_THROUGH - 1
-    found: UUID | None = rows.newest_first().values_list("id", flat=True)[place : place + 1].first()
+    moments = rows.within(within).order_by("-decided_at").values_list("decided_at", flat=True)
+    found: datetime | None = moments[place : place + 1].first()
     return found
 
 
+def _first_of(moment: datetime | None) -> UUID | None:
+    """Return an id before those of all decisions of a moment."""
+    return UUID(int=clock.to_ms(moment) << 80) if moment else None
+
+
+def _moment(decision_id: UUID) -> datetime:
+    return clock.from_ms(ids.decision_time_ms(decision_id))
+
+
 def _after(rows: DecisionQuerySet, decision_id: UUID) -> DecisionQuerySet:
-    decided_at = clock.from_ms(ids.decision_time_ms(decision_id))
+    decided_at = _moment(decision_id)
     return rows.filter(decided_at__lte=decided_at).filter(
         Q(decided_at__lt=decided_at) | Q(decided_at=decided_at, id__lt=decision_id)
-    )
-
-
-def _down_to(rows: DecisionQuerySet, decision_id: UUID) -> DecisionQuerySet:
-    decided_at = clock.from_ms(ids.decision_time_ms(decision_id))
-    return rows.filter(decided_at__gte=decided_at).filter(
-        Q(decided_at__gt=decided_at) | Q(decided_at=decided_at, id__gte=decision_id)
     )
 
 

@@ -130,7 +130,9 @@ def test_a_day_that_a_zone_skips_is_no_step() -> None:
 def test_a_rare_row_is_reached_by_pages_that_each_look_at_a_few(monkeypatch, filters: dict) -> None:
     monkeypatch.setattr(search, "LOOKED_THROUGH", 10)
     odd = {"path": "/v1/rare", "method": "PUT", "client_ip": "198.51.100.7", "rule": "key_revoked"}
-    put_on_record([decision(NOW - timedelta(hours=1), **odd), *(decision(NOW) for _ in range(35))])
+    put_on_record(
+        [decision(NOW - timedelta(hours=1), **odd), *(decision(NOW - timedelta(milliseconds=n)) for n in range(35))]
+    )
     wanted = search.DecisionFilters(start=NOW - timedelta(days=1), end=NOW + timedelta(days=1), **filters)
     found, cursor, pages = [], None, 0
     while pages == 0 or cursor:
