@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_CHARACTERS = 43
@@ -29,7 +30,7 @@ BACKEND_KEY_PREFIX = "ksb"
 SESSION_PREFIX = "kss"
 RESERVED_PREFIXES = frozenset({TICKET_PREFIX, BACKEND_KEY_PREFIX, SESSION_PREFIX})
 
-_SECRET = re.compile(SECRET_PATTERN)
+_PREFIX = re.compile(PREFIX_PATTERN)
 _PAIRS = {first + second: 62 * high + low for high, first in enumerate(ALPHABET) for low, second in enumerate(ALPHABET)}
 _BLOCK_BYTES = 64  # of SHA-256, RFC 2104
 
@@ -65,8 +66,17 @@ def mint(prefix: str) -> str:
 
 
 def is_well_formed(text: str) -> bool:
-    """Tell whether a string has the shape of a secret; its checksum may still be wrong."""
-    return _SECRET.fullmatch(text) is not None
+    """Tell whether a string has the shape of a secret (SECRET_PATTERN); its checksum may still be wrong.
+
+    The pattern as a whole takes longer: its prefix may hold the character that ends it.
+    """
+    prefix, _, tail = text.rpartition("_")
+    return len(tail) == TAIL_CHARACTERS and tail.isascii() and tail.isalnum() and _is_prefix(prefix)
+
+
+@lru_cache(maxsize=1_024)
+def _is_prefix(text: str) -> bool:
+    return _PREFIX.fullmatch(text) is not None
 
 
 def checksum_matches(text: str) -> bool:
@@ -87,23 +97,22 @@ def prefix_of(text: str) -> str:
     return text[: -TAIL_CHARACTERS - 1]
 
 
-class _KeyedDigest:
-    """HMAC-SHA-256 (RFC 2104) with the key's two blocks hashed once instead of at every call."""
+def _keyed_digest(key: bytes, purpose: str) -> Callable[[str], bytes]:
+    """Return HMAC-SHA-256 (RFC 2104) with the key's two blocks hashed once instead of at every call."""
+    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
+    prepared_inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+    prepared_inner.update(f"keystead:{purpose}:".encode())
+    copy_inner = prepared_inner.copy
+    copy_outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
 
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(self, key: bytes, purpose: str) -> None:
-        block = (hashlib.sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-        self._inner.update(f"keystead:{purpose}:".encode())
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
-
-    def __call__(self, text: str) -> bytes:
-        inner = self._inner.copy()
+    def digest(text: str) -> bytes:
+        inner = copy_inner()
         inner.update(text.encode())
-        outer = self._outer.copy()
+        outer = copy_outer()
         outer.update(inner.digest())
         return outer.digest()
+
+    return digest
 
 
 class Peppers:
@@ -116,7 +125,7 @@ class Peppers:
         self.versions = (active_version, *(version for version in keys if version != active_version))
         self._keys = dict(keys)
         self._digests = {
-            (kind, version): _KeyedDigest(key, kind.value) for kind in SecretKind for version, key in keys.items()
+            (kind, version): _keyed_digest(key, kind.value) for kind in SecretKind for version, key in keys.items()
         }
 
     def __repr__(self) -> str:
@@ -136,7 +145,7 @@ class Peppers:
 
     def fingerprint(self, version: int) -> bytes:
         """Return a digest that shows which pepper this is without giving it away."""
-        return _KeyedDigest(self._keys[version], "fingerprint")("pepper")
+        return _keyed_digest(self._keys[version], "fingerprint")("pepper")
 
 
 @dataclass(frozen=True, slots=True)

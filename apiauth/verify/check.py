@@ -17,10 +17,12 @@ from apiauth.core.permissions import requirement
 from apiauth.core.secrets import (
     LONGEST_SECRET,
     PREFIX_PATTERN,
+    TAIL_CHARACTERS,
     Peppers,
     SecretKind,
     checksum_matches,
     is_well_formed,
+    prefix_of,
 )
 from apiauth.verify.addresses import Address, is_within
 from apiauth.verify.limiter import ADMITTED, Claim, Limiter, LimitsState
@@ -87,6 +89,8 @@ class Outcome(msgspec.Struct, gc=False):
     @property
     def limits(self) -> list[tuple[LimitRule, int]]:
         """Return the limits of the call, each with what is left of it."""
+        if len(self.left) == 1:  # as most calls have it: half the cost
+            return [(self.claims[0][0], self.left[0])]
         return [(claim[0], left) for claim, left in zip(self.claims, self.left, strict=True)]
 
 
@@ -256,7 +260,7 @@ class Checker:
         held = None
         start = None
         if key is None:
-            start, app = self._presented(question)
+            start, app = self._presented(question, outcome.rule)
         else:
             assert outcome.prepared is not None
             app = outcome.prepared.app
@@ -269,7 +273,7 @@ class Checker:
             key.id if key is not None else None,
             key.name if key is not None else None,
             start,
-            outcome.rule.value if outcome.rule is not None else None,
+            outcome.rule.value if outcome.rule is Rule.RATE_LIMITED else outcome.blocked_by,
             outcome.blocked_by,
             question.method,
             question.logged_path,
@@ -278,22 +282,23 @@ class Checker:
             question.user_agent,
             question.required_permissions,
             held,
-            [
-                (claim[0].text, left, claim[0].max_requests)
-                for claim, left in zip(outcome.claims, outcome.left, strict=True)
-            ],
+            [(rule.text, left, rule.max_requests) for rule, left in outcome.limits],
             outcome.retry_after,
             outcome.stale_ms,
             (time.monotonic_ns() - began) // 1000,
             self._node,
         )
 
-    def _presented(self, question: Question) -> tuple[str | None, App | None]:
+    def _presented(self, question: Question, rule: Rule | None) -> tuple[str | None, App | None]:
         """Return what may be kept of a key that is not known, and the app it must have been meant for."""
-        match = _LIKE_A_KEY.fullmatch(question.presented)
-        if match is None:
+        text = question.presented
+        if rule is not _MALFORMED:  # so its parts are where they belong
+            prefix, start = prefix_of(text), text[: -TAIL_CHARACTERS + 4]
+        elif match := _LIKE_A_KEY.fullmatch(text):
+            prefix, start = match[1], f"{match[1]}_{match[2]}"
+        else:
             return None, None
-        return f"{match[1]}_{match[2]}", self._snapshot.app_by_prefix(match[1], question.deployment_id)
+        return start, self._snapshot.app_by_prefix(prefix, question.deployment_id)
 
 
 def _is_permitted(required: list[str], held: frozenset[str]) -> bool:
