@@ -28,6 +28,8 @@ PARTS = (
     "policy",
     "management",
     "python_client",
+    "limits",
+    "reload",
     "faults",
     "start",
 )

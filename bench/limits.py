@@ -1,23 +1,21 @@
 """Four gateways count the same limits, on one host and on two, under load below, at and above them, through kills.
 
-    python -m bench.limits [--minutes 1] [--hosts 1 2] [--smoke] [--save]
+    python -m bench.limits [--smoke | --full] [--save]
 
-Each load lasts whole minutes; in each, every gateway is killed once and started again. Every window of a
+Each load lasts a minute; in each, every gateway is killed once and started again. Every window of a
 second and of a minute is judged by the callers' own log (`bench.limit_load`). And what it costs: a
 count in the mapped file, with and without leases, and a call that has to wait for a lease.
 """
 
-import argparse
 import os
 import statistics
-import sys
 import time
 from pathlib import Path
 
 from bench.check import SERVE, body_of, prepared, seed, wait_until_ready
 from bench.faults import Victim, free_port
 from bench.limit_load import Load, Window, stated_remainder
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, run
 
 GATEWAYS = 4
 LIMITS = {"second": (100, 1_000), "minute": (1_000, 60_000)}
@@ -156,26 +154,17 @@ def costs(folder: Path) -> list[Row]:
     return [*rows, Row("a call that waits for a lease, p50 (us)", statistics.median(waits))]
 
 
-def main() -> None:
-    """Storm, judge, print, and keep the figures with `--save`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=int, default=1, help="how long each load lasts")
-    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2], choices=[1, 2, 4])
-    parser.add_argument("--smoke", action="store_true", help="some seconds of each load: a look that it runs")
-    parser.add_argument("--save", action="store_true", help="write bench/results/limits.json")
-    options = parser.parse_args()
-    seconds = SMOKE_SECONDS if options.smoke else options.minutes * 60
+def table(options: Options) -> list[Row]:
+    """Measure what a count costs, then storm gateways of one host, of two and in a full run of four."""
+    seconds, hosts = options.pick((SMOKE_SECONDS, (1, 2)), (60, (1, 2)), (60, (1, 2, 4)))
     with prepared() as folder:
         seed(folder)
         rows = costs(folder)
         bodies = {unit: body_of(limited(unit)) for unit in LIMITS}
-        for hosts in options.hosts:
-            rows += storm(folder, hosts, seconds, bodies)
-    print_rows(rows)
-    if options.save:
-        save("limits", rows, gateways=GATEWAYS, minutes=options.minutes)
-    sys.exit(any(row.met is False for row in rows))
+        for count in hosts:
+            rows += storm(folder, count, seconds, bodies)
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    run("limits", table, __doc__, gateways=GATEWAYS)

@@ -6,7 +6,6 @@ Half of the callers keep their connection for as long as they may, the others ma
 check. A reset, an end without an answer and a refused connection are failures like any other.
 """
 
-import argparse
 import http.client
 import os
 import signal
@@ -19,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.check import body_of, prepared, seed
-from bench.report import Row, print_rows, save
+from bench.report import Options, Row, row, run
 from config import ports
 from config.supervisor import manage
 
@@ -86,28 +85,22 @@ def _until(is_true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--smoke", action="store_true", help="a few seconds: does it run?")
-    arguments.add_argument("--save", action="store_true", help="write bench/results/reload.json")
-    options = arguments.parse_args()
-    reloads, requests = (1, 500) if options.smoke else (20, 50_000)
+def table(options: Options) -> list[Row]:
+    """Reload under load."""
+    reloads, requests = options.pick((1, 500), (20, 50_000))
     with prepared(), tempfile.TemporaryDirectory() as folder:
         body = body_of(seed(Path(folder))[0])
         began = time.monotonic()
         counted = storm(Gateways(Path(folder)), body, reloads, requests)
         seconds = time.monotonic() - began
     failed = sum(counted.values()) - counted["200"]
-    rows = [
-        Row("requests", sum(counted.values()), f">= {requests}", sum(counted.values()) >= requests),
-        Row("reloads of both processes", reloads),
-        Row("F19 requests that were not answered 200", failed, "0", failed == 0),
-        *(Row(f"  {what}", count) for what, count in counted.items() if what != "200"),
-        Row("seconds", seconds),
+    return [
+        row("requests", sum(counted.values()), at_least=requests),
+        row("reloads of both processes", reloads),
+        Row("F19 requests that were not answered 200", failed, "0", failed == 0, sane=failed == 0),
+        *(row(f"  {what}", count) for what, count in counted.items() if what != "200"),
+        row("seconds", seconds),
     ]
-    print_rows(rows)
-    if options.save:
-        save("reload", rows, callers=CALLERS, processes=PROCESSES)
 
 
 def storm(gateways: Gateways, body: bytes, reloads: int, requests: int) -> Counter[str]:
@@ -129,4 +122,4 @@ def storm(gateways: Gateways, body: bytes, reloads: int, requests: int) -> Count
 
 
 if __name__ == "__main__":
-    main()
+    run("reload", table, __doc__, callers=CALLERS, processes=PROCESSES)

@@ -24,6 +24,8 @@ def test_every_part_of_the_bench_is_run_and_described() -> None:
     packages = {path.parent.name for path in BENCH.glob("*/__main__.py") if has_table(path)}
 
     assert set(PARTS) == alone | packages
+    by_itself = {path.stem for path in BENCH.glob("*.py") if "print_rows" in path.read_text()}
+    assert by_itself == {"report", "__main__"}, "return rows from `table`, and let `run` print them"
     assert set(SHORT) <= set(PARTS)
     assert set(PARTS) == set(re.findall(r"^\| `(\w+)` \| ", SPEED.read_text(), re.MULTILINE))
 
