@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -146,6 +147,7 @@ def run(name: str, table: Table, description: str, **context: Any) -> None:
     parser.add_argument("--save", action="store_true", help=f"write bench/results/{name}.json and the documents")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, and nothing else")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers under load end as well
     options = Options(smoke=chosen.smoke, full=chosen.full)
     rows = list(table(options))
     if chosen.json:
