@@ -10,7 +10,7 @@ import structlog
 
 from apiauth.audit.drain import Drain
 from apiauth.audit.lag import Lag
-from apiauth.audit.partitions import ensure_partitions
+from apiauth.audit.partitions import drop_partitions, ensure_partitions
 from apiauth.audit.retention import forget_spent
 from apiauth.audit.room import make_folder
 from apiauth.audit.statements import sql
@@ -31,6 +31,8 @@ class Settings(Protocol):
     def direct_database_url(self) -> str: ...
     @property
     def spool_dir(self) -> Any: ...
+    @property
+    def keep_decisions_days(self) -> int: ...
 
 
 def run(environment: Settings, stop: threading.Event, on_ready: Callable[[], None]) -> None:
@@ -84,7 +86,7 @@ def _work(
     next_housekeeping = 0.0
     while not stop.is_set():
         if time.monotonic() >= next_housekeeping:
-            next_housekeeping = time.monotonic() + _keep_house(connection)
+            next_housekeeping = time.monotonic() + _keep_house(connection, environment.keep_decisions_days)
         ready()
         with patience(connection.fileno(), PATIENCE_SECONDS):
             drained = drain.drain()
@@ -93,13 +95,14 @@ def _work(
             stop.wait(IDLE_SECONDS)
 
 
-def _keep_house(connection: psycopg.Connection[Any]) -> float:
+def _keep_house(connection: psycopg.Connection[Any], keep_decisions_days: int) -> float:
     """Keep partitions ahead, forget what is due, and return the seconds until the next time: sooner where it failed.
 
     A lock that is not to be had is no reason to stop draining: there is a week of partitions left.
     """
     try:
         ensure_partitions(connection)
+        drop_partitions(connection, keep_decisions_days)
         forget_spent(connection)
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         log.warning("worker.housekeeping_later", error=str(error))

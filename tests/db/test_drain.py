@@ -9,7 +9,7 @@ import pytest
 
 from apiauth.audit import search, series, worker
 from apiauth.audit.drain import Drain
-from apiauth.audit.partitions import ensure_partitions
+from apiauth.audit.partitions import drop_partitions, ensure_partitions
 from apiauth.audit.record import Record, frame, frame_payload, new_decision_number
 from apiauth.audit.spool import Spool
 from apiauth.core import clock
@@ -172,6 +172,7 @@ def test_the_worker_drains_until_it_is_told_to_stop(connection, tmp_path):
     class Settings:
         direct_database_url = dsn()
         spool_dir = tmp_path
+        keep_decisions_days = 0
 
     thread = threading.Thread(target=worker.run, args=(Settings(), stop, ready.set))
     thread.start()
@@ -193,6 +194,22 @@ def test_a_record_of_a_day_without_partition_is_kept_and_moves_when_there_is_one
     ensure_partitions(connection, today=later.date())
     assert connection.execute("SELECT count(*) FROM apiauth_decision_default").fetchone()[0] == 0
     assert count(connection) == 1
+
+
+def test_days_beyond_those_that_are_kept_go_whole_with_what_came_late(connection, tmp_path):
+    today = datetime(2031, 5, 20, 12, tzinfo=UTC)
+    for days_ago in (0, 9, 18):
+        ensure_partitions(connection, today=(today - timedelta(days=days_ago)).date())
+    moments = [today - timedelta(days=days) for days in (0, 5, 10, 11, 19, 40)]
+    write(tmp_path, [record(moment=moment) for moment in moments])
+    Drain(connection, tmp_path).drain_all()
+    drop_partitions(connection, 0, today=today.date())
+    assert count(connection) == 6
+    drop_partitions(connection, 10, today=today.date())
+    drop_partitions(connection, 10, today=today.date())
+    kept = connection.execute("SELECT decided_at FROM apiauth_decision ORDER BY decided_at DESC").fetchall()
+    assert [row[0] for row in kept] == moments[:3]
+    assert counted(connection) == [6, 6, 6]
 
 
 HOUR = datetime(2026, 11, 23, 10, tzinfo=UTC)
