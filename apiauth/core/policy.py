@@ -149,9 +149,15 @@ MANUAL = RotationPolicy()
 
 
 class RevocationPolicy(Part, frozen=True):
-    """For how many minutes a revoke in the portal can be taken back; 0 for not at all."""
+    """For how many minutes a revoke can be taken back; 0 for not at all."""
 
     undo_minutes: Annotated[int, Meta(ge=0, le=10)] = 0
+
+    def undo_ends_at(self, revoked_at: datetime | None) -> datetime | None:
+        """Return the moment from which on a revoke is final; None where there is none, or it was so at once."""
+        if revoked_at is None or self.undo_minutes == 0:
+            return None
+        return revoked_at + timedelta(minutes=self.undo_minutes)
 
 
 class AuditPolicy(Part, frozen=True):

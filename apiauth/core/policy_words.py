@@ -10,6 +10,8 @@ MEANINGS: Final[dict[str, str]] = {
     "authority.see": "See keys, calls and figures.",
     "authority.create": "Create keys.",
     "authority.rename": "Rename keys and change their notes.",
+    "authority.edit_own": "Change what one's own keys may do, from where, and until when.",
+    "authority.edit_any": "Change what every key within the scope may do, from where, and until when.",
     "authority.rotate_own": "Rotate one's own keys.",
     "authority.rotate_any": "Rotate every key within the scope.",
     "authority.disable_own": "Disable and enable one's own keys.",

@@ -23,6 +23,8 @@ class Action(StrEnum):
     SEE = "see"
     CREATE = "create"
     RENAME = "rename"
+    EDIT_OWN = "edit_own"
+    EDIT_ANY = "edit_any"
     ROTATE_OWN = "rotate_own"
     ROTATE_ANY = "rotate_any"
     DISABLE_OWN = "disable_own"
@@ -42,6 +44,8 @@ class Authority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     see: Role = Role.VIEWER
     create: Role = Role.MEMBER
     rename: Role = Role.MEMBER
+    edit_own: Role = Role.ADMIN
+    edit_any: Role = Role.ADMIN
     rotate_own: Role = Role.MEMBER
     rotate_any: Role = Role.MEMBER
     disable_own: Role = Role.ADMIN
@@ -67,16 +71,19 @@ class Authority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 _RANK = {role: rank for rank, role in enumerate(Role)}
 _ANY_OF: Final = {
+    Action.EDIT_OWN: Action.EDIT_ANY,
     Action.ROTATE_OWN: Action.ROTATE_ANY,
     Action.DISABLE_OWN: Action.DISABLE_ANY,
     Action.REVOKE_OWN: Action.REVOKE_ANY,
 }
-_OWN_KEYS = {"disable_own": Role.MEMBER, "revoke_own": Role.MEMBER}
+_OWN_KEYS = {"edit_own": Role.MEMBER, "disable_own": Role.MEMBER, "revoke_own": Role.MEMBER}
 # Authorities under the names that people know them by. The first is what an app has unless it says otherwise.
 PRESETS: Final[dict[str, Authority]] = {
     "team": Authority(),
     "admin_override": Authority(rotate_any=Role.ADMIN, **_OWN_KEYS),
-    "owner_only": Authority(rotate_any=Role.OWNER, disable_any=Role.OWNER, revoke_any=Role.OWNER, **_OWN_KEYS),
+    "owner_only": Authority(
+        edit_any=Role.OWNER, rotate_any=Role.OWNER, disable_any=Role.OWNER, revoke_any=Role.OWNER, **_OWN_KEYS
+    ),
 }
 
 

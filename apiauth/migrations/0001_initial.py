@@ -169,6 +169,7 @@ class Migration(migrations.Migration):
                 ("revoked_at", models.DateTimeField(null=True)),
                 ("revoked_reason", models.CharField(max_length=500, null=True)),
                 ("revoked_by", models.CharField(blank=True, default="", max_length=200)),
+                ("revoked_by_kind", models.CharField(blank=True, db_default="", default="", max_length=20)),
                 ("overlap_ends_at", models.DateTimeField(null=True)),
                 ("user_id", models.CharField(blank=True, max_length=200, null=True)),
                 ("organization_id", models.CharField(blank=True, max_length=200, null=True)),

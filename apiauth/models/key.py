@@ -89,6 +89,7 @@ class Key(Row):
     revoked_at = models.DateTimeField(null=True)
     revoked_reason = models.CharField(max_length=500, null=True)
     revoked_by = models.CharField(max_length=200, blank=True, default="")
+    revoked_by_kind = models.CharField(max_length=20, blank=True, default="", db_default="")
     replaced_by = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="replaces")
     overlap_ends_at = models.DateTimeField(null=True)
     user_id = models.CharField(max_length=200, null=True, blank=True)

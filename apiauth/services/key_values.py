@@ -16,10 +16,14 @@ LATEST_EXPIRY = datetime(9998, 1, 1, tzinfo=UTC)  # any later cannot be shown in
 MOST_ADDRESSES = 50
 
 
-def within_catalogue(app: App, permissions: Iterable[object]) -> list[str]:
-    if isinstance(permissions, str | Mapping) or not isinstance(permissions, Iterable):
+def permissions(names: Iterable[object]) -> list[str]:
+    if isinstance(names, str | Mapping) or not isinstance(names, Iterable):
         raise Invalid("permissions must be a list.", field="permissions")
-    names = check_permissions(permissions)
+    return check_permissions(names)
+
+
+def within_catalogue(app: App, wanted: Iterable[object]) -> list[str]:
+    names = permissions(wanted)
     missing = sorted(set(names) - set(app.permissions)) if app.permissions else []
     if missing:
         raise Invalid(f"{app.name} has no permission called {missing[0]}.", field="permissions")

@@ -16,7 +16,6 @@ from apiauth.core.errors import (
     KeyAlreadyRevoked,
     KeyNotActive,
     NotAllowed,
-    NotFound,
 )
 from apiauth.core.events import Event
 from apiauth.core.policy import Policy
@@ -24,8 +23,9 @@ from apiauth.core.scope import NOBODY, Owner, Reach
 from apiauth.core.secrets import NewSecret, SecretKind, new_secret
 from apiauth.models import App, Key, KeyStatus
 from apiauth.models.fields import insert
-from apiauth.services import activity, forms, key_values
+from apiauth.services import forms, key_values
 from apiauth.services.forms import SubmittedForm
+from apiauth.services.key_rows import lock_app, lock_key, lock_open_app, record, written
 from apiauth.services.text import plain_text
 
 LONGEST_OVERLAP = timedelta(days=30)
@@ -41,6 +41,8 @@ _KEPT_BY_ROTATION = (
     "organization_id",
     "workspace_id",
 )
+
+_REVOCATION = ("revoked_at", "revoked_reason", "revoked_by", "revoked_by_kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def create_key(
     (no such app), NotAllowed (app paused, beyond the ceiling, out of a subject's own reach), Invalid
     that names the field, and AlreadySubmitted where the same form made a key before.
     """
-    app = _lock_open_app(app_id)
+    app = lock_open_app(app_id)
     forms.refuse_repeat(form)
     values: dict[str, Any] = {
         "name": plain_text(name, field="name", most=100),
@@ -88,7 +90,7 @@ def create_key(
     _check_reach(app, owner, ceiling, actor, now)
     issued = _issue(app, actor=actor, now=now, values=values)
     forms.take(form, issued.key, now)
-    _record(Event.KEY_CREATED, issued.key, actor, now, _described(issued.key))
+    record(Event.KEY_CREATED, issued.key, actor, now, _described(issued.key))
     return issued
 
 
@@ -111,8 +113,8 @@ def rotate_key(
     already, NotAllowed where it can do more than the caller may hand out, Invalid for an overlap
     outside 0 to 30 days. Two calls at once yield one new key.
     """
-    app = _lock_open_app(app_id)
-    old = _lock_key(app_id, key_id)
+    app = lock_open_app(app_id)
+    old = lock_key(app_id, key_id)
     forms.refuse_repeat(form)
     if not old.is_active(now) or old.replaced_by_id:
         raise KeyNotActive
@@ -128,68 +130,161 @@ def rotate_key(
     old.updated_at = now
     old.save(update_fields=["replaced_by", "overlap_ends_at", "updated_at"])
     forms.take(form, issued.key, now)
-    changed = {"replaced_by": str(issued.key.id), "overlap_ends_at": _written(old.overlap_ends_at)}
-    _record(Event.KEY_ROTATED, old, actor, now, {"name": old.name, **changed})
+    changed = {"replaced_by": str(issued.key.id), "overlap_ends_at": written(old.overlap_ends_at)}
+    record(Event.KEY_ROTATED, old, actor, now, {"name": old.name, **changed})
     return issued
 
 
 @transaction.atomic
 def revoke_key(*, app_id: int, key_id: int, reason: str = "", actor: Actor, now: datetime) -> Key:
-    """End a key for good. Raises NotFound outside the app, KeyAlreadyRevoked, Invalid for the reason.
+    """End a key: for good, unless its policy lets the revoke be undone. Raises NotFound outside the app,
+    KeyAlreadyRevoked, Invalid for the reason.
 
     In a paused app a subject may change nothing (NotAllowed); the product and staff still may.
     """
     if actor.kind == "subject":
-        _lock_open_app(app_id)
-    key = _lock_key(app_id, key_id)
+        lock_open_app(app_id)
+    key = lock_key(app_id, key_id)
     if key.revoked_at is not None:
         raise KeyAlreadyRevoked
     if key.status(now) is KeyStatus.ROTATED_OUT:
         raise KeyAlreadyRevoked("This key was replaced by rotation and has ended.")
     key.revoked_at = key.updated_at = max(now, key.created_at)  # another host's clock may run a little ahead
     key.revoked_reason = plain_text(reason, field="reason", most=500, required=False) or None
-    key.revoked_by = actor.name[:200]
-    key.save(update_fields=["revoked_at", "revoked_reason", "revoked_by", "updated_at"])
-    _record(Event.KEY_REVOKED, key, actor, now, {"name": key.name, "reason": key.revoked_reason})
+    key.revoked_by, key.revoked_by_kind = actor.name[:200], actor.kind
+    key.save(update_fields=[*_REVOCATION, "updated_at"])
+    record(Event.KEY_REVOKED, key, actor, now, {"name": key.name, "reason": key.revoked_reason})
+    return key
+
+
+@transaction.atomic
+def undo_revoke(
+    *,
+    app_id: int,
+    key_id: int,
+    owner: Owner = NOBODY,
+    ceiling: Ceiling = UNBOUNDED,
+    actor: Actor,
+    now: datetime,
+) -> Key:
+    """Take a revoke back: the same secret works again. Raises NotFound, NotAllowed, Conflict.
+
+    Only while the app's policy allows it, counted from the revoke, and only where the key would work
+    again: not after its expiry or the end of its overlap. A subject takes back what a subject did,
+    within the ceiling and the room that it has for new keys; never what staff or the product did.
+    """
+    app, key = lock_open_app(app_id), lock_key(app_id, key_id)
+    until = app.policy.revocation.undo_ends_at(key.revoked_at)
+    if until is None:
+        raise Conflict("This key is not revoked, or its app lets no revoke be undone.")
+    if actor.kind == "subject" and key.revoked_by_kind != "subject":
+        raise NotAllowed("This key was not revoked by one of its users, so only support can bring it back.")
+    if until <= now:
+        raise Conflict("The time to undo this revoke has passed. Create a new key.")
+    if key.ends_at is not None and key.ends_at <= now:
+        raise Conflict("This key has ended meanwhile. Create a new one.")
+    _check_comeback(app, key, owner, ceiling, actor, now)
+    details = {"name": key.name, "revoked_at": written(key.revoked_at), "reason": key.revoked_reason}
+    key.revoked_at, key.revoked_reason, key.revoked_by, key.revoked_by_kind = None, None, "", ""
+    key.updated_at = now
+    key.save(update_fields=[*_REVOCATION, "updated_at"])
+    record(Event.KEY_REVOKE_UNDONE, key, actor, now, details)
+    return key
+
+
+@transaction.atomic
+def extend_overlap(
+    *, app_id: int, key_id: int, until: datetime, ceiling: Ceiling = UNBOUNDED, actor: Actor, now: datetime
+) -> Key:
+    """Let the old secret of a rotated key work longer, to `until`.
+
+    Raises NotFound, NotAllowed (app paused, beyond the ceiling), Conflict where it has no overlap any
+    more, and Invalid where that is no later than the present end, more than 30 days after the rotation,
+    or later than the key's own expiry.
+    """
+    lock_open_app(app_id)
+    key = lock_key(app_id, key_id)
+    if key.status(now) is not KeyStatus.IN_GRACE:
+        raise Conflict("This key has no overlap to extend.")
+    ceiling.check_permissions(key.permissions)
+    before = key.overlap_ends_at
+    key.overlap_ends_at, key.updated_at = _longer_overlap(key, until), now
+    key.save(update_fields=["overlap_ends_at", "updated_at"])
+    ends = {"before": written(before), "overlap_ends_at": written(until)}
+    record(Event.KEY_OVERLAP_EXTENDED, key, actor, now, {"name": key.name, **ends})
     return key
 
 
 @transaction.atomic
 def end_overlap(*, app_id: int, key_id: int, actor: Actor, now: datetime) -> Key:
     """End the overlap of a rotated key now. Raises NotFound, Conflict where there is none to end."""
-    key = _lock_key(app_id, key_id)
+    key = lock_key(app_id, key_id)
     if key.status(now) is not KeyStatus.IN_GRACE:
         raise Conflict("This key has no overlap to end.")
     key.overlap_ends_at = key.updated_at = now
     key.save(update_fields=["overlap_ends_at", "updated_at"])
-    _record(Event.KEY_OVERLAP_ENDED, key, actor, now, {"name": key.name})
+    record(Event.KEY_OVERLAP_ENDED, key, actor, now, {"name": key.name})
     return key
 
 
 @transaction.atomic
 def disable_key(*, app_id: int, key_id: int, reason: str = "", actor: Actor, now: datetime) -> Key:
-    """Block a key until it is enabled again. Raises NotFound, KeyNotActive where it has ended or is disabled."""
-    key = _lock_key(app_id, key_id)
+    """Block a key until it is enabled again. Raises NotFound, KeyNotActive where it has ended or is disabled.
+
+    In a paused app a subject may change nothing (NotAllowed); the product and staff still may.
+    """
+    if actor.kind == "subject":
+        lock_open_app(app_id)
+    key = lock_key(app_id, key_id)
     if not key.is_active(now):
         raise KeyNotActive
     key.disabled_at = key.updated_at = now
     key.save(update_fields=["disabled_at", "updated_at"])
     details = {"name": key.name, "reason": plain_text(reason, field="reason", most=500, required=False)}
-    _record(Event.KEY_DISABLED, key, actor, now, details)
+    record(Event.KEY_DISABLED, key, actor, now, details)
     return key
 
 
 @transaction.atomic
-def enable_key(*, app_id: int, key_id: int, reason: str = "", actor: Actor, now: datetime) -> Key:
-    """Let a disabled key through again. Raises NotFound, Conflict where it is not disabled."""
-    key = _lock_key(app_id, key_id)
+def enable_key(
+    *,
+    app_id: int,
+    key_id: int,
+    reason: str = "",
+    owner: Owner = NOBODY,
+    ceiling: Ceiling = UNBOUNDED,
+    actor: Actor,
+    now: datetime,
+) -> Key:
+    """Let a disabled key through again. Raises NotFound, Conflict where it is not disabled.
+
+    A subject can do so within its ceiling and the room that it has for new keys (NotAllowed), and not
+    in a paused app.
+    """
+    app = lock_app(app_id, is_open=actor.kind == "subject")
+    key = lock_key(app_id, key_id)
     if key.status(now) is not KeyStatus.DISABLED:
         raise Conflict("This key is not disabled.")
+    _check_comeback(app, key, owner, ceiling, actor, now)
     key.disabled_at, key.updated_at = None, now
     key.save(update_fields=["disabled_at", "updated_at"])
     details = {"name": key.name, "reason": plain_text(reason, field="reason", most=500, required=False)}
-    _record(Event.KEY_ENABLED, key, actor, now, details)
+    record(Event.KEY_ENABLED, key, actor, now, details)
     return key
+
+
+def _longer_overlap(key: Key, until: datetime) -> datetime:
+    """Return the new end of an overlap; raise Invalid where it cannot be that."""
+    if until.tzinfo is None:
+        raise Invalid("overlap_ends_at needs a time zone, such as Z.", field="overlap_ends_at")
+    assert key.replaced_by is not None  # its status says so
+    latest = min(filter(None, (key.replaced_by.created_at + LONGEST_OVERLAP, key.expires_at)))
+    if key.overlap_ends_at is None or not key.overlap_ends_at < until <= latest:
+        raise Invalid(
+            f"Choose a time after the present end, and no later than {latest:%Y-%m-%d %H:%M} UTC.",
+            field="overlap_ends_at",
+        )
+    return until
 
 
 def _end(app: App, expires_at: datetime | None, ceiling: Ceiling, now: datetime) -> datetime | None:
@@ -221,6 +316,13 @@ def _check_reach(app: App, owner: Owner, ceiling: Ceiling, actor: Actor, now: da
         ceiling.check_count(Key.objects.within(reach).newest_of_lineage().active_at(now).count())
 
 
+def _check_comeback(app: App, key: Key, owner: Owner, ceiling: Ceiling, actor: Actor, now: datetime) -> None:
+    """Return if a caller may let a key work again: as far as it could make such a key."""
+    ceiling.check_permissions(key.permissions)
+    if key.replaced_by_id is None:  # the old key of a lineage takes no room
+        _check_reach(app, owner, ceiling, actor, now)
+
+
 def _issue(app: App, *, actor: Actor, now: datetime, values: dict[str, Any]) -> IssuedKey:
     secret = new_secret(SecretKind.KEY, app.key_prefix, settings.ENVIRONMENT.peppers)
 
@@ -244,39 +346,5 @@ def _issue(app: App, *, actor: Actor, now: datetime, values: dict[str, Any]) -> 
     return IssuedKey(insert(make), secret)
 
 
-def _lock_open_app(app_id: int) -> App:
-    """Return the app, held so that it cannot be paused or deleted meanwhile. Raises NotFound, NotAllowed."""
-    apps = App.objects.select_related("rate_limit_scheme").select_for_update(no_key=True, of=("self",))
-    app = apps.filter(pk=app_id, deleted_at=None).first()
-    if app is None:
-        raise NotFound("This app doesn't exist.")
-    if not app.is_active:
-        raise NotAllowed(f"{app.name} is paused. Its keys can be seen, not changed.")
-    return app
-
-
-def _lock_key(app_id: int, key_id: int) -> Key:
-    key = Key.objects.in_app(app_id).select_for_update(of=("self",)).filter(pk=key_id).first()
-    if key is None:
-        raise NotFound("This key doesn't exist, or it belongs to another app.")
-    return key
-
-
 def _described(key: Key) -> dict[str, Any]:
-    return {"name": key.name, "permissions": key.permissions, "expires_at": _written(key.expires_at)}
-
-
-def _written(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _record(event: Event, key: Key, actor: Actor, now: datetime, details: dict[str, Any]) -> None:
-    activity.record(
-        event,
-        actor=actor,
-        now=now,
-        deployment_id=key.deployment_id,
-        app_id=key.app_id,
-        key_id=key.id,
-        details=details,
-    )
+    return {"name": key.name, "permissions": key.permissions, "expires_at": written(key.expires_at)}

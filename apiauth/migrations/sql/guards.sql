@@ -83,11 +83,21 @@ BEGIN
     RETURN true;
 END $$;
 
--- A revoked key stays revoked, with its reason; a key replaced by rotation stays replaced.
+-- Whether a revoke may still be taken back under the app's policy. A minute is for hosts whose clocks differ: the
+-- service counts exactly, by the moment at which the request came.
+CREATE FUNCTION keystead_may_undo(revoked_app bigint, revoked_at timestamptz) RETURNS boolean LANGUAGE sql AS $$
+    SELECT undo > 0 AND clock_timestamp() < revoked_at + (undo + 1) * interval '1 minute'
+    FROM (SELECT coalesce((policy #>> '{revocation,undo_minutes}')::int, 0) AS undo
+          FROM apiauth_app WHERE id = revoked_app) AS app
+$$;
+
+-- A revoked key stays revoked, with its reason, unless all of that is taken back in time; a key replaced by rotation
+-- stays replaced.
 CREATE FUNCTION keystead_keep_key_final() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.revoked_at IS NOT NULL AND (NEW.revoked_at IS DISTINCT FROM OLD.revoked_at
-                                       OR NEW.revoked_reason IS DISTINCT FROM OLD.revoked_reason) THEN
+                                       OR NEW.revoked_reason IS DISTINCT FROM OLD.revoked_reason)
+       AND NOT (NEW.revoked_at IS NULL AND NEW.revoked_reason IS NULL AND keystead_may_undo(OLD.app_id, OLD.revoked_at)) THEN
         RAISE EXCEPTION 'a revoked key is final' USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'key_revoked_is_final';
     END IF;
     IF OLD.replaced_by_id IS NOT NULL AND NEW.replaced_by_id IS DISTINCT FROM OLD.replaced_by_id THEN

@@ -6,6 +6,7 @@ DROP FUNCTION keystead_keep_activity() CASCADE;
 DROP FUNCTION keystead_keep_ticket_used() CASCADE;
 DROP FUNCTION keystead_keep_backend_key_final() CASCADE;
 DROP FUNCTION keystead_keep_key_final() CASCADE;
+DROP FUNCTION keystead_may_undo(bigint, timestamptz);
 DROP FUNCTION keystead_refuse_delete() CASCADE;
 DROP FUNCTION keystead_notify_change() CASCADE;
 DROP FUNCTION keystead_stamp_change() CASCADE;
