@@ -9,7 +9,7 @@ from apiauth.audit import search, series
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
 from apiauth.services import keys, propagation
-from portal import inputs, lineages, log_pages, times, traffic
+from portal import inputs, lineages, log_pages, policy_lines, times, traffic
 from portal.activity_words import Sentence, sentences
 from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
 from portal.session import PortalRequest
@@ -94,6 +94,10 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
         "decisions": log_pages.visible_rows(request, recent.rows),
         "sentences": _sentences(request, key),
         "rights": request.rights,
+        "cannot": request.rights.cannot(key) if row.is_active and not row.is_old else "",
+        "warning": policy_lines.rotation_warning(key, request.app.policy.rotation, request.now),
+        "lines": policy_lines.lines(request.app.policy),
+        "due_at": key.rotation_due_at(request.app.policy.rotation),
         "notice": _notice(request, key),
         "propagation": propagation.of_key(key) if request.GET.get("notice") in ENDINGS else None,
         "session_id": request.session_id,

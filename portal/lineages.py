@@ -9,26 +9,17 @@ from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import TruncDay
 
 from apiauth.core.scope import Reach
-from apiauth.models import Key, KeyStatus
+from apiauth.models import Key
 from apiauth.models.audit import DecisionRollup, KeyUsage
 from apiauth.models.key import KeyQuerySet
-from portal import charts, times
+from portal import charts, policy_lines
 from portal.session import Rights
+from portal.tags import ENDING, Tag, status_tag
 
 PAGE = 50
 MOST_COUNTED = 1000
-SOON = timedelta(days=7)
-ENDING = timedelta(days=30)
 DAYS_SHOWN = 7
 FILTERS = ("all", "active", "ending", "ended")
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A status in one word or two, and the tone in which it is shown."""
-
-    word: str
-    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +48,12 @@ class KeyRow:
     key: Key
     id: str
     tag: Tag
+    rotation_tag: Tag | None
     usage: KeyUsage | None
     traffic: Traffic
     is_old: bool
     is_active: bool
+    may_disable: bool
     may_rotate: bool
     may_revoke: bool
 
@@ -78,19 +71,6 @@ class Listing:
     after: str
     counts: dict[str, str]
     total: int
-
-
-def tag_of(key: Key, now: datetime, usage: KeyUsage | None) -> Tag:
-    """Return how a key's status is shown."""
-    status = key.status(now)
-    if status is KeyStatus.IN_GRACE and key.ends_at:
-        return Tag(f"In grace, {times.left(key.ends_at, now)} left", "warn")
-    if status is not KeyStatus.ACTIVE:
-        tone = "bad" if status is KeyStatus.REVOKED else ""
-        return Tag(status.value.replace("_", " ").capitalize(), tone)
-    if key.expires_at and key.expires_at - now <= ENDING:
-        return Tag(f"Expires in {times.left(key.expires_at, now)}", "warn" if key.expires_at - now <= SOON else "")
-    return Tag("Active", "ok") if usage else Tag("Not used yet")
 
 
 def page(*, rights: Rights, status: str, query: str, after: int | None, now: datetime) -> Listing:
@@ -122,11 +102,13 @@ def rows(keys: Iterable[Key], *, rights: Rights, now: datetime) -> list[KeyRow]:
         KeyRow(
             key=key,
             id=str(key.pk),
-            tag=tag_of(key, now, usage.get(key.pk)),
+            tag=status_tag(key, now, usage.get(key.pk)),
+            rotation_tag=policy_lines.rotation_tag(key, rights.session.app.policy.rotation, now),
             usage=usage.get(key.pk),
             traffic=traffic.get(key.pk, Traffic()),
             is_old=key.replaced_by_id is not None,
             is_active=key.is_active(now),
+            may_disable=rights.disable(key),
             may_rotate=rights.rotate(key),
             may_revoke=rights.revoke(key),
         )

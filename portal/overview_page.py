@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from apiauth.audit import series
+from apiauth.core.policy import RotationPolicy
 from apiauth.core.scope import Reach
 from apiauth.models import Key
-from portal import limit_words, lineages, times, traffic
+from portal import limit_words, lineages, policy_lines, tags, times, traffic
 from portal.explain import label
 from portal.inputs import Range
 from portal.session import PortalRequest
@@ -51,7 +52,7 @@ def contents(request: PortalRequest, span: Range) -> dict[str, Any]:
         "working": len(newest),
         "has_keys": bool(keys) or Key.objects.within(request.reach).exists(),
         "next_end": min((key for key in newest if key.expires_at), key=_end, default=None),
-        "items": items(keys, request.now),
+        "items": items(keys, request.app.policy.rotation, request.now),
         "rights": request.rights,
         "now": request.now,
         "app": request.app,
@@ -70,16 +71,18 @@ def causes(reach: Reach, span: Range, now: datetime) -> list[Cause]:
     ]
 
 
-def items(keys: list[Key], now: datetime) -> list[Item]:
-    """Return what needs attention: keys that expire within a week, then old secrets that still work."""
+def items(keys: list[Key], rotation: RotationPolicy, now: datetime) -> list[Item]:
+    """Return what needs attention: keys to rotate, keys that expire within a week, old secrets that still work."""
+    due = [key for key in reversed(keys) if _is_due_soon(key, rotation, now)]
     ending = sorted((key for key in keys if _ends_soon(key, now)), key=_end)
     grace = [key for key in keys if key.replaced_by_id]
-    found = [_ending(key, now) for key in ending] + [_grace(key, now) for key in grace]
+    found = [_due(key, rotation, now) for key in due]
+    found += [_ending(key, now) for key in ending] + [_grace(key, now) for key in grace]
     return found[:MOST_ITEMS]
 
 
 def _working_keys(reach: Reach, now: datetime) -> list[Key]:
-    fields = ("pk", "name", "key_suffix", "expires_at", "replaced_by_id", "overlap_ends_at")
+    fields = ("pk", "name", "key_suffix", "created_at", "expires_at", "replaced_by_id", "overlap_ends_at")
     return list(Key.objects.within(reach).active_at(now).newest_first().only(*fields)[: lineages.MOST_COUNTED])
 
 
@@ -89,7 +92,24 @@ def _end(key: Key) -> datetime:
 
 
 def _ends_soon(key: Key, now: datetime) -> bool:
-    return key.replaced_by_id is None and key.expires_at is not None and key.expires_at - now <= lineages.SOON
+    return key.replaced_by_id is None and key.expires_at is not None and key.expires_at - now <= tags.SOON
+
+
+def _is_due_soon(key: Key, rotation: RotationPolicy, now: datetime) -> bool:
+    due = key.rotation_due_at(rotation)
+    return due is not None and due - now <= tags.SOON
+
+
+def _due(key: Key, rotation: RotationPolicy, now: datetime) -> Item:
+    tag = policy_lines.rotation_tag(key, rotation, now)
+    return Item(
+        title=f"{key.name}: {tag.word if tag else 'Rotate it'}",
+        text=policy_lines.rotation_warning(key, rotation, now),
+        tone=tag.tone if tag else "",
+        icon="activity",
+        link="key",
+        key_id=str(key.pk),
+    )
 
 
 def _ending(key: Key, now: datetime) -> Item:

@@ -15,8 +15,8 @@ from apiauth.core import clock
 from apiauth.core.actor import Actor
 from apiauth.core.cookies import session_cookie_name
 from apiauth.core.errors import Conflict, NotAllowed
-from apiauth.core.roles import Action, Role
-from apiauth.core.scope import Reach
+from apiauth.core.roles import Action, Role, about_key
+from apiauth.core.scope import Reach, owns
 from apiauth.models import App, Key, Session
 from apiauth.services import sessions
 from portal.render import SeeOther, go_to
@@ -51,6 +51,35 @@ class Rights:
     def revoke(self, key: Key) -> bool:
         """Tell whether a key can be revoked."""
         return self.session.app.is_active and sessions.may(self.session, Action.REVOKE_OWN, key)
+
+    def disable(self, key: Key) -> bool:
+        """Tell whether a key can be disabled, and enabled again."""
+        return self.session.app.is_active and sessions.may(self.session, Action.DISABLE_OWN, key)
+
+    def edit(self, key: Key) -> bool:
+        """Tell whether a key can be changed."""
+        return self.session.app.is_active and sessions.may(self.session, Action.RENAME, key)
+
+    @property
+    def cannot_create(self) -> str:
+        """Return whom it takes to make keys, where this role may not."""
+        return "" if sessions.may(self.session, Action.CREATE) else self._needs({"create keys": Action.CREATE})
+
+    def cannot(self, key: Key) -> str:
+        """Return what of a key's changes takes another role than this one, and which; empty where nothing does."""
+        changes = {"edit": Action.RENAME, "rotate": Action.ROTATE_OWN}
+        changes |= {"disable": Action.DISABLE_OWN, "revoke": Action.REVOKE_OWN}
+        beyond = {word: action for word, action in changes.items() if not sessions.may(self.session, action, key)}
+        return self._needs({word: self._on(key, action) for word, action in beyond.items()}, " this key")
+
+    def _on(self, key: Key, action: Action) -> Action:
+        return about_key(action, is_own=owns(self.session.owner, key.owner))
+
+    def _needs(self, actions: dict[str, Action], what: str = "") -> str:
+        words: dict[Role, list[str]] = {}
+        for word, action in actions.items():
+            words.setdefault(self.session.app.policy.authority.least_role(action), []).append(word)
+        return " ".join(f"You need the {role} role to {_listed(each)}{what}." for role, each in words.items())
 
     @property
     def see_addresses(self) -> bool:
@@ -141,6 +170,10 @@ def _without_session(request: HttpRequest) -> HttpResponse:
     response = go_to(request, "/portal/expired")
     response.status_code = 401
     return response
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _without_marker(request: HttpRequest) -> str:

@@ -10,7 +10,7 @@ from apiauth.core.errors import Conflict
 from apiauth.core.roles import Action
 from apiauth.models import Key
 from apiauth.services import keys, propagation, sessions
-from portal import inputs, key_pages, lineages
+from portal import inputs, key_pages, lineages, policy_lines
 from portal.forms import CreateKeyForm, PortalForm, RevokeKeyForm, RotateKeyForm, new_token
 from portal.render import SeeOther, go_to, page_or_part
 from portal.session import PortalRequest, portal_view
@@ -111,6 +111,7 @@ def _form(request: PortalRequest, name: str, form: PortalForm, context: dict[str
         "form_token": new_token(),
         "session_id": request.session_id,
         "app": request.app,
+        "lines": policy_lines.lines(request.app.policy),
     }
     parts = {"dialog": f"portal/keys/_{name}_dialog.html"}
     status = 422 if form.is_bound else 200
