@@ -21,6 +21,9 @@ from config.processes import GATEWAY_THREADS
 
 GATEWAY = "config.gateway_wsgi:application"
 LIMIT = 20_000
+UNLIMITED, SHARED = 0, -1
+"""Stand for a number of rules: none at all, and one that all keys are counted by together."""
+MANY_PROCESSES = 4
 Figures = dict[int, list[float]]
 
 
@@ -31,8 +34,19 @@ def requests_of_apps(folder: Path, rules: Sequence[int]) -> tuple[dict[int, Path
     for count in rules:
         limits = [{**A_LIMIT_NOBODY_REACHES, "duration": 1 + number} for number in range(count)]
         many[count] = _requests(folder, new_keys(new_app(deployment_id, f"aa_{count}_rules", limits)))
+    shared = {**A_LIMIT_NOBODY_REACHES, "mode": "per_app"}
+    many[SHARED] = _requests(folder, new_keys(new_app(deployment_id, "aa_shared", [shared])))
+    many[UNLIMITED] = _requests(folder, new_keys(new_app(deployment_id, "aa_unlimited", [shared])))
+    lift_limits("aa_unlimited")
     a_day = {"unit": "day", "duration": 1, "max_requests": LIMIT, "mode": "per_app"}
     return many, _requests(folder, new_keys(new_app(deployment_id, "aa_exact", [a_day])))
+
+
+def lift_limits(slug: str) -> None:
+    """Leave a scheme without rules: no service does that, as an app without a scheme has the built-in limit."""
+    from apiauth.models import RateLimitScheme
+
+    RateLimitScheme.objects.filter(slug=slug).update(rules=[])
 
 
 def _requests(folder: Path, secrets: list[str]) -> Path:
@@ -63,6 +77,16 @@ def by_processes(
     return found
 
 
+def by_sharing(requests: dict[int, Path], seconds: float, repeats: int, connection: psycopg.Connection[Any]) -> Figures:
+    """Return the CPU of a check in several processes without a limit, and with one that all of them share."""
+    found: Figures = {UNLIMITED: [], SHARED: []}
+    with serving(GATEWAY, GATEWAY_THREADS, MANY_PROCESSES) as (port, group):
+        for _ in range(repeats):
+            for count, costs in found.items():
+                costs.append(cost(port, group, requests[count], seconds, connection).cpu)
+    return found
+
+
 def admitted(requests: Path, processes: int) -> int:
     """Return how many checks a limit lets through, all told, when several processes are asked beyond it."""
     allowed = asked = 0
@@ -80,10 +104,11 @@ def table(options: Options) -> Iterable[Row]:
     rules, processes = options.pick((1, 5), (1, 2, 5, 10, 20)), options.pick((1, 2), (1, 2, 4))
     with prepared() as folder, psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         many, exact = requests_of_apps(folder, rules)
-        limited = by_rules(many, seconds, repeats, connection)
+        limited = by_rules({count: many[count] for count in rules}, seconds, repeats, connection)
+        sharing = by_sharing(many, seconds, repeats, connection)
         shared = by_processes(many[1], processes, seconds, repeats, connection)
-        through = admitted(exact, processes[-1])
-    return [*rows_of_processes(shared), exactness(through, processes[-1]), *rows_of_rules(limited)]
+        through = admitted(exact, MANY_PROCESSES)
+    return [*rows_of_processes(shared), exactness(through), row_of_sharing(sharing), *rows_of_rules(limited)]
 
 
 def rows_of_processes(found: Figures) -> Iterator[Row]:
@@ -97,11 +122,17 @@ def rows_of_processes(found: Figures) -> Iterator[Row]:
         yield row(f"processes: {count}, CPU µs a check", cpu)
 
 
-def exactness(through: int, processes: int) -> Row:
+def exactness(through: int) -> Row:
     """Return whether a limit held to the last check."""
     is_exact = through == LIMIT
-    return Row(f"P6 let through by a limit of {LIMIT:,} in {processes} processes", through, f"{LIMIT:,}", is_exact,
+    return Row(f"P6 let through by a limit of {LIMIT:,} in {MANY_PROCESSES} processes", through, f"{LIMIT:,}", is_exact,
                sane=is_exact)  # fmt: skip
+
+
+def row_of_sharing(found: Figures) -> Row:
+    """Return what a limit costs when several processes count by it."""
+    what = f"P9 a limit that {MANY_PROCESSES} processes share / none, CPU"
+    return row(what, ratios(found[SHARED], found[UNLIMITED]), at_most=1.3, sane=2.5)
 
 
 def rows_of_rules(found: Figures) -> Iterator[Row]:
