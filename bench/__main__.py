@@ -19,6 +19,7 @@ from bench.report import Row, add_sizes, print_rows
 # In the order of their running; a short run leaves out what says little in seconds.
 PARTS = (
     "check",
+    "steps",
     "peers",
     "scaling",
     "latency",
