@@ -1,4 +1,4 @@
-"""How far the worker of a host is behind: what waits in the spool, for how long, and what was put aside."""
+"""How far the worker of a host is behind: what waits in the spool, and for how long."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from apiauth.audit.drain import FRAME_BYTES, QUARANTINE, shown, spool_files
+from apiauth.audit.drain import FRAME_BYTES, shown, spool_files
 from apiauth.audit.record import Intact, read_frames
 
 
@@ -41,11 +41,3 @@ def _moment_at(path: Path, offset: int) -> float:
         if isinstance(found, Intact):
             return found.record.moment_ms / 1000
     return path.stat().st_mtime
-
-
-def quarantined(folder: Path) -> int:
-    """Return how many damaged pieces lie aside."""
-    try:
-        return sum(1 for _ in os.scandir(folder / QUARANTINE))
-    except FileNotFoundError:
-        return 0

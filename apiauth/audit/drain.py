@@ -17,12 +17,12 @@ import psycopg
 import structlog
 
 from apiauth.audit.record import Damaged, Intact, Record, read_frames
+from apiauth.audit.room import QUARANTINE
 from apiauth.audit.spool import BIRTH_SUFFIX, SUFFIX, host_name, is_owned
 from apiauth.audit.statements import sql
 from apiauth.audit.store import Store
 
 BATCH_BYTES = 4 * 1024 * 1024
-QUARANTINE = "quarantine"
 ABANDONED_BIRTH_SECONDS = 60
 _SMALLER = 4
 

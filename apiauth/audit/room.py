@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHORT_FROM = 0.8
+QUARANTINE = "quarantine"
 _KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of linux/falloc.h: blocks beyond the end, which appends then fill
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the spool has used of the room it could have, from 0 to 1, and whether its reserve is whole."""
+    """What the spool has used of the room it could have, from 0 to 1, and what else its operator should know."""
 
     used: float
     has_reserve: bool
+    """Whether what was set aside for a full disk is whole."""
+    quarantined: int
+    """How many damaged pieces lie aside."""
 
     @property
     def is_short(self) -> bool:
@@ -47,6 +51,14 @@ def used_of(folder: Path) -> float:
         except FileNotFoundError:  # drained and deleted since the listing
             continue
     return taken / max(1, taken + free_bytes(folder))
+
+
+def quarantined_in(folder: Path) -> int:
+    """Return how many damaged pieces lie aside."""
+    try:
+        return sum(1 for _ in os.scandir(folder / QUARANTINE))
+    except FileNotFoundError:
+        return 0
 
 
 def free_bytes(folder: Path) -> int:

@@ -27,7 +27,7 @@ from typing import Literal
 import structlog
 
 from apiauth.audit.record import Record, frame
-from apiauth.audit.room import Room, allocate, free_bytes, make_folder, sync_folder, used_of
+from apiauth.audit.room import Room, allocate, free_bytes, make_folder, quarantined_in, sync_folder, used_of
 from apiauth.core.errors import Unavailable
 
 SUFFIX = ".spool"
@@ -186,7 +186,8 @@ class Spool:
 
     def room(self) -> Room:
         """Return how much of its disk the spool has used, and whether its reserve is whole."""
-        return Room(used_of(self._folder), self._reserve is not None or not self._reserve_bytes)
+        has_reserve = self._reserve is not None or not self._reserve_bytes
+        return Room(used_of(self._folder), has_reserve, quarantined_in(self._folder))
 
     def _store_elsewhere(self, records: Sequence[Record]) -> None:
         """Hand records that the disk does not take to the second sink. Raises SpoolFull where there is none."""

@@ -223,7 +223,11 @@ class Gateway:
             "keys": self._keys(),
             "generation": str(self._snapshot.tables.horizon),
             "epoch": self._snapshot.tables.epoch,
-            "spool": {"used": round(room.used, 3), "reserve": room.has_reserve},
+            "spool": {
+                "used": round(room.used, 3),
+                "reserve": room.has_reserve,
+                "quarantined": room.quarantined,
+            },
             "limits": {
                 "mode": limits.mode,
                 "degraded": limits.degraded_since is not None,

@@ -14,12 +14,11 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from apiauth.audit.backlog import quarantined
 from apiauth.audit.drain import spool_files
 from apiauth.audit.lag import KIND as WORKER
 from apiauth.audit.lag import WorkerReport
 from apiauth.audit.reports import EVERY_SECONDS, Reports
-from apiauth.audit.room import used_of
+from apiauth.audit.room import quarantined_in, used_of
 from apiauth.core.errors import KeysteadError, NotAllowed
 from apiauth.http.check_answer import plain_refusal
 from apiauth.http.gateway import Admission, Environ, Headers, admit, headers_of
@@ -167,7 +166,7 @@ def _of_spool(folder: Path) -> Iterator[Metric]:
     size = sum(_size(path) for path in spool_files(folder))
     yield GaugeMetricFamily("keystead_spool_bytes", "Bytes of decisions on disk, drained in part or not.", size)
     yield GaugeMetricFamily("keystead_spool_used_ratio", "What of its room the spool has used.", used_of(folder))
-    yield GaugeMetricFamily("keystead_spool_quarantined", "Damaged pieces that were put aside.", quarantined(folder))
+    yield GaugeMetricFamily("keystead_spool_quarantined", "Damaged pieces that were put aside.", quarantined_in(folder))
 
 
 def _size(path: Path) -> int:

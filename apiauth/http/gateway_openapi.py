@@ -215,7 +215,7 @@ def _health_answer(meaning: str) -> Part:
         "keys": {"resident": 1840, "total": 1840, "mode": "all"},
         "generation": "771",
         "epoch": 1,
-        "spool": {"used": 0.004, "reserve": True},
+        "spool": {"used": 0.004, "reserve": True, "quarantined": 0},
         "limits": {"mode": "host", "degraded": False, "since": None},
         "time": "2031-04-05T06:07:08.123456Z",
     }

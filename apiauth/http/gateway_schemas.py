@@ -225,6 +225,11 @@ def _health_fields() -> Part:
             {
                 "used": {"type": "number", "minimum": 0, "maximum": 1, "description": "The part that is taken."},
                 "reserve": {"type": "boolean", "description": "Whether what is kept for a full disk is whole."},
+                "quarantined": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "Damaged pieces put aside: decisions may be missing from the log.",
+                },
             },
         ),
         "limits": _object(

@@ -14,7 +14,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 
 from apiauth import checks
 from apiauth.audit import backlog
-from apiauth.audit.room import SHORT_FROM, used_of
+from apiauth.audit.room import SHORT_FROM, quarantined_in, used_of
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
@@ -163,7 +163,7 @@ def _spool(now: datetime) -> Finding:
 def _quarantine(now: datetime) -> Finding:
     """Report damage that was put aside: decisions may be missing from the log."""
     found = SpoolFile.objects.aggregate(pieces=Sum("quarantined"), files=Count("name", filter=Q(quarantined__gt=0)))
-    kept = backlog.quarantined(settings.ENVIRONMENT.spool_dir)
+    kept = quarantined_in(settings.ENVIRONMENT.spool_dir)
     detail = f"{found['pieces'] or 0} damaged pieces of {found['files']} files in 30 days; {kept} kept on this host"
     if kept:
         return Finding(

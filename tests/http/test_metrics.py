@@ -99,6 +99,15 @@ def test_a_gateway_counts_its_decisions_by_their_rule(gateway: GatewayInProcess,
     assert found["keystead_spool_quarantined{}"] == 0
 
 
+def test_damage_that_was_put_aside_is_counted_in_metrics_and_health(gateway: GatewayInProcess) -> None:
+    scraped = Scraped(gateway)
+    aside = gateway.folder / "spool" / "quarantine"
+    aside.mkdir()
+    (aside / "a.spool.0.bad").write_bytes(b"x")
+    assert scraped.samples()["keystead_spool_quarantined{}"] == 1
+    assert gateway.call(b"", path="/health", method="GET")[2]["spool"]["quarantined"] == 1
+
+
 def test_a_batch_counts_each_of_its_checks_and_its_size(gateway: GatewayInProcess) -> None:
     scraped = Scraped(gateway)
     check = b'{"principal":{"type":"api_key","value":"x"},"resource":"/a","method":"GET"}'
