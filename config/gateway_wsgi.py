@@ -1,7 +1,5 @@
 """The gateway process: wires the snapshot, the limits and the spool, and begins to listen. No Django."""
 
-import atexit
-
 from apiauth.audit.direct import Direct
 from apiauth.audit.spool import Spool
 from apiauth.http.gateway import Admission, Gateway, NetworkAdmission, TokenAdmission, read_body
@@ -14,6 +12,7 @@ from apiauth.verify.limiter import Limiter
 from apiauth.verify.listener import Listener
 from apiauth.verify.snapshot import Snapshot
 from config import env, logs, processes
+from config.graceful_stop import at_end
 
 
 def build(environment: env.Environment) -> Gateway:
@@ -38,9 +37,9 @@ def build(environment: env.Environment) -> Gateway:
     )
     listener.start()
     SlowBodies(read_body, processes.GATEWAY_THREADS, processes.BODY_SECONDS).start()
-    atexit.register(direct.close)
-    atexit.register(spool.close)
-    atexit.register(listener.stop)
+    at_end(direct.close)
+    at_end(spool.close)
+    at_end(listener.stop)
     admission = _admission(environment, snapshot)
     metrics = GatewayMetrics(
         checker=checker,
@@ -50,7 +49,7 @@ def build(environment: env.Environment) -> Gateway:
         token=environment.metrics_token,
     )
     metrics.start()
-    atexit.register(metrics.stop)
+    at_end(metrics.stop)
     return Gateway(checker=checker, snapshot=snapshot, admission=admission, metrics=metrics)
 
 
@@ -58,7 +57,7 @@ def _limiter(environment: env.Environment) -> Limiter:
     if environment.limits == "host":
         return Limiter(environment.limits_dir)
     store = LeaseStore(environment.direct_database_url)
-    atexit.register(store.stop)
+    at_end(store.stop)
     return LeasedLimiter(environment.limits_dir, store)
 
 

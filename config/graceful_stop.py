@@ -4,6 +4,7 @@ The server itself closes idle connections as soon as it is told to stop, and a r
 under way to it just then is lost.
 """
 
+import multiprocessing.util
 import signal
 import threading
 import time
@@ -19,7 +20,8 @@ WSGIApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 STOP = signal.SIGTERM
 HAND_OVER = signal.SIGUSR2  # to a successor that takes from the same listening socket
-AT_ONCE = signal.SIGINT
+AT_ONCE = signal.SIGUSR1
+LEAST_SECONDS = 0.1
 LOOK_SECONDS = 0.02
 REPEAT_SECONDS = 1.0
 GO = ("Connection", "close")
@@ -28,13 +30,18 @@ log = structlog.get_logger(__name__)
 
 
 def keep_for_worker() -> None:
-    """Let the server's main process, which gets every signal too, live through a hand-over."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {HAND_OVER})
+    """Let the server's main process live through the signals that are its worker's alone, but reach both."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {HAND_OVER, AT_ONCE})
+
+
+def at_end(function: Callable[[], Any]) -> None:
+    """Call a function when this process ends by itself, the last one first; `atexit` does not do so in a worker."""
+    multiprocessing.util.Finalize(None, function, exitpriority=0)
 
 
 def take_signals() -> None:
     """Keep the signals that ask for a graceful stop for `LettingGo`; before any thread starts."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {STOP, HAND_OVER})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {STOP, HAND_OVER, AT_ONCE})
 
 
 class LettingGo:
@@ -63,18 +70,20 @@ class LettingGo:
         threading.Thread(target=self._run, name="graceful-stop", daemon=True).start()
 
     def _run(self) -> None:
-        asked = signal.sigwait({STOP, HAND_OVER})
+        asked = signal.sigwait({STOP, HAND_OVER, AT_ONCE})
         ports = connections.listening_ports()
         self._is_stopping = True
         if asked == HAND_OVER:
             connections.stop_accepting()
-        deadline = time.monotonic() + self._seconds
+        deadline = time.monotonic() + (0 if asked == AT_ONCE else self._seconds)
+        time.sleep(LEAST_SECONDS)  # the server's main process has been asked as well: it shall not be surprised
         while (left := connections.count(ports)) and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            if signal.sigtimedwait({AT_ONCE}, LOOK_SECONDS):
+                break
         log.info("server.ends", hands_over=asked == HAND_OVER, connections_closed=left)
         while True:  # again where the server is only just starting; not sooner, or it may disturb the end
             # Its own way to stop, in the thread that waits for it: requests under way are still answered.
-            signal.pthread_kill(_main_thread(), AT_ONCE)
+            signal.pthread_kill(_main_thread(), signal.SIGINT)
             time.sleep(REPEAT_SECONDS)
 
 

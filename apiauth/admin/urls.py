@@ -7,7 +7,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpResponse
 from django.urls import URLPattern, path
 
-from apiauth.admin import decisions, finding, proof
+from apiauth.admin import decisions, finding, proof, system
 
 
 def urlpatterns(site: AdminSite) -> list[URLPattern]:
@@ -16,6 +16,7 @@ def urlpatterns(site: AdminSite) -> list[URLPattern]:
         path("find/", _guarded(site, finding.find_key), name="find_key"),
         path("decisions/", _guarded(site, decisions.decision_list), name="decisions"),
         path("decisions/<str:request_id>/", _guarded(site, decisions.decision), name="decision"),
+        path("system/", _guarded(site, system.system), name="system"),
         path("verify/", _guarded(site, proof.verify_activity), name="verify_activity"),
     ]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from apiauth.models import GatewayStatus
 from config import env, ports, supervisor
 from config.env import REPOSITORY
 from tests.support.gateways import question
@@ -179,6 +180,19 @@ def test_before_a_stop_readiness_goes_and_each_answer_says_goodbye(start):
         assert (answer.status, answer.getheader("Connection")) == (200, "close")
         answer.read()
     assert servers.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_gateway_that_stops_takes_its_leave(start, tmp_path):
+    """It is on no list, has reported no metrics, and has sealed its spool and given its reserve back."""
+    others = GatewayStatus.objects.count()  # of tests that kill
+    servers = start()
+    assert GatewayStatus.objects.count() == others + 1
+    until(lambda: list(tmp_path.glob("spool/metrics/gateway-*")), PATIENCE_SECONDS, "its first report")
+    servers.process.send_signal(signal.SIGTERM)
+    assert servers.process.wait(PATIENCE_SECONDS) == 0
+    assert GatewayStatus.objects.count() == others
+    assert not list(tmp_path.glob("spool/metrics/gateway-*")) + list(tmp_path.glob("spool/*.birth"))
+    assert not servers.said("Unexpected exit")
 
 
 def test_a_stop_waits_no_longer_than_its_bound(start):

@@ -1,0 +1,51 @@
+"""The page that says how gateways and workers are."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from apiauth.core import clock
+from apiauth.models import GatewayStatus, SpoolFile
+
+
+def gateway(host: str, *, silent_seconds: int) -> None:
+    heard = clock.now() - timedelta(seconds=silent_seconds)
+    GatewayStatus.objects.create(
+        incarnation=uuid.uuid4(), host=host, pid=4711, generation=770, confirmed_at=heard, started_at=heard
+    )
+
+
+def test_gateways_are_live_or_gone(administrator: Client) -> None:
+    gateway("one.example", silent_seconds=2)
+    gateway("two.example", silent_seconds=3600)
+    page = administrator.get("/admin/system/").content.decode()
+    one, two = page.index("one.example"), page.index("two.example")
+    assert "Live" in page[one:two]
+    assert "Gone" in page[two:]
+    assert "4711" in page[one:two]
+    assert "770" in page[one:two]
+
+
+def test_spools_say_by_host_what_was_drained_and_what_was_damaged(administrator: Client) -> None:
+    now = clock.now()
+    for name, records, damaged in (("a.spool", 40, 0), ("b.spool", 2, 3)):
+        SpoolFile.objects.create(
+            name=name, host="one.example", drained_bytes=9, records=records, quarantined=damaged, updated_at=now
+        )
+    (row,) = administrator.get("/admin/system/").context["spools"]
+    assert (row["host"], row["decisions"], row["damaged"], row["unfinished"]) == ("one.example", 42, 3, 2)
+
+
+@pytest.mark.parametrize("group", ["Support viewer", "Support agent", "Security"])
+def test_all_of_the_staff_may_look_and_nobody_else(enter: Callable[..., Client], client: Client, group: str) -> None:
+    assert enter(group).get("/admin/system/").status_code == 200
+    assert client.get("/admin/system/").status_code == 302
+
+
+def test_it_says_what_to_start_where_there_is_nothing(administrator: Client) -> None:
+    page = administrator.get("/admin/system/").content.decode()
+    assert "./keystead gateway" in page
+    assert "No spool has been drained" in page
