@@ -24,6 +24,7 @@ from apiauth.services.installation import pepper_problem
 OLDEST_VERSION = 150_000
 CLOCK_SECONDS = 2.0
 LAG_SECONDS = 60
+QUEUE_PART = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,10 @@ def examine(*, now: datetime) -> list[Finding]:
     """Run every check; those that need the database are left out where it does not answer."""
     findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
     if findings[-1].ok:
-        findings += [
-            _guarded(check, now)
-            for check in (_migrations, _pepper, _history, _clock, _spool, _quarantine, _gateways, _limits)
-        ]
+        rest = (
+            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _gateways, _limits,
+        )  # fmt: skip
+        findings += [_guarded(check, now) for check in rest]
     return findings
 
 
@@ -142,6 +143,18 @@ def _clock(now: datetime) -> Finding:
     if apart > CLOCK_SECONDS:
         return Finding("clock", False, detail, "Keep both machines' clocks by NTP.")
     return Finding("clock", True, detail)
+
+
+def _notifications(now: datetime) -> Finding:
+    """See that no client holds the notification queue: when it is full no change of a key can be committed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notification_queue_usage()")
+        used: float = cursor.fetchone()[0]
+    detail = f"{used:.2%} of the database's queue is taken"
+    if used > QUEUE_PART:
+        advice = "End the session that listens and stays idle in its transaction: see state in pg_stat_activity."
+        return Finding("notifications", False, detail, advice)
+    return Finding("notifications", True, detail)
 
 
 def _spool(now: datetime) -> Finding:

@@ -298,6 +298,8 @@ class _Allowance:
 
 def _connect(url: str) -> psycopg.Connection[Any]:
     connection = connect(url)
+    # While a listener idles in a transaction the notification queue cannot be emptied; full, it stops every writer.
+    connection.execute("SET idle_in_transaction_session_timeout = '10s'")
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection

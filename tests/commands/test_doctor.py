@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import time_machine
 from django.db import connection
@@ -18,10 +19,12 @@ from django.utils import timezone
 from apiauth import checks
 from apiauth.audit.record import frame
 from apiauth.core import clock
+from apiauth.management import examination
 from apiauth.models import ActivityEntry, GatewayStatus, PepperCheck
 from apiauth.services import installation
 from tests.commands.conftest import Ran
 from tests.db.test_drain import record as spool_record
+from tests.support.database import dsn
 
 Run = Callable[..., Ran]
 
@@ -145,6 +148,19 @@ def test_a_restored_database_says_from_when_its_data_is(run: Run, healthy: None,
     is_ok, detail, _ = history_of(run("doctor", "--json"))
     assert is_ok
     assert detail.endswith(f"the newest action before: {restored:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def test_a_notification_queue_that_a_client_keeps_from_being_emptied_is_a_problem(
+    run: Run, healthy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "QUEUE_PART", 0.0)  # ten million changes would be needed for one in a hundred
+    with psycopg.connect(dsn()) as stuck, psycopg.connect(dsn(), autocommit=True) as writer:
+        stuck.execute("LISTEN keystead_changes")
+        stuck.commit()
+        stuck.execute("SELECT 1")
+        writer.execute("SELECT pg_notify('keystead_changes', number::text) FROM generate_series(1, 2000) AS number")
+        ran = run("doctor", "--json")
+    assert failed(ran) == ["notifications"]
 
 
 def test_without_json_a_person_reads_lines(run: Run, healthy: None) -> None:
