@@ -300,6 +300,8 @@ def _connect(url: str) -> psycopg.Connection[Any]:
     connection = connect(url)
     # While a listener idles in a transaction the notification queue cannot be emptied; full, it stops every writer.
     connection.execute("SET idle_in_transaction_session_timeout = '10s'")
+    # A plan for any horizon expects a third of all keys to have changed and reads the whole table, once a second.
+    connection.execute("SET plan_cache_mode = force_custom_plan")
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection

@@ -12,7 +12,7 @@ from apiauth.core.secrets import Peppers
 from apiauth.models import Key
 from apiauth.services import apps, installation, limits
 from apiauth.verify.history import NotedByNobody, identify
-from apiauth.verify.listener import Listener
+from apiauth.verify.listener import Listener, _connect
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.peppers import require_peppers
 from apiauth.verify.snapshot import Snapshot, Tables
@@ -46,6 +46,31 @@ def test_a_transaction_that_commits_late_is_not_skipped(app, make_key, reader):
         assert tables.catch_up(reader) == 1
     assert {key.name for key in tables.keys.recent.values()} == {"renamed"}
     assert tables.catch_up(reader) == 0
+
+
+def test_no_poll_reads_all_keys_however_often_it_was_asked(app, make_key, transactional_db):
+    """A statement that is repeated gets a plan for any horizon after some time, unless that is forbidden."""
+    key = make_key().key
+    copies = [Key.objects.get(id=key.id) for _ in range(3_000)]
+    for number, copy in enumerate(copies, 1):
+        copy.id, copy.lineage_id, copy.digest = key.id + number, key.id + number, number.to_bytes(32)
+    Key.objects.bulk_create(copies)
+    with _connect(dsn()) as connection, psycopg.connect(dsn(), autocommit=True) as other:
+        other.execute("ANALYZE apiauth_key")
+        tables = Tables()
+        tables.catch_up(connection)
+        before = _rows_read_in_full(connection)
+        for turn in range(20):
+            other.execute("UPDATE apiauth_key SET note = %s WHERE id = %s", [str(turn), key.id])
+            assert tables.catch_up(connection) == 1
+            assert tables.catch_up(connection) == 0
+        assert _rows_read_in_full(connection) == before
+
+
+def _rows_read_in_full(connection):
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    read = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'apiauth_key'"
+    return connection.execute(read).fetchone()[0]
 
 
 def test_what_is_rolled_back_never_shows(app, make_key, reader):
