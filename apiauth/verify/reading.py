@@ -59,6 +59,10 @@ class Reading:
         """Yield so many keys, the newest first."""
         return self._read(sql("keys") + sql("keys_newest"), {"most": most})
 
+    def digests(self) -> Iterator[bytes]:
+        """Yield the digest of every key."""
+        return (row[0] for row in self._read(sql("keys_digests"), {}))
+
     def count_keys(self) -> int:
         """Return how many keys there are."""
         row = self._connection.execute(sql("keys_counted")).fetchone()

@@ -1,4 +1,4 @@
-"""Which keys are in memory: all of them up to a bound; beyond it those in use, and which digests are no key's.
+"""Which keys are in memory: all of them up to a bound; beyond it those in use, and which other digests may be a key's.
 
 Beyond the bound a check that finds its key among the recent ones still costs one dictionary
 look-up and notes nothing. There are two generations. A key that is found among the older ones
@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from apiauth.verify.presence import Presence
 
 if TYPE_CHECKING:
     from apiauth.verify.snapshot import Key
@@ -80,6 +82,7 @@ class ResidentKeys:
         self._recent = _Generation()
         self._older = _Generation()
         self._leaving: list[_Generation] = []
+        self._presence = Presence(0)
         self._absent = _Absent()
         self._lock = threading.Lock()
         self._put_in_force()
@@ -94,18 +97,18 @@ class ResidentKeys:
     def put(self, key: "Key") -> None:
         """Take in a row of the database, read later than every row of this key before."""
         with self._lock:
-            self._absent.discard(key.digest)
             if key.id in self._older.by_id:
                 self._older.put(key)
             else:
                 if key.id not in self._recent.by_id:
                     self._make_room()
                 self._recent.put(key)
+            self._expect(key.digest)  # not before: making room may be when it begins to count
 
     def expect(self, digest: bytes) -> None:
         """Note that a key has this digest: it may have been made since somebody asked for it in vain."""
         with self._lock:
-            self._absent.discard(digest)
+            self._expect(digest)
 
     def note_absent(self, digests: Iterable[bytes]) -> None:
         """Note that no key has these digests, until a change says otherwise or ABSENT_SECONDS have passed."""
@@ -131,10 +134,14 @@ class ResidentKeys:
     def are_absent(self, digests: Iterable[bytes]) -> bool:
         """Tell whether all of these are known to be no key's, as of the last poll."""
         with self._lock:
-            return all(digest in self._absent for digest in digests)
+            return all(digest in self._absent or not self._presence.may_have(digest) for digest in digests)
 
-    def begin_incomplete(self) -> None:
-        """Note that there are more keys than may be here."""
+    def begin_incomplete(self, count: int) -> None:
+        """Note that there are more keys than may be here, about `count`; `expect` then has to hear of each."""
+        presence = Presence(2 * count)
+        for digest in self.recent:
+            presence.add(digest)
+        self._presence = presence
         self.is_complete = False
 
     def tidy(self, most: int) -> None:
@@ -148,6 +155,11 @@ class ResidentKeys:
                 most -= 1
             if not leaving.by_id:
                 self._leaving.pop()
+
+    def _expect(self, digest: bytes) -> None:
+        if not self.is_complete:
+            self._presence.add(digest)
+            self._absent.discard(digest)
 
     def _used(self, digest: bytes) -> "Key | None":
         key = self._older.by_digest.get(digest)
@@ -163,7 +175,7 @@ class ResidentKeys:
         if self.is_complete:
             if len(self) < self.most:
                 return
-            self.is_complete = False
+            self.begin_incomplete(len(self))
         if len(self._recent.by_id) >= self.most // 2:
             self._leaving.insert(0, self._older)
             self._older, self._recent = self._recent, _Generation()

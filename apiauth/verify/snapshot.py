@@ -161,7 +161,9 @@ class Tables:
         if not self.horizon:
             self._counted_keys = reading.count_keys()
             if self._counted_keys > self.keys.most:
-                self.keys.begin_incomplete()
+                self.keys.begin_incomplete(self._counted_keys)
+                for digest in reading.digests():
+                    self.keys.expect(digest)
                 return reading.newest_keys(self.keys.most // 2)
         return reading.changed_keys()
 

@@ -1,5 +1,6 @@
 """More keys than may be in memory: the answers are the same, a revoke is as final, and the database is asked rarely."""
 
+import hashlib
 import threading
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from apiauth.core.secrets import mint
 from apiauth.models import Key
 from apiauth.verify import resident
 from apiauth.verify.look_ups import Heard
+from apiauth.verify.presence import Presence
 from apiauth.verify.snapshot import Tables
 from tests.support.database import dsn
 from tests.support.gateways import GatewayInProcess
@@ -81,7 +83,7 @@ def test_keys_that_outgrow_the_memory_while_it_runs_are_known_all_the_same(make_
     assert keys_of(gateway).is_complete
     secrets += [make_key(f"late key {number}").secret.text for number in range(MOST)]
     until(lambda: not keys_of(gateway).is_complete, 10, "the gateway has heard of more keys than it may keep")
-    for secret in secrets:
+    for secret in [*secrets, *reversed(secrets), *secrets]:
         assert gateway.check(secret)[0] == 200
         assert len(keys_of(gateway)) <= MOST
 
@@ -114,13 +116,27 @@ def test_many_checks_of_one_key_at_once_take_one_query(gateway, secrets, fetched
     assert fetched == [1]
 
 
-def test_an_unknown_key_is_asked_for_once(gateway, fetched):
+@pytest.fixture
+def undecided(monkeypatch):
+    """Every digest may be a key's, as one in two hundred strangers' may."""
+    monkeypatch.setattr(Presence, "may_have", lambda presence, digest: True)
+
+
+def test_an_unknown_key_is_not_even_asked_for(gateway, fetched):
+    assert {gateway.check(mint("nw_live"))[0] for _ in range(50)} == {401}
+    assert fetched == []
+
+
+def test_an_unknown_key_that_may_be_one_is_asked_for_once(gateway, fetched, undecided):
     stranger = mint("nw_live")
     assert {gateway.check(stranger)[0] for _ in range(50)} == {401}
     assert fetched == [1]
 
 
-def test_a_key_that_was_asked_for_before_it_was_made_works_at_once(gateway):
+@pytest.mark.parametrize("is_undecided", [False, True], ids=["as a stranger", "as one that may be a key"])
+def test_a_key_that_was_asked_for_before_it_was_made_works_at_once(gateway, is_undecided, request):
+    if is_undecided:
+        request.getfixturevalue("undecided")
     to_come = mint("nw_live")
     assert gateway.check(to_come)[0] == 401
     row = Key.objects.first()
@@ -130,7 +146,7 @@ def test_a_key_that_was_asked_for_before_it_was_made_works_at_once(gateway):
     assert gateway.check(to_come)[0] == 200
 
 
-def test_what_is_remembered_of_unknown_keys_is_bounded(monkeypatch):
+def test_what_is_remembered_of_unknown_keys_is_bounded(monkeypatch, undecided):
     monkeypatch.setattr(resident, "MOST_ABSENT", 10)
     keys = resident.ResidentKeys(MOST)
     for number in range(1000):
@@ -140,7 +156,7 @@ def test_what_is_remembered_of_unknown_keys_is_bounded(monkeypatch):
     assert sum(keys.are_absent([number.to_bytes(32)]) for number in range(1000)) <= 10
 
 
-def test_what_is_remembered_of_an_unknown_key_ends(monkeypatch):
+def test_what_is_remembered_of_an_unknown_key_ends(monkeypatch, undecided):
     keys = resident.ResidentKeys(MOST)
     keys.note_absent([b"a"])
     keys.tidy(1)
@@ -151,19 +167,33 @@ def test_what_is_remembered_of_an_unknown_key_ends(monkeypatch):
     assert not keys.are_absent([b"a"])
 
 
-def test_a_flood_of_unknown_keys_takes_few_queries_and_none_for_known_keys(gateway, secrets, fetched):
+def flood(gateway):
+    """Return the statuses of 800 checks of as many unknown keys, eight at a time."""
+    return set().union(*in_threads(8, lambda: {gateway.check(mint("nw_live"))[0] for _ in range(100)}))
+
+
+def test_a_flood_of_unknown_keys_takes_no_queries_and_none_for_known_keys(gateway, secrets, fetched):
     known = secrets[0]
     assert gateway.check(known)[0] == 200
     fetched.clear()
-    statuses = in_threads(
-        8, lambda: {gateway.check(mint("nw_live"))[0] for _ in range(100)} | {gateway.check(known)[0]}
-    )
-    assert set().union(*statuses) == {200, 401}
+    assert flood(gateway) == {401}
+    assert gateway.check(known)[0] == 200
+    assert fetched == []
+
+
+def test_what_has_to_be_asked_for_is_asked_for_together(gateway, fetched, undecided):
+    assert flood(gateway) == {401}
     assert sum(fetched) == 800, "each stranger is asked for once"
     assert len(fetched) < 800, "and several together"
-    fetched.clear()
-    assert gateway.check(known)[0] == 200
-    assert fetched == [], "the known key is still there"
+
+
+def test_one_stranger_in_two_hundred_may_be_a_key_and_every_key_may():
+    presence = Presence(1_000)
+    digests = [hashlib.sha256(b"%d" % number).digest() for number in range(41_000)]
+    for digest in digests[:1_000]:
+        presence.add(digest)
+    assert all(presence.may_have(digest) for digest in digests[:1_000])
+    assert sum(presence.may_have(digest) for digest in digests[1_000:]) < 200
 
 
 def revoked(key_id):
