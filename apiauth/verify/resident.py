@@ -100,15 +100,17 @@ class ResidentKeys:
             if key.id in self._older.by_id:
                 self._older.put(key)
             else:
-                if key.id not in self._recent.by_id:
+                if key.id not in self._recent.by_id and not (self.is_complete and len(self.recent) < self.most):
                     self._make_room()
                 self._recent.put(key)
-            self._expect(key.digest)  # not before: making room may be when it begins to count
+            if not self.is_complete:
+                self._expect(key.digest)  # not before: making room may be when it begins to count
 
     def expect(self, digest: bytes) -> None:
         """Note that a key has this digest: it may have been made since somebody asked for it in vain."""
         with self._lock:
-            self._expect(digest)
+            if not self.is_complete:
+                self._expect(digest)
 
     def note_absent(self, digests: Iterable[bytes]) -> None:
         """Note that no key has these digests, until a change says otherwise or ABSENT_SECONDS have passed."""
@@ -157,9 +159,8 @@ class ResidentKeys:
                 self._leaving.pop()
 
     def _expect(self, digest: bytes) -> None:
-        if not self.is_complete:
-            self._presence.add(digest)
-            self._absent.discard(digest)
+        self._presence.add(digest)
+        self._absent.discard(digest)
 
     def _used(self, digest: bytes) -> "Key | None":
         key = self._older.by_digest.get(digest)
@@ -173,8 +174,6 @@ class ResidentKeys:
     def _make_room(self) -> None:
         """Make room for one more among the recent keys; called under the lock."""
         if self.is_complete:
-            if len(self) < self.most:
-                return
             self.begin_incomplete(len(self))
         if len(self._recent.by_id) >= self.most // 2:
             self._leaving.insert(0, self._older)
