@@ -47,12 +47,29 @@ class Reading:
         assert row is not None
         return Heading(*row)._replace(asked_ns=asked, answered_ns=time.monotonic_ns())
 
+    def changes(self) -> tuple[Heading, list[list[Row]]]:
+        """Return the heading and what changed of schemes, apps, keys and backend keys, in one snapshot.
+
+        All of it is asked for at once: under load each answer that is waited for costs this
+        thread a turn in the queue for the interpreter, and a revoke waits with it.
+        """
+        statements = (sql("schemes"), sql("apps"), sql("keys") + sql("keys_changed"), sql("backend_keys"))
+        execute = self._connection.execute
+        asked = time.monotonic_ns()
+        with self._connection.pipeline(), self._connection.transaction():
+            first = execute(sql("heading"), self._since)
+            cursors = [execute(statement, self._since, binary=True) for statement in statements]
+        row = first.fetchone()
+        assert row is not None
+        heading = Heading(*row)._replace(asked_ns=asked, answered_ns=time.monotonic_ns())
+        return heading, [cursor.fetchall() for cursor in cursors]
+
     def rows(self, name: str) -> Iterator[Row]:
         """Yield the rows of a statement that takes the horizon alone."""
         return self._read(sql(name), self._since)
 
     def changed_keys(self) -> Iterator[Row]:
-        """Yield the keys that changed."""
+        """Yield the keys that changed, one by one."""
         return self._read(sql("keys") + sql("keys_changed"), self._since)
 
     def newest_keys(self, most: int) -> Iterator[Row]:
@@ -70,10 +87,7 @@ class Reading:
         return int(row[0])
 
     def _read(self, statement: LiteralString, parameters: dict[str, Any]) -> Iterator[Row]:
-        """Yield rows; the first read takes much and must not hold all of it twice in memory."""
-        if self._horizon:
-            yield from self._connection.execute(statement, parameters, binary=True)
-            return
+        """Yield rows of the first read, which takes much and must not hold all of it twice in memory."""
         with self._connection.cursor(name="everything", binary=True) as cursor:
             cursor.itersize = _FETCH_ROWS
             for number, row in enumerate(cursor.execute(statement, parameters)):

@@ -18,7 +18,7 @@ from apiauth.core.errors import Invalid
 from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 from apiauth.core.policy import MANUAL, RotationPolicy
 from apiauth.verify.database_clock import DatabaseClock
-from apiauth.verify.reading import Heading, Reading, keys_of
+from apiauth.verify.reading import Heading, Reading, Row, keys_of
 from apiauth.verify.resident import ResidentKeys
 
 log = structlog.get_logger(__name__)
@@ -115,13 +115,15 @@ class Tables:
         changed = 0
         reading = Reading(connection, self.horizon, on_progress)
         heading = self._note(reading.heading())
-        if heading.has_changes:
+        if heading.has_changes and self.horizon:
+            heading, rows = reading.changes()
+            self._note(heading)
+            changed = self._take(*rows)
+        elif heading.has_changes:
             with connection.transaction():
                 heading = self._note(reading.heading())
-                changed += self._take_schemes(reading.rows("schemes"))
-                changed += self._take_apps(reading.rows("apps"))
-                changed += self._take_keys(self._key_rows(reading))
-                changed += self._take_backend_keys(reading.rows("backend_keys"))
+                schemes, apps, backend_keys = map(reading.rows, ("schemes", "apps", "backend_keys"))
+                changed = self._take(schemes, apps, self._first_keys(reading), backend_keys)
         self.horizon, self.seen, self.epoch = heading.horizon, heading.seen, heading.epoch
         self._counted_keys = max(self._counted_keys, heading.key_estimate)
         self._shared.clear()
@@ -156,18 +158,23 @@ class Tables:
         self.clock.hear(heading.database_us * 1000, heading.asked_ns, heading.answered_ns)
         return heading
 
-    def _key_rows(self, reading: Reading) -> Iterator[tuple[Any, ...]]:
-        """Yield the keys that changed; at first all of them, or the newest where there are too many."""
-        if not self.horizon:
-            self._counted_keys = reading.count_keys()
-            if self._counted_keys > self.keys.most:
-                self.keys.begin_incomplete(self._counted_keys)
-                for digest in reading.digests():
-                    self.keys.expect(digest)
-                return reading.newest_keys(self.keys.most // 2)
-        return reading.changed_keys()
+    def _first_keys(self, reading: Reading) -> Iterator[Row]:
+        """Yield all keys, or the newest where there are too many."""
+        self._counted_keys = reading.count_keys()
+        if self._counted_keys <= self.keys.most:
+            return reading.changed_keys()
+        self.keys.begin_incomplete(self._counted_keys)
+        for digest in reading.digests():
+            self.keys.expect(digest)
+        return reading.newest_keys(self.keys.most // 2)
 
-    def _take_schemes(self, rows: Iterable[tuple[Any, ...]]) -> int:
+    def _take(
+        self, schemes: Iterable[Row], apps: Iterable[Row], keys: Iterable[Row], backend_keys: Iterable[Row]
+    ) -> int:
+        changed = self._take_schemes(schemes) + self._take_apps(apps)
+        return changed + self._take_keys(keys) + self._take_backend_keys(backend_keys)
+
+    def _take_schemes(self, rows: Iterable[Row]) -> int:
         changed = set()
         for scheme_id, rules, change_xid in rows:
             if self._scheme_xids.get(scheme_id) != change_xid:
@@ -179,7 +186,7 @@ class Tables:
                 self._put_app(msgspec.structs.replace(app, rules=self._rules_of(app.scheme_id)))
         return len(changed)
 
-    def _take_apps(self, rows: Iterable[tuple[Any, ...]]) -> int:
+    def _take_apps(self, rows: Iterable[Row]) -> int:
         changed = 0
         for row in rows:
             app = App(*row[:-1])
@@ -192,7 +199,7 @@ class Tables:
             self._index_prefixes()
         return changed
 
-    def _take_keys(self, rows: Iterable[tuple[Any, ...]]) -> int:
+    def _take_keys(self, rows: Iterable[Row]) -> int:
         """Take in changed keys: those that are in memory, or all where all are. Others only are no longer absent."""
         changed = 0
         for row in rows:
@@ -206,7 +213,7 @@ class Tables:
             changed += 1
         return changed
 
-    def _key(self, row: tuple[Any, ...]) -> Key:
+    def _key(self, row: Row) -> Key:
         """Return a key. Equal values of one read are one object: most keys of an app differ in little."""
         share = self._shared.setdefault
         key = Key(*row)
@@ -228,7 +235,7 @@ class Tables:
             listed = self._shared["list", written] = _TEXTS.decode(written)
         return listed
 
-    def _take_backend_keys(self, rows: Iterable[tuple[Any, ...]]) -> int:
+    def _take_backend_keys(self, rows: Iterable[Row]) -> int:
         changed = 0
         for row in rows:
             key = BackendKey(*row)
