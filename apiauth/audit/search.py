@@ -15,7 +15,7 @@ from apiauth.core import clock, ids
 from apiauth.core.errors import Invalid
 from apiauth.core.limit_states import LimitState
 from apiauth.core.scope import Reach
-from apiauth.models.audit import Decision, DecisionQuerySet
+from apiauth.models.decision import Decision, DecisionQuerySet
 
 LONGEST_RANGE = timedelta(days=90)
 MOST_ROWS = 1000

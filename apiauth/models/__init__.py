@@ -5,7 +5,6 @@ from apiauth.models.app import App
 from apiauth.models.audit import (
     AppMinuteRollup,
     AppRollup,
-    Decision,
     DecisionRollup,
     GatewayStatus,
     KeyDayRollup,
@@ -13,9 +12,9 @@ from apiauth.models.audit import (
     KeyUsage,
     MinuteRollup,
     PathRollup,
-    RecordedName,
     SpoolFile,
 )
+from apiauth.models.decision import Decision, RecordedName
 from apiauth.models.departure import Departure
 from apiauth.models.deployment import BackendKey, Deployment
 from apiauth.models.idempotency import IdempotentAnswer

@@ -138,6 +138,16 @@ def test_a_record_that_the_database_refuses_stops_no_other(connection, tmp_path)
     assert not list(tmp_path.glob("*.spool"))
 
 
+def test_a_name_that_came_with_a_refused_batch_is_kept_with_the_next(connection, tmp_path):
+    called, node = (f"{kind} {os.urandom(4).hex()}" for kind in ("key", "host"))
+    names = {"key_name": called, "node": node}
+    write(tmp_path, [record(**names), record(**names, client_ip="nonsense"), record(**names)])
+    Drain(connection, tmp_path).drain_all()
+    rows = search.decisions(app_id=APP).rows
+    assert [(row.key_name, row.node) for row in rows] == [(called, node)] * 2
+    assert connection.execute("SELECT count(*) FROM apiauth_recordedname WHERE text = %s", [called]).fetchone() == (1,)
+
+
 def test_text_that_no_database_holds_is_replaced(connection, tmp_path):
     write(tmp_path, [record(user_agent="a\0b", path="/" + "é" * 5000)])
     Drain(connection, tmp_path).drain_all()

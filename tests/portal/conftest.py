@@ -10,8 +10,8 @@ from django.db.models import F
 from django.test import Client
 
 from apiauth.core import clock, ids
-from apiauth.models import App
-from apiauth.models.audit import AppRollup, Decision, DecisionRollup, KeyUsage
+from apiauth.models import App, Decision
+from apiauth.models.audit import AppRollup, DecisionRollup, KeyUsage
 from tests.support.decisions import name_of
 
 HIDDEN = re.compile(r'name="(session|form_token|csrfmiddlewaretoken)" value="([^"]+)"')
