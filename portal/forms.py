@@ -190,3 +190,9 @@ class RevokeKeyForm(PortalForm):
         """Return the reason as it is kept."""
         parts = (self.cleaned_data["reason"], self.cleaned_data["details"])
         return ": ".join(part for part in parts if part)
+
+
+class SwitchKeyForm(PortalForm):
+    """Why a key is disabled or enabled again."""
+
+    reason = forms.CharField(required=False, max_length=400)

@@ -9,13 +9,14 @@ from apiauth.audit import search, series
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
 from apiauth.services import keys, propagation
-from portal import inputs, lineages, log_pages, policy_lines, times, traffic
+from apiauth.verify.replay import Proposal
+from portal import impact_words, inputs, lineages, log_pages, policy_lines, times, traffic
 from portal.activity_words import Sentence, sentences
 from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
 from portal.session import PortalRequest
 
 RECENT = 10
-ENDINGS = ("revoked", "overlap-ended")
+ENDINGS = ("revoked", "overlap-ended", "disabled", "enabled")
 IN_USE = timedelta(days=1)
 LIST_NOTICES = {"secret": "Paste only the last 4 characters of a secret. What you pasted was not kept."}
 
@@ -72,12 +73,29 @@ def about(request: PortalRequest, key: Key) -> dict[str, Any]:
     }
 
 
-def impact(request: PortalRequest, key: Key) -> dict[str, Any]:
-    """Return what revoking a key would break, as far as the counts know."""
+def ending(request: PortalRequest, key: Key) -> dict[str, Any]:
+    """Return what revoking a key would break, as far as the counts and its recent calls know."""
     start = request.now - timedelta(hours=24)
     totals = series.totals(app_id=request.app.pk, within=request.reach, key_id=key.pk, start=start, end=request.now)
     [row] = lineages.rows([key], rights=request.rights, now=request.now)
-    return {"totals": totals, "calls": totals.allowed + totals.blocked, "row": row, "verdict": _verdict(request, row)}
+    return {
+        "totals": totals,
+        "calls": totals.allowed + totals.blocked,
+        "row": row,
+        "verdict": _verdict(request, row),
+        "breakage": breakage(request, key, Proposal(revoked=True)),
+        "undo": policy_lines.undo_line(request.app.policy),
+    }
+
+
+def disabling(request: PortalRequest, key: Key) -> dict[str, Any]:
+    """Return what disabling a key would break."""
+    return {"breakage": breakage(request, key, Proposal(disabled=True))}
+
+
+def breakage(request: PortalRequest, key: Key, proposal: Proposal) -> impact_words.Breakage:
+    """Return what a change would have blocked, as far as the session may see it."""
+    return impact_words.breakage(key, proposal, see_addresses=request.rights.see_addresses, now=request.now)
 
 
 def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
@@ -138,6 +156,10 @@ def _notice(request: PortalRequest, key: Key) -> str:
     name = request.GET.get("notice", "")
     if name == "revoked" and key.revoked_at:
         return f"{key.name} is revoked. Every gateway stops accepting it within a second."
+    if name == "disabled" and key.disabled_at:
+        return f"{key.name} is disabled. Its calls are blocked until it is enabled again."
+    if name == "enabled" and key.is_active(request.now):
+        return f"{key.name} is enabled. Its calls are let through again."
     if name == "overlap-ended" and key.overlap_ends_at and key.overlap_ends_at <= request.now:
         return f"The old secret of {key.name} no longer works."
     return ""

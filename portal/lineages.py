@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import TruncDay
 
 from apiauth.core.scope import Reach
-from apiauth.models import Key
+from apiauth.models import Key, KeyStatus
 from apiauth.models.audit import DecisionRollup, KeyUsage
 from apiauth.models.key import KeyQuerySet
 from portal import charts, policy_lines
@@ -53,6 +53,7 @@ class KeyRow:
     traffic: Traffic
     is_old: bool
     is_active: bool
+    is_disabled: bool
     may_disable: bool
     may_rotate: bool
     may_revoke: bool
@@ -108,6 +109,7 @@ def rows(keys: Iterable[Key], *, rights: Rights, now: datetime) -> list[KeyRow]:
             traffic=traffic.get(key.pk, Traffic()),
             is_old=key.replaced_by_id is not None,
             is_active=key.is_active(now),
+            is_disabled=key.status(now) is KeyStatus.DISABLED,
             may_disable=rights.disable(key),
             may_rotate=rights.rotate(key),
             may_revoke=rights.revoke(key),

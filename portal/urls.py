@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import activity, entry, keys, logs, overview
+from portal.views import activity, entry, key_changes, keys, logs, overview
 
 app_name = "portal"
 
@@ -18,6 +18,8 @@ urlpatterns = [
     path("portal/keys/<str:key_id>", keys.detail, name="key"),
     path("portal/keys/<str:key_id>/rotate", keys.rotate, name="key_rotate"),
     path("portal/keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
+    path("portal/keys/<str:key_id>/disable", key_changes.disable, name="key_disable"),
+    path("portal/keys/<str:key_id>/enable", key_changes.enable, name="key_enable"),
     path("portal/keys/<str:key_id>/end-overlap", keys.end_overlap, name="key_end_overlap"),
     path("portal/keys/<str:key_id>/in-force", keys.in_force, name="key_in_force"),
     path("portal/logs", logs.decision_list, name="logs"),

@@ -1,17 +1,16 @@
 """Keys: listed, made, looked at, rotated and revoked."""
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.urls import reverse
 
-from apiauth.core import ids, secrets
+from apiauth.core import secrets
 from apiauth.core.errors import Conflict
 from apiauth.core.roles import Action
 from apiauth.models import Key
-from apiauth.services import keys, propagation, sessions
-from portal import inputs, key_pages, lineages, policy_lines
-from portal.forms import CreateKeyForm, PortalForm, RevokeKeyForm, RotateKeyForm, new_token
+from apiauth.services import keys, propagation
+from portal import inputs, key_pages, lineages
+from portal.form_page import find_key, form_page
+from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
 from portal.render import SeeOther, go_to, page_or_part
 from portal.session import PortalRequest, portal_view
 
@@ -38,13 +37,13 @@ def create(request: PortalRequest) -> HttpResponse:
     issued = form.attempt(lambda: key_pages.create(request, form)) if form.is_bound else None
     if issued:
         return _secret(request, issued, None)
-    return _form(request, "create", form, {})
+    return form_page(request, "create", form, {})
 
 
 @portal_view()
 def detail(request: PortalRequest, key_id: str) -> HttpResponse:
     """Show one key: its facts, its traffic, what it did last and what was done to it."""
-    key = _key(request, key_id)
+    key = find_key(request, key_id)
     context = key_pages.detail(request, key) | {"section": "keys"}
     return page_or_part(request, "portal/keys/detail.html", {}, context)
 
@@ -52,7 +51,7 @@ def detail(request: PortalRequest, key_id: str) -> HttpResponse:
 @portal_view()
 def in_force(request: PortalRequest, key_id: str) -> HttpResponse:
     """Tell on how many gateways the last change of a key is in force; htmx asks until it is on all."""
-    key = _key(request, key_id)
+    key = find_key(request, key_id)
     found = propagation.of_key(key)
     context = {"section": "keys", "key": key, "key_id": str(key.pk), "propagation": found}
     parts = {"in-force": "portal/keys/_in_force.html"}
@@ -63,59 +62,34 @@ def in_force(request: PortalRequest, key_id: str) -> HttpResponse:
 @portal_view(action=Action.ROTATE_OWN, methods=READ_AND_WRITE)
 def rotate(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for how long the old secret works, or rotate and show the new secret in this one answer."""
-    key = _key(request, key_id, Action.ROTATE_OWN)
+    key = find_key(request, key_id, Action.ROTATE_OWN)
     data = request.POST if request.method == "POST" else None
     form = RotateKeyForm(data, app=request.app, key=key, now=request.now)
     if form.is_bound and (issued := form.attempt(lambda: key_pages.rotate(request, form, key))):
         return _secret(request, issued, key)
     if key.replaced_by_id or not key.is_active(request.now):
         raise Conflict("This key has ended or was replaced, so it can't be rotated.")
-    return _form(request, "rotate", form, key_pages.about(request, key))
+    return form_page(request, "rotate", form, key_pages.about(request, key))
 
 
 @portal_view(action=Action.REVOKE_OWN, methods=READ_AND_WRITE)
 def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for confirmation with what it would break, or revoke."""
-    key = _key(request, key_id, Action.REVOKE_OWN)
+    key = find_key(request, key_id, Action.REVOKE_OWN)
     form = RevokeKeyForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.attempt(lambda: key_pages.revoke(request, form, key)) is not None:
         return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=revoked")
     if key.revoked_at:
         return go_to(request, reverse("portal:key", args=[key.pk]))
-    return _form(request, "revoke", form, key_pages.about(request, key) | key_pages.impact(request, key))
+    return form_page(request, "revoke", form, key_pages.about(request, key) | key_pages.ending(request, key))
 
 
 @portal_view(action=Action.ROTATE_OWN, methods=("POST",))
 def end_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
     """Stop an old secret before its time."""
-    key = _key(request, key_id, Action.ROTATE_OWN)
+    key = find_key(request, key_id, Action.ROTATE_OWN)
     keys.end_overlap(app_id=request.app.pk, key_id=key.pk, actor=request.actor, now=request.now)
     return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=overlap-ended")
-
-
-def _key(request: PortalRequest, text: str, action: Action = Action.SEE) -> Key:
-    return sessions.find_key(
-        request.session_row,
-        ids.parse_id(text) or 0,
-        action,
-        is_change=request.method == "POST",
-        actor=request.actor,
-        now=request.now,
-    )
-
-
-def _form(request: PortalRequest, name: str, form: PortalForm, context: dict[str, Any]) -> HttpResponse:
-    shared = {
-        "section": "keys",
-        "form": form,
-        "form_token": new_token(),
-        "session_id": request.session_id,
-        "app": request.app,
-        "lines": policy_lines.lines(request.app.policy),
-    }
-    parts = {"dialog": f"portal/keys/_{name}_dialog.html"}
-    status = 422 if form.is_bound else 200
-    return page_or_part(request, f"portal/keys/{name}.html", parts, shared | context, status=status)
 
 
 def _secret(request: PortalRequest, issued: keys.IssuedKey, replaced: Key | None) -> HttpResponse:
