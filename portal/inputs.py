@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apiauth.core import ids
+from apiauth.core.errors import Invalid
 from portal import lineages
 
 
@@ -47,3 +48,14 @@ def key_filter(query: Mapping[str, str]) -> tuple[str, str, int | None]:
     status = query.get("status", "")
     known = status if status in lineages.FILTERS else "all"
     return known, visible(query.get("q", "")), ids.parse_id(query.get("after", ""))
+
+
+def moment(form: Mapping[str, str], name: str) -> datetime:
+    """Return a moment as a page of ours has written it into its form. Raises Invalid for any other text."""
+    try:
+        value = datetime.fromisoformat(form.get(name, ""))
+    except ValueError:
+        value = None
+    if value is None or value.tzinfo is None:
+        raise Invalid("Open the page again and choose a time there.", field=name)
+    return value

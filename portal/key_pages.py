@@ -10,13 +10,13 @@ from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
 from apiauth.services import keys, propagation
 from apiauth.verify.replay import Proposal
-from portal import impact_words, inputs, lineages, log_pages, policy_lines, times, traffic
+from portal import impact_words, inputs, lineages, log_pages, overlap, policy_lines, times, traffic
 from portal.activity_words import Sentence, sentences
 from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
 from portal.session import PortalRequest
 
 RECENT = 10
-ENDINGS = ("revoked", "overlap-ended", "disabled", "enabled")
+CHANGES = ("revoked", "undone", "overlap-ended", "overlap-extended", "disabled", "enabled", "edited")
 IN_USE = timedelta(days=1)
 LIST_NOTICES = {"secret": "Paste only the last 4 characters of a secret. What you pasted was not kept."}
 
@@ -106,7 +106,10 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
     row, *olds = lineages.rows([key, *_old_ones(request, key)], rights=request.rights, now=request.now)
     return about(request, key) | {
         "row": row,
-        "olds": olds,
+        "secrets": overlap.secrets_of(row, olds, see_addresses=request.rights.see_addresses, now=request.now)
+        if olds
+        else [],
+        "undo_until": request.rights.undo(key, request.now),
         "newest": _newest(request, key),
         "chart": traffic.chart(request.reach, span, request.now, key_id=key.pk),
         "decisions": log_pages.visible_rows(request, recent.rows),
@@ -117,7 +120,7 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
         "lines": policy_lines.lines(request.app.policy),
         "due_at": key.rotation_due_at(request.app.policy.rotation),
         "notice": _notice(request, key),
-        "propagation": propagation.of_key(key) if request.GET.get("notice") in ENDINGS else None,
+        "propagation": propagation.of_key(key) if request.GET.get("notice") in CHANGES else None,
         "session_id": request.session_id,
         "range": span,
     }
@@ -160,6 +163,12 @@ def _notice(request: PortalRequest, key: Key) -> str:
         return f"{key.name} is disabled. Its calls are blocked until it is enabled again."
     if name == "enabled" and key.is_active(request.now):
         return f"{key.name} is enabled. Its calls are let through again."
+    if name == "undone" and not key.revoked_at:
+        return f"{key.name} is back. Its secret is the same, and its calls are let through again."
+    if name == "edited":
+        return f"{key.name} is changed."
+    if name == "overlap-extended" and key.overlap_ends_at and key.overlap_ends_at > request.now:
+        return f"The old secret of {key.name} works until {times.in_full(key.overlap_ends_at)}."
     if name == "overlap-ended" and key.overlap_ends_at and key.overlap_ends_at <= request.now:
         return f"The old secret of {key.name} no longer works."
     return ""

@@ -52,13 +52,20 @@ class Rights:
         """Tell whether a key can be revoked."""
         return self.session.app.is_active and sessions.may(self.session, Action.REVOKE_OWN, key)
 
+    def undo(self, key: Key, now: datetime) -> datetime | None:
+        """Return until when the revoke of a key can be taken back; None where it can't be, or not by this session."""
+        until = self.session.app.policy.revocation.undo_ends_at(key.revoked_at)
+        is_theirs = key.revoked_by_kind == "subject" and self.revoke(key)
+        works_again = key.ends_at is None or key.ends_at > now
+        return until if until and until > now and is_theirs and works_again else None
+
     def disable(self, key: Key) -> bool:
         """Tell whether a key can be disabled, and enabled again."""
         return self.session.app.is_active and sessions.may(self.session, Action.DISABLE_OWN, key)
 
     def edit(self, key: Key) -> bool:
         """Tell whether a key can be changed."""
-        return self.session.app.is_active and sessions.may(self.session, Action.RENAME, key)
+        return self.session.app.is_active and sessions.may(self.session, Action.EDIT_OWN, key)
 
     @property
     def cannot_create(self) -> str:
@@ -67,7 +74,7 @@ class Rights:
 
     def cannot(self, key: Key) -> str:
         """Return what of a key's changes takes another role than this one, and which; empty where nothing does."""
-        changes = {"edit": Action.RENAME, "rotate": Action.ROTATE_OWN}
+        changes = {"edit": Action.EDIT_OWN, "rotate": Action.ROTATE_OWN}
         changes |= {"disable": Action.DISABLE_OWN, "revoke": Action.REVOKE_OWN}
         beyond = {word: action for word, action in changes.items() if not sessions.may(self.session, action, key)}
         return self._needs({word: self._on(key, action) for word, action in beyond.items()}, " this key")

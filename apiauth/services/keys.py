@@ -273,12 +273,17 @@ def enable_key(
     return key
 
 
+def latest_overlap_end(key: Key, successor: Key) -> datetime:
+    """Return how long the overlap of a rotated key can last at most: 30 days, and no longer than the key itself."""
+    return min(filter(None, (successor.created_at + LONGEST_OVERLAP, key.expires_at)))
+
+
 def _longer_overlap(key: Key, until: datetime) -> datetime:
     """Return the new end of an overlap; raise Invalid where it cannot be that."""
     if until.tzinfo is None:
         raise Invalid("overlap_ends_at needs a time zone, such as Z.", field="overlap_ends_at")
     assert key.replaced_by is not None  # its status says so
-    latest = min(filter(None, (key.replaced_by.created_at + LONGEST_OVERLAP, key.expires_at)))
+    latest = latest_overlap_end(key, key.replaced_by)
     if key.overlap_ends_at is None or not key.overlap_ends_at < until <= latest:
         raise Invalid(
             f"Choose a time after the present end, and no later than {latest:%Y-%m-%d %H:%M} UTC.",

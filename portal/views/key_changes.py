@@ -1,4 +1,4 @@
-"""What is done to a key that lives on: disabled and enabled again."""
+"""What is done to a key that lives on: disabled, enabled, its revoke taken back, its overlap ended or extended."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from apiauth.core.errors import Conflict
 from apiauth.core.roles import Action
 from apiauth.models import Key, KeyStatus
 from apiauth.services import keys
-from portal import key_pages
+from portal import inputs, key_pages
 from portal.form_page import find_key, form_page
 from portal.forms import SwitchKeyForm
 from portal.render import go_to
@@ -35,11 +35,49 @@ def enable(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask whether a disabled key should work again, or let it."""
     key = find_key(request, key_id, Action.DISABLE_OWN)
     form = SwitchKeyForm(request.POST if request.method == "POST" else None)
-    if form.is_bound and form.attempt(lambda: keys.enable_key(**_given(request, form, key))) is not None:
+    if (
+        form.is_bound
+        and form.attempt(lambda: keys.enable_key(**_given(request, form, key), **_room(request))) is not None
+    ):
         return _done(request, key, "enabled")
     if key.status(request.now) is not KeyStatus.DISABLED:
         raise Conflict("This key is not disabled.")
     return form_page(request, "enable", form, key_pages.about(request, key))
+
+
+@portal_view(action=Action.REVOKE_OWN, methods=("POST",))
+def undo_revoke(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Take a revoke back while the app's policy lets it."""
+    key = find_key(request, key_id, Action.REVOKE_OWN)
+    keys.undo_revoke(app_id=request.app.pk, key_id=key.pk, actor=request.actor, now=request.now, **_room(request))
+    return _done(request, key, "undone")
+
+
+@portal_view(action=Action.ROTATE_OWN, methods=("POST",))
+def end_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Stop an old secret before its time."""
+    key = find_key(request, key_id, Action.ROTATE_OWN)
+    keys.end_overlap(app_id=request.app.pk, key_id=key.pk, actor=request.actor, now=request.now)
+    return _done(request, key, "overlap-ended")
+
+
+@portal_view(action=Action.ROTATE_OWN, methods=("POST",))
+def extend_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Let an old secret work until the moment that its page has offered: sent twice, it is still that moment."""
+    key = find_key(request, key_id, Action.ROTATE_OWN)
+    keys.extend_overlap(
+        app_id=request.app.pk,
+        key_id=key.pk,
+        until=inputs.moment(request.POST, "until"),
+        ceiling=request.session_row.ceiling,
+        actor=request.actor,
+        now=request.now,
+    )
+    return _done(request, key, "overlap-extended")
+
+
+def _room(request: PortalRequest) -> dict[str, Any]:
+    return {"owner": request.session_row.owner, "ceiling": request.session_row.ceiling}
 
 
 def _given(request: PortalRequest, form: SwitchKeyForm, key: Key) -> dict[str, Any]:

@@ -84,14 +84,6 @@ def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
     return form_page(request, "revoke", form, key_pages.about(request, key) | key_pages.ending(request, key))
 
 
-@portal_view(action=Action.ROTATE_OWN, methods=("POST",))
-def end_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
-    """Stop an old secret before its time."""
-    key = find_key(request, key_id, Action.ROTATE_OWN)
-    keys.end_overlap(app_id=request.app.pk, key_id=key.pk, actor=request.actor, now=request.now)
-    return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=overlap-ended")
-
-
 def _secret(request: PortalRequest, issued: keys.IssuedKey, replaced: Key | None) -> HttpResponse:
     context = key_pages.secret(request, issued, replaced) | {"section": "keys"}
     return page_or_part(request, "portal/keys/secret.html", {"dialog": "portal/keys/_secret_dialog.html"}, context)

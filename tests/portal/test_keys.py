@@ -233,7 +233,9 @@ def test_404_for_a_strangers_key_is_the_404_for_no_key(portal_client, make_app, 
     assert len({answer.content for answer in answers}) == 1
 
 
-@pytest.mark.parametrize("path", ["rotate", "revoke", "end-overlap", "disable", "enable"])
+@pytest.mark.parametrize(
+    "path", ["rotate", "revoke", "end-overlap", "extend-overlap", "undo-revoke", "disable", "enable"]
+)
 def test_a_strangers_key_cannot_be_changed(portal_client, session_for, make_app, make_key, path):
     from django.test import Client
 

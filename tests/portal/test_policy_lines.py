@@ -107,7 +107,7 @@ def test_a_page_names_the_role_that_a_missing_button_takes(
 ) -> None:
     key = make_key().key
     member = portal_client(role="member")
-    assert "You need the admin role to disable or revoke this key." in page(member, f"/portal/keys/{key.pk}")
+    assert "You need the admin role to edit, disable or revoke this key." in page(member, f"/portal/keys/{key.pk}")
     assert "You need the" not in page(portal_client(), f"/portal/keys/{key.pk}")
     set_policy(app, authority={"create": "owner"})
     assert "You need the owner role to create keys." in page(portal_client(), "/portal/keys")
