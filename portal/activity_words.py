@@ -37,6 +37,8 @@ ACTIONS = {
     Event.SESSION_ENDED: "ended a session",
     Event.SESSION_DENIED: "was refused a change that their role does not allow",
     Event.SUBJECT_REMOVED: "removed a user",
+    Event.COMPLIANCE_EXPORTED: "exported the keys that deserve a look",
+    Event.DECISIONS_EXPORTED: "exported calls",
 }
 
 

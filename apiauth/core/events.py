@@ -34,3 +34,5 @@ class Event(StrEnum):
     SESSION_ENDED = "session.ended"
     SESSION_DENIED = "session.denied"
     SUBJECT_REMOVED = "subject.removed"
+    COMPLIANCE_EXPORTED = "compliance.exported"
+    DECISIONS_EXPORTED = "decisions.exported"

@@ -36,6 +36,7 @@ class Action(StrEnum):
     SEE_ADDRESSES = "see_addresses"
     SEE_USER_AGENTS = "see_user_agents"
     SEE_ACTIVITY = "see_activity"
+    SEE_COMPLIANCE = "see_compliance"
 
 
 class Authority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +58,7 @@ class Authority(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     see_addresses: Role = Role.VIEWER
     see_user_agents: Role = Role.VIEWER
     see_activity: Role = Role.VIEWER
+    see_compliance: Role = Role.ADMIN
 
     def least_role(self, action: Action) -> Role:
         """Return the least role that reaches an action. Whoever may do it to any key may to their own."""

@@ -1,19 +1,34 @@
 """Which live keys of an app deserve a look, and why: what an auditor asks for, found by the database alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, IntegerField, Q, Value
+from django.db.models import (
+    BooleanField,
+    Count,
+    DateTimeField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    Subquery,
+    Value,
+)
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Greatest
 
-from apiauth.models import Key
+from apiauth.models import Departure, Key
 from apiauth.models.key import KeyQuerySet
 
 UNUSED_AFTER = timedelta(days=90)
 NEW_UNTIL = timedelta(days=7)
 WIDE_FROM = 2  # permissions in the catalogue: of a single one every key holds all
+AT_ONCE = 1000  # keys of an export that are read at once
 
 
 class Finding(StrEnum):
@@ -25,6 +40,7 @@ class Finding(StrEnum):
     NEVER_USED = "never_used"
     WIDE_PERMISSIONS = "wide_permissions"
     ANY_ADDRESS = "any_address"
+    OWNER_GONE = "owner_gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,23 @@ def found_keys(*, keys: KeyQuerySet, finding: Finding, now: datetime) -> KeyQuer
     """Return the live keys of some that a finding is about, the oldest first, with their app and last use."""
     found: KeyQuerySet = _live(keys, now).filter(_conditions(now)[finding])
     return found.select_related("app", "usage").order_by("id")
+
+
+def every_found_key(
+    *, keys: KeyQuerySet, finding: Finding | None, now: datetime
+) -> Iterator[tuple[Key, list[Finding]]]:
+    """Yield the keys that a finding is about, None being any, with all that there is to say of each.
+
+    Reads them a thousand at a time, the oldest first, so that neither memory nor one query grows with their number.
+    """
+    conditions = _conditions(now)
+    marks = {f"is_{name}": _mark(condition) for name, condition in conditions.items()}
+    wanted = conditions[finding] if finding else _any_of(conditions)
+    rows = _live(keys, now).filter(wanted).annotate(**marks).select_related("app", "usage").order_by("id")
+    last = 0
+    while found := list(rows.filter(pk__gt=last)[:AT_ONCE]):
+        yield from ((key, [name for name in Finding if getattr(key, f"is_{name}")]) for key in found)
+        last = found[-1].pk
 
 
 def findings_of(key: Key, *, now: datetime) -> list[Finding]:
@@ -76,4 +109,27 @@ def _conditions(now: datetime) -> dict[Finding, Q]:
         Finding.NEVER_USED: Q(usage=None, created_at__lt=now - NEW_UNTIL),
         Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM, permissions__contains=F("app__permissions")),
         Finding.ANY_ADDRESS: Q(allowed_cidrs=[]),
+        Finding.OWNER_GONE: Q(_owner_left()),
     }
+
+
+def _owner_left() -> Exists:
+    """Tell whether a key's owner was removed from the app since the first key of its lineage was made.
+
+    A rotation does not bring the owner back; a key of somebody who came back is theirs.
+    """
+    first = Key.objects.filter(pk=OuterRef(OuterRef("lineage_id"))).values("created_at")
+    return Exists(
+        Departure.objects.filter(app_id=OuterRef("app_id"), subject_id=OuterRef("user_id"), at__gte=Subquery(first))
+    )
+
+
+def _mark(condition: Q) -> ExpressionWrapper:
+    return ExpressionWrapper(condition, output_field=BooleanField())
+
+
+def _any_of(conditions: dict[Finding, Q]) -> Q:
+    found = Q()
+    for condition in conditions.values():
+        found |= condition
+    return found

@@ -1,13 +1,17 @@
 """What an auditor asks of an app's keys: which of them deserve a look, and why."""
 
+import csv
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
 
+from apiauth.core.events import Event
 from apiauth.core.policy import read_policy
+from apiauth.core.scope import Owner
 from apiauth.models import App, Key, KeyUsage
-from apiauth.services import compliance, keys, policies
+from apiauth.models.activity import ActivityEntry
+from apiauth.services import compliance, exports, keys, policies, subjects
 from apiauth.services.compliance import Finding
 from tests.conftest import ACTOR
 
@@ -97,3 +101,47 @@ def test_the_keys_behind_a_number_are_listed_with_their_app_and_use(
         found = list(compliance.found_keys(keys=Key.objects.in_app(app.pk), finding=Finding.NO_EXPIRY, now=now))
         assert [(key.pk, key.app.name) for key in found] == [(first.pk, app.name), (second.pk, app.name)]
         assert found[0].usage.method == "GET"
+
+
+def remove(app: App, subject_id: str, at: datetime) -> None:
+    where = {"deployment_id": app.deployment_id, "slug": app.slug}
+    subjects.remove_subject(**where, subject_id=subject_id, actor=ACTOR, now=at)
+
+
+def test_a_key_whose_owner_was_removed_is_found_and_a_rotation_hides_nothing(
+    app: App, sound_key: Callable[..., Key], now: datetime
+) -> None:
+    key = sound_key(owner=Owner("u_1"), now=now)
+    sound_key(owner=Owner("u_2"))
+    remove(app, "u_1", now)
+    assert counted(app, now) == {Finding.OWNER_GONE: 1}
+    later = now + timedelta(hours=1)
+    successor = keys.rotate_key(app_id=app.pk, key_id=key.pk, overlap=timedelta(0), actor=ACTOR, now=later).key
+    assert Finding.OWNER_GONE in compliance.findings_of(successor, now=later)
+
+
+def test_a_key_of_an_owner_who_came_back_is_theirs(app: App, sound_key: Callable[..., Key], now: datetime) -> None:
+    old = sound_key(owner=Owner("u_1"), now=now)
+    remove(app, "u_1", now)
+    fresh = sound_key(owner=Owner("u_1"), now=now + timedelta(minutes=1))
+    assert compliance.findings_of(old, now=now) == [Finding.OWNER_GONE]
+    assert compliance.findings_of(fresh, now=now + timedelta(minutes=2)) == []
+
+
+def test_an_export_says_everything_of_each_key_and_is_on_record(
+    app: App, sound_key: Callable[..., Key], now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compliance, "AT_ONCE", 2)
+    sound_key()
+    wide = [sound_key(name=name, expires_at=None, allowed_cidrs=[]) for name in ("=cmd()", "b", "c")]
+    where = {"keys": Key.objects.in_app(app.pk), "deployment_id": app.deployment_id, "app_id": app.pk}
+    lines = list(csv.DictReader(exports.export_compliance(**where, finding=None, actor=ACTOR, now=now)))
+    assert [(line["key_id"], line["findings"]) for line in lines] == [
+        (str(key.pk), "no_expiry any_address") for key in wide
+    ]
+    assert lines[0]["name"] == "'=cmd()"
+    assert not any(key.digest.hex() in str(lines) for key in wide)
+    entry = ActivityEntry.objects.get(event=Event.COMPLIANCE_EXPORTED)
+    assert (entry.app_id, entry.details) == (app.pk, {"finding": "any"})
+    only = csv.DictReader(exports.export_compliance(**where, finding=Finding.UNUSED, actor=ACTOR, now=now))
+    assert list(only) == []
