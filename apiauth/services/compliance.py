@@ -124,7 +124,7 @@ def _owner_left() -> Exists:
     )
 
 
-def _mark(condition: Q) -> ExpressionWrapper:
+def _mark(condition: Q) -> "ExpressionWrapper[BooleanField]":
     return ExpressionWrapper(condition, output_field=BooleanField())
 
 
