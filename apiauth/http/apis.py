@@ -3,6 +3,7 @@
 from apiauth.http import (
     backend_apps,
     backend_audit,
+    backend_key_changes,
     backend_keys,
     backend_limits,
     backend_subjects,
@@ -10,20 +11,27 @@ from apiauth.http import (
     exchange,
     session_api,
     session_audit,
+    session_key_changes,
 )
 from apiauth.http.backend_api import make_api
 
 backend = make_api("Keystead backend API", "backend")
-for heading, room in {
-    "Tickets": backend_tickets,
-    "Apps": backend_apps,
-    "Keys": backend_keys,
-    "Users": backend_subjects,
-    "Rate limits": backend_limits,
-    "Decisions": backend_audit,
-}.items():
+for heading, room in (
+    ("Tickets", backend_tickets),
+    ("Apps", backend_apps),
+    ("Keys", backend_keys),
+    ("Keys", backend_key_changes),
+    ("Users", backend_subjects),
+    ("Rate limits", backend_limits),
+    ("Decisions", backend_audit),
+):
     backend.add_router("", room.router, tags=[heading])
 
 browser = make_api("Keystead browser session API", "browser")
-for heading, room in {"Sessions": exchange, "Keys": session_api, "Decisions": session_audit}.items():
+for heading, room in (
+    ("Sessions", exchange),
+    ("Keys", session_api),
+    ("Keys", session_key_changes),
+    ("Decisions", session_audit),
+):
     browser.add_router("", room.router, tags=[heading])

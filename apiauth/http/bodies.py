@@ -117,6 +117,29 @@ class KeyRevoke(Body):
     reason: Note | None = None
 
 
+class KeyUpdate(Body):
+    """Changes to a key; null clears what can be empty."""
+
+    name: Name = UNSENT
+    note: Note = UNSENT
+    permissions: Permissions = UNSENT
+    allowed_cidrs: AddressRanges = UNSENT
+    metadata: Metadata = UNSENT
+    expires_at: Moment | None = None
+
+
+class KeySwitch(Body):
+    """Why a key is switched off or on."""
+
+    reason: Note | None = None
+
+
+class KeyExtend(Body):
+    """Until when the old secret of a rotated key works."""
+
+    overlap_ends_at: Moment
+
+
 class SchemeCreate(Body):
     """A new rate-limit scheme."""
 
@@ -182,6 +205,32 @@ class RevokeForm(BaseModel):
     """Why a key ends, as a page's form sends it."""
 
     reason: Note = ""
+
+
+class EditForm(BaseModel):
+    """Changes to a key, as a page's form sends them; an empty field clears."""
+
+    name: Name = UNSENT
+    note: Note = UNSENT
+    permissions: Permissions = UNSENT
+    allowed_cidrs: AddressRanges = UNSENT
+    expires_at: Moment = UNSENT
+
+
+class SwitchForm(BaseModel):
+    """Why a key is switched off or on, as a page's form sends it."""
+
+    reason: Note = ""
+
+
+class ExtendForm(BaseModel):
+    """Until when the old secret of a rotated key works, as a page's form sends it."""
+
+    overlap_ends_at: Moment
+
+
+class NoForm(BaseModel):
+    """Nothing: the address says it all."""
 
 
 class ExchangeForm(BaseModel):

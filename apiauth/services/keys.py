@@ -261,15 +261,14 @@ def enable_key(
     A subject can do so within its ceiling and the room that it has for new keys (NotAllowed), and not
     in a paused app.
     """
-    app = lock_app(app_id, is_open=actor.kind == "subject")
-    key = lock_key(app_id, key_id)
+    app, key = lock_app(app_id, is_open=actor.kind == "subject"), lock_key(app_id, key_id)
+    why = plain_text(reason, field="reason", most=500, required=False)
     if key.status(now) is not KeyStatus.DISABLED:
         raise Conflict("This key is not disabled.")
     _check_comeback(app, key, owner, ceiling, actor, now)
     key.disabled_at, key.updated_at = None, now
     key.save(update_fields=["disabled_at", "updated_at"])
-    details = {"name": key.name, "reason": plain_text(reason, field="reason", most=500, required=False)}
-    record(Event.KEY_ENABLED, key, actor, now, details)
+    record(Event.KEY_ENABLED, key, actor, now, {"name": key.name, "reason": why})
     return key
 
 

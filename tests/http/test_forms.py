@@ -8,7 +8,7 @@ import pytest
 from tests.support.problems import fields_of, problem_of
 from tests.support.routes import FORM, FORM_FIELDS, WITH_FORM, Operation, named
 from tests.support.rows import every_row, undone
-from tests.support.stage import Stage, good, send
+from tests.support.stage import Stage, good, make_ready, send
 
 MULTIPART = "multipart/form-data; boundary=x"
 LISTS = ("permissions", "allowed_cidrs")
@@ -91,6 +91,7 @@ BAD_VALUES: dict[str, dict[str, str]] = {
     },
     "permissions": {"one that the app lacks": "routes:fly", "an expression": "routes:read%20OR%20x", "all": "*"},
     "allowed_cidrs": {"no address": "x", "too long a prefix": "10.0.0.0/99", "a host name": "localhost"},
+    "overlap_ends_at": {"the past": "2020-01-01T00:00:00Z", "31 February": "2031-02-31T00:00:00Z", "words": "tomorrow"},
     "overlap_seconds": {
         "below zero": "-1",
         "more than 30 days": "2592001",
@@ -109,6 +110,7 @@ UNSTORABLE = {"NUL": "a%00b", "no UTF-8": "a%ff", "half a surrogate pair": "%ED%
 def test_400_that_names_the_field_that_cannot_be_used(
     operation: Operation, stage: Stage, subtests: pytest.Subtests
 ) -> None:
+    make_ready(operation, stage.own)
     page, rows = stage.own.page(), every_row()
     for field in FORM_FIELDS[operation.name]:
         assert field in BAD_VALUES, f"say in BAD_VALUES of {__name__} what is bad in the field {field}"

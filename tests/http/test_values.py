@@ -11,7 +11,7 @@ from apiauth.core.metadata import RESERVED
 from tests.support.problems import fields_of, problem_of
 from tests.support.routes import WITH_BODY, Field, Operation, named
 from tests.support.rows import every_row, undone
-from tests.support.stage import Stage, good, send
+from tests.support.stage import Stage, good, make_ready, send
 
 Cases = dict[str, Any]
 SHOWN_TEXT: Cases = {
@@ -144,6 +144,7 @@ BAD: dict[str, Cases] = {
     "name": NAME,
     "note": {**SHOWN_TEXT, "501 characters": "n" * 501},
     "organization_id": ID,
+    "overlap_ends_at": MOMENT,
     "overlap_seconds": OVERLAP,
     "permissions": PERMISSIONS,
     "rate_limit_scheme_slug": {},  # a 404, as every name that nothing has
@@ -181,6 +182,7 @@ def cases(field: Field) -> Cases:
 def test_4xx_that_names_the_field_that_cannot_have_this_value(
     operation: Operation, stage: Stage, subtests: pytest.Subtests
 ) -> None:
+    make_ready(operation, stage.own)
     client, rows = stage.own.backend(), every_row()
     for field in operation.fields:
         for name, value in cases(field).items():

@@ -15,7 +15,7 @@ from django.db import models, transaction
 
 from tests.support.routes import BACKEND, FORM_FIELDS, SESSION, WITH_BODY, WITH_FORM, Operation, named
 from tests.support.rows import every_row
-from tests.support.stage import Stage, good, send
+from tests.support.stage import Stage, good, make_ready, send
 
 PLANTED_TEXT, PLANTED_NUMBER, PLANTED_DAY = "planted", 4242424242, "2031-04-05"
 ELSEWHERE = ("scopes", "granted_resource", "principal_type", "is_admin", "key_hash", "secret", "app", "options")
@@ -81,6 +81,7 @@ def _column(effect: Effect, table: str, name: str) -> list[str]:
 
 def assert_ignored(stage: Stage, operation: Operation, extra: Mapping[str, Any]) -> None:
     client, body = stage.own.client(operation), good(operation, stage.own)
+    make_ready(operation, stage.own)
 
     def honest() -> tuple[int, bytes]:
         return send(client, operation, stage.own.place, body)

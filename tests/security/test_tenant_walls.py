@@ -19,7 +19,7 @@ from apiauth.services import apps, deployments, sessions
 from tests.support import routes
 from tests.support.routes import BACKEND, OPERATIONS, SESSION, WITH_BODY, Field, Operation, named
 from tests.support.rows import Rows, every_row
-from tests.support.stage import ABSENT, ACTOR, NONSENSE, Place, Stage, good, send
+from tests.support.stage import ABSENT, ACTOR, NONSENSE, Place, Stage, good, make_ready, send
 
 OPEN_BECAUSE = {
     "GET /deployment": "tells facts of the installation alone",
@@ -306,6 +306,7 @@ def rows_of(deployment_id: int) -> Rows:
 
 @pytest.mark.parametrize("operation", BACKEND + SESSION, ids=named)
 def test_its_own_names_do_what_they_should_and_show_and_touch_nobody_elses(operation: Operation, stage: Stage) -> None:
+    make_ready(operation, stage.own)
     theirs = rows_of(stage.foreign.deployment_id)
     meant = "".join(f"&{name}={stage.foreign.app.slug}" for name in ("app_slug", "api_auth_app_slug", "search"))
     query = f"?app_id={stage.foreign.app.id}&deployment_id={stage.foreign.deployment_id}{meant}&include_inactive=true"

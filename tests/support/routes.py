@@ -32,11 +32,16 @@ WITHOUT_OPERATION = {  # plain views, which know no tenant
 }
 RULE = {"unit": "minute", "duration": 1, "max_requests": 60}
 
-# What each JSON body holds when it is good. `{app}` and `{scheme}` stand for names of the caller's own.
+# What each JSON body holds when it is good. `{app}` and `{scheme}` stand for names of the caller's own, `{soon}` for
+# a moment in two days.
 GOOD_BODIES: dict[str, dict[str, Any]] = {
     "POST /api-auth/apps": {"app_slug": "aa_new", "name": "Orbit", "key_prefix": "orb_live"},
     "PATCH /api-auth/apps/{app_slug}": {"name": "Renamed"},
     "POST /api-auth/apps/{app_slug}/keys": {"name": "ci"},
+    "PATCH /api-auth/apps/{app_slug}/keys/{key_id}": {"name": "Renamed"},
+    "POST /api-auth/apps/{app_slug}/keys/{key_id}/disable": {"reason": "leaked"},
+    "POST /api-auth/apps/{app_slug}/keys/{key_id}/enable": {"reason": "found"},
+    "POST /api-auth/apps/{app_slug}/keys/{key_id}/extend-overlap": {"overlap_ends_at": "{soon}"},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/rotate": {},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/revoke": {"reason": "leaked"},
     "POST /api-auth/rate-limit-schemes": {"slug": "fresh", "name": "Fresh", "rules": [RULE]},
@@ -46,15 +51,29 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
 # What each form of a page holds when it is good; a page's operations declare no body.
 GOOD_FORMS: dict[str, dict[str, str]] = {
     "POST /api-auth/keys": {"name": "ci"},
+    "POST /api-auth/keys/{key_id}/edit": {"name": "Renamed"},
+    "POST /api-auth/keys/{key_id}/disable": {"reason": "leaked"},
+    "POST /api-auth/keys/{key_id}/enable": {"reason": "found"},
+    "POST /api-auth/keys/{key_id}/undo-revoke": {},
+    "POST /api-auth/keys/{key_id}/extend-overlap": {"overlap_ends_at": "{soon}"},
+    "POST /api-auth/keys/{key_id}/end-overlap": {},
     "POST /api-auth/keys/{key_id}/rotate": {},
     "POST /api-auth/keys/{key_id}/revoke": {"reason": "leaked"},
 }
 # Every field that a form of a page may have; what is not here has no effect.
 FORM_FIELDS: dict[str, tuple[str, ...]] = {
     "POST /api-auth/keys": ("name", "note", "expires_at", "permissions", "allowed_cidrs"),
+    "POST /api-auth/keys/{key_id}/edit": ("name", "note", "permissions", "allowed_cidrs", "expires_at"),
+    "POST /api-auth/keys/{key_id}/disable": ("reason",),
+    "POST /api-auth/keys/{key_id}/enable": ("reason",),
+    "POST /api-auth/keys/{key_id}/undo-revoke": (),
+    "POST /api-auth/keys/{key_id}/extend-overlap": ("overlap_ends_at",),
+    "POST /api-auth/keys/{key_id}/end-overlap": (),
     "POST /api-auth/keys/{key_id}/rotate": ("overlap_seconds",),
     "POST /api-auth/keys/{key_id}/revoke": ("reason",),
 }
+# What a key has to be for an operation on it to do what it should, by the address's end; active for the others.
+STATES = {"enable": "disabled", "undo-revoke": "revoked", "extend-overlap": "rotated", "end-overlap": "rotated"}
 # What a body's field refers to; the others ending like that are labels, which are never looked up.
 REFERENCES = {"rate_limit_scheme_slug": "scheme", "api_auth_app_slug": "app"}
 LABELS = {"app_slug", "slug", "user_id", "organization_id", "workspace_id", "subject.id"}
@@ -143,6 +162,11 @@ class Operation:
         return not isinstance(self.access, BackendAccess)
 
     @property
+    def key_state(self) -> str:
+        """Return what a key has to be for the operation to do what it should."""
+        return STATES.get(self.path.rpartition("/")[2], "active")
+
+    @property
     def is_change(self) -> bool:
         """Tell whether it may change something."""
         return self.method not in ("GET", "HEAD", "OPTIONS")
@@ -160,17 +184,18 @@ class Operation:
     def good_body(self, **own: str) -> dict[str, Any]:
         """Return a body that it takes. Fails, saying what to add, where nobody has said one."""
         assert self.name in GOOD_BODIES, f"say in GOOD_BODIES of {__name__} what a good body of {self.name} is"
-        names = {f"{{{thing}}}": name for thing, name in own.items()}
-        return {
-            field: names.get(value, value) if isinstance(value, str) else value
-            for field, value in GOOD_BODIES[self.name].items()
-        }
+        return _told(GOOD_BODIES[self.name], own)
 
-    def good_form(self) -> dict[str, str]:
+    def good_form(self, **own: str) -> dict[str, str]:
         """Return a form that it takes. Fails, saying what to add, where nobody has said one."""
         told = self.name in GOOD_FORMS and self.name in FORM_FIELDS
         assert told, f"say in GOOD_FORMS and FORM_FIELDS of {__name__} what a form of {self.name} holds"
-        return GOOD_FORMS[self.name]
+        return _told(GOOD_FORMS[self.name], own)
+
+
+def _told(fields: dict[str, Any], own: dict[str, str]) -> dict[str, Any]:
+    names = {f"{{{thing}}}": name for thing, name in own.items()}
+    return {field: names.get(value, value) if isinstance(value, str) else value for field, value in fields.items()}
 
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[Field]:

@@ -10,7 +10,7 @@ from django.test import Client
 
 from apiauth.core import clock, ids
 from apiauth.core.actor import Actor
-from apiauth.models import App, Decision, Key, RateLimitScheme, Session
+from apiauth.models import App, Decision, Key, KeyStatus, RateLimitScheme, Session
 from apiauth.services import apps, deployments, keys, limits, sessions, tickets
 from apiauth.services.deployments import IssuedBackendKey
 from tests.support.decisions import name_of
@@ -41,6 +41,11 @@ class Tenant:
     def deployment_id(self) -> int:
         """Return the id of the deployment that owns the app."""
         return self.app.deployment_id
+
+    @property
+    def subject(self) -> Actor:
+        """Return the session's subject as the one who acts."""
+        return sessions.actor_of(self.session, via="portal", client_ip=None, user_agent="tests")
 
     @property
     def place(self) -> Place:
@@ -117,6 +122,7 @@ def build() -> Stage:
 def _tenant(name: str, deployment_id: int, origin: str) -> Tenant:
     made = {"deployment_id": deployment_id, "actor": ACTOR, "now": clock.now()}
     fields = {"slug": f"{name}_app", "name": f"{name} app", "key_prefix": "nw_live", "permissions": ["routes:read"]}
+    fields["policy"] = {"revocation": {"undo_minutes": 10}}
     app = apps.create_app(fields=fields, **made)
     scheme = limits.create_scheme(slug=f"{name}_scheme", name=f"{name} scheme", rules=[RULE], **made)
     issued = keys.create_key(app_id=app.id, name=f"{name} key", actor=ACTOR, now=clock.now())
@@ -174,6 +180,20 @@ def send(
 
 def good(operation: Operation, tenant: Tenant) -> Any:
     """Return a good body or form of an operation, in this tenant's names."""
+    soon = (clock.now() + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
     if operation.body:
-        return operation.good_body(app=tenant.app.slug, scheme=tenant.scheme.slug)
-    return operation.good_form() if operation.takes_form else None
+        return operation.good_body(app=tenant.app.slug, scheme=tenant.scheme.slug, soon=soon)
+    return operation.good_form(soon=soon) if operation.takes_form else None
+
+
+def make_ready(operation: Operation, tenant: Tenant) -> None:
+    """Bring the tenant's key into the state in which an operation does what it should."""
+    where = {"app_id": tenant.app.pk, "key_id": tenant.key.pk, "actor": tenant.subject, "now": clock.now()}
+    if Key.objects.get(pk=tenant.key.pk).status(where["now"]) is not KeyStatus.ACTIVE:
+        return  # it was brought there before
+    if operation.key_state == "disabled":
+        keys.disable_key(**where)
+    elif operation.key_state == "revoked":
+        keys.revoke_key(**where)
+    elif operation.key_state == "rotated":
+        keys.rotate_key(overlap=timedelta(days=1), **where)

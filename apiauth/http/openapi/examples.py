@@ -142,6 +142,7 @@ ANSWERS: dict[str, Any] = {
     "NewAppJson": APP,
     "ChangedAppJson": APP,
     "AppListJson": {"data": [APP], "apps": [APP], "has_more": False, "limit": 50, "offset": 0, "total": 1},
+    "ChangedKeyJson": KEY,
     "KeyListJson": {"keys": [KEY]},
     "NewKeyJson": {**KEY, "key": KEY, "secret": SECRET},
     "RotatedKeyJson": {**KEY, "key": KEY, "secret": SECRET},
@@ -193,6 +194,9 @@ BODIES: dict[str, Example] = {
     "AppUpdate": {"description": "Maps and routes for Northwind", "default_overlap_seconds": 3600},
     "KeyCreate": {"name": "Billing worker", "permissions": ["routes:read"], "metadata": {"team": "blue"}},
     "KeyRotate": {"overlap_seconds": 3600},
+    "KeyUpdate": {"note": "Moved to the new cluster", "allowed_cidrs": ["203.0.113.0/24"]},
+    "KeySwitch": {"reason": "Seen in a build log"},
+    "KeyExtend": {"overlap_ends_at": ENDS},
     "KeyRevoke": {"reason": "Pasted into a public channel"},
     "SchemeCreate": {
         "slug": "basic",
@@ -209,6 +213,10 @@ BODIES: dict[str, Example] = {
     "KeyForm": {"name": "Billing worker"},
     "RotateForm": {"overlap_seconds": 3600},
     "RevokeForm": {"reason": "Pasted into a public channel"},
+    "EditForm": {"name": "Billing worker"},
+    "SwitchForm": {"reason": "Seen in a build log"},
+    "ExtendForm": {"overlap_ends_at": ENDS},
+    "NoForm": {},
     "ExchangeForm": {"ticket": "kst_…"},
 }
 

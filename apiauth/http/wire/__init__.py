@@ -41,6 +41,7 @@ from apiauth.http.wire.errors import BrowserErrorJson, ErrorJson
 from apiauth.http.wire.keys import (
     BrowserIssuedKeyJson,
     BrowserKeyJson,
+    ChangedKeyJson,
     IssuedKeyJson,
     KeyJson,
     KeyListJson,
@@ -75,6 +76,7 @@ __all__ = [
     "BrowserLogJson",
     "BrowserLogPageJson",
     "ChangedAppJson",
+    "ChangedKeyJson",
     "ChangedSchemeJson",
     "DoneJson",
     "EmptyJson",

@@ -53,6 +53,10 @@ class KeyJson(_KeyJson):
     revoked_reason: str | None
 
 
+class ChangedKeyJson(KeyJson, PropagatedJson):
+    """A key after a change, and whether the change is in force where the call asked to wait for that."""
+
+
 class KeyListJson(TypedDict):
     """An app's keys, newest first."""
 

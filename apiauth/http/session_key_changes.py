@@ -1,0 +1,109 @@
+"""Changes to a key in place, for a product's own pages: what it may do, off and on, and what was done too early."""
+
+from typing import Any
+
+from ninja import Router
+
+from apiauth.core.ids import parse_id
+from apiauth.core.roles import Action
+from apiauth.http.auth import SessionAccess, SessionRequest
+from apiauth.http.bodies import EditForm, ExtendForm, NoForm, SwitchForm
+from apiauth.http.forms import read_form
+from apiauth.http.openapi.describe import answers, reads_form, reads_header
+from apiauth.http.values import moment
+from apiauth.http.wire import BrowserKeyJson, EnvelopeJson, browser_key_json, envelope, key_json
+from apiauth.models import Key
+from apiauth.services import key_edits, keys, sessions
+
+router = Router()
+_LISTS = ("permissions", "allowed_cidrs")
+_RENAMES = ("name", "note")
+
+
+@router.post("/api-auth/keys/{key_id}/edit", auth=SessionAccess())
+@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@reads_form(EditForm)
+@reads_header("Origin")
+def edit_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+    """Change the fields that were sent; an empty one clears. What is more than name and note takes another action."""
+    caller, form = request.auth, read_form(request, lists=_LISTS)
+    changes: dict[str, Any] = {name: form[name] for name in _RENAMES if name in form}
+    actions = [Action.RENAME] if changes else []
+    for name in _LISTS:
+        if name in form:
+            changes[name] = [text for text in request.POST.getlist(name) if text]
+    if "expires_at" in form:
+        changes["expires_at"] = moment(form["expires_at"], "expires_at") if form["expires_at"] else None
+    actions += [Action.EDIT_OWN] if changes.keys() - set(_RENAMES) else []
+    where = _where(request, key_id, *(actions or [Action.RENAME]))
+    return _shown(request, key_edits.edit_key(changes=changes, ceiling=caller.session.ceiling, **where))
+
+
+@router.post("/api-auth/keys/{key_id}/disable", auth=SessionAccess(Action.DISABLE_OWN))
+@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@reads_form(SwitchForm)
+@reads_header("Origin")
+def disable_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+    """Block a key until it is enabled again."""
+    reason = read_form(request).get("reason", "")
+    return _shown(request, keys.disable_key(reason=reason, **_where(request, key_id, Action.DISABLE_OWN)))
+
+
+@router.post("/api-auth/keys/{key_id}/enable", auth=SessionAccess(Action.DISABLE_OWN))
+@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@reads_form(SwitchForm)
+@reads_header("Origin")
+def enable_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+    """Let a disabled key through again."""
+    reason = read_form(request).get("reason", "")
+    where = _where(request, key_id, Action.DISABLE_OWN)
+    return _shown(request, keys.enable_key(reason=reason, **_bounds(request), **where))
+
+
+@router.post("/api-auth/keys/{key_id}/undo-revoke", auth=SessionAccess(Action.REVOKE_OWN))
+@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@reads_form(NoForm)
+@reads_header("Origin")
+def undo_revoke(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+    """Take a revoke of a session back, for as long as the app's policy lets it; the same secret works again."""
+    read_form(request)
+    return _shown(request, keys.undo_revoke(**_bounds(request), **_where(request, key_id, Action.REVOKE_OWN)))
+
+
+@router.post("/api-auth/keys/{key_id}/extend-overlap", auth=SessionAccess(Action.ROTATE_OWN))
+@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@reads_form(ExtendForm)
+@reads_header("Origin")
+def extend_overlap(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+    """Let the old secret of a rotated key work longer, 30 days after the rotation at most."""
+    until = moment(read_form(request).get("overlap_ends_at", ""), "overlap_ends_at")
+    where = _where(request, key_id, Action.ROTATE_OWN)
+    return _shown(request, keys.extend_overlap(until=until, ceiling=request.auth.session.ceiling, **where))
+
+
+@router.post("/api-auth/keys/{key_id}/end-overlap", auth=SessionAccess(Action.ROTATE_OWN))
+@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@reads_form(NoForm)
+@reads_header("Origin")
+def end_overlap(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+    """End the overlap of a rotated key now."""
+    read_form(request)
+    return _shown(request, keys.end_overlap(**_where(request, key_id, Action.ROTATE_OWN)))
+
+
+def _where(request: SessionRequest, key_id: str, *actions: Action) -> dict[str, Any]:
+    """Return the key and who acts. Raises NotFound outside the session's scope, NotAllowed beyond its role."""
+    caller, number = request.auth, parse_id(key_id) or 0
+    for action in actions:
+        sessions.find_key(caller.session, number, action, actor=caller.actor, now=caller.now)
+    return {"app_id": caller.app.id, "key_id": number, "actor": caller.actor, "now": caller.now}
+
+
+def _bounds(request: SessionRequest) -> dict[str, Any]:
+    session = request.auth.session
+    return {"owner": session.owner, "ceiling": session.ceiling}
+
+
+def _shown(request: SessionRequest, key: Key) -> EnvelopeJson[BrowserKeyJson]:
+    caller = request.auth
+    return envelope(browser_key_json(key_json(key, caller.app, now=caller.now)))

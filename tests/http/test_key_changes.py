@@ -1,0 +1,124 @@
+"""Keys changed in place through both JSON doors, by outcome."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apiauth.core import clock
+from apiauth.models import App, Key
+from apiauth.services import sessions
+from apiauth.services.keys import IssuedKey
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+Door = Callable[..., Any]
+
+
+@pytest.fixture
+def app(make_app: Callable[..., App]) -> App:
+    return make_app(permissions=["routes:read", "routes:write"], policy={"revocation": {"undo_minutes": 10}})
+
+
+@pytest.fixture
+def page(client: Client, app: App, session_for: Callable[..., sessions.OpenedSession]) -> Client:
+    client.cookies["ks_session"] = session_for(app, role="admin").token
+    return client
+
+
+@pytest.fixture(params=["backend", "session"])
+def door(request: pytest.FixtureRequest, app: App, backend: Client, page: Client) -> Door:
+    """Send a change of a key through one of the doors; return the status and the key, or the refusal."""
+
+    def send(key: Key, deed: str, **fields: Any) -> tuple[int, Any]:
+        if request.param == "backend":
+            address = f"/api-auth/apps/{app.slug}/keys/{key.pk}"
+            if deed == "edit":
+                answer = backend.patch(address, fields, content_type=JSON)
+            else:
+                answer = backend.post(f"{address}/{deed}", fields, content_type=JSON)
+            return answer.status_code, answer.json()
+        headers = {"Origin": "http://127.0.0.1:9000"}
+        answer = page.post(f"/api-auth/keys/{key.pk}/{deed}", fields, headers=headers)
+        return answer.status_code, answer.json()["data"] or answer.json()
+
+    return send
+
+
+def test_200_a_key_is_disabled_and_enabled(door: Door, make_key: Callable[..., IssuedKey]) -> None:
+    key = make_key().key
+    assert (door(key, "disable", reason="looks odd")[1]["status"], door(key, "disable")[0]) == ("disabled", 409)
+    assert (door(key, "enable")[1]["status"], door(key, "enable")[0]) == ("active", 409)
+
+
+def test_200_a_revoke_is_taken_back(door: Door, make_key: Callable[..., IssuedKey]) -> None:
+    key = make_key().key
+    assert door(key, "undo-revoke")[0] == 409
+    assert door(key, "revoke", reason="leaked")[0] == 200
+    status, shown = door(key, "undo-revoke")
+    assert (status, shown["status"], shown.get("revoked_reason")) == (200, "active", None)
+
+
+def test_200_an_overlap_is_extended_and_ended(door: Door, make_key: Callable[..., IssuedKey]) -> None:
+    key = make_key().key
+    until = (clock.now() + timedelta(days=2)).isoformat()
+    assert door(key, "extend-overlap", overlap_ends_at=until)[0] == 409
+    assert door(key, "rotate", overlap_seconds=3600)[0] == 200
+    status, shown = door(key, "extend-overlap", overlap_ends_at=until)
+    assert (status, shown["status"], shown["overlap_ends_at"][:16]) == (200, "in_grace", until[:16])
+    assert door(key, "extend-overlap", overlap_ends_at="2199-01-01T00:00:00Z")[0] == 400
+    assert (door(key, "end-overlap")[1]["status"], door(key, "end-overlap")[0]) == ("rotated_out", 409)
+
+
+def test_200_a_key_is_edited_and_what_was_not_sent_stays(door: Door, make_key: Callable[..., IssuedKey]) -> None:
+    key = make_key(permissions=["routes:read"], note="old").key
+    status, shown = door(key, "edit", name="CI", allowed_cidrs=["203.0.113.9/24"], expires_at="2031-04-05T06:07:08Z")
+    assert status == 200
+    assert (shown["name"], shown["permissions"], shown["allowed_cidrs"]) == ("CI", ["routes:read"], ["203.0.113.0/24"])
+    key.refresh_from_db()
+    assert (key.note, key.expires_at.year) == ("old", 2031)  # type: ignore[union-attr]  # it was just set
+    assert door(key, "edit", permissions=["routes:none"])[0] == 400
+
+
+def test_200_an_empty_field_of_a_form_clears(page: Client, make_key: Callable[..., IssuedKey]) -> None:
+    key = make_key(permissions=["routes:read"], expires_at=clock.now() + timedelta(days=1), note="old").key
+    page.post(
+        f"/api-auth/keys/{key.pk}/edit",
+        "permissions=&allowed_cidrs=&expires_at=&note=",
+        content_type=FORM,
+        headers={"Origin": "http://127.0.0.1:9000"},
+    )
+    key.refresh_from_db()
+    assert (key.permissions, key.allowed_cidrs, key.expires_at, key.note) == ([], [], None, "")
+
+
+def test_412_a_key_that_was_changed_meanwhile(backend: Client, app: App, make_key: Callable[..., IssuedKey]) -> None:
+    address = f"/api-auth/apps/{app.slug}/keys/{make_key().key.pk}"
+    first = backend.patch(address, {"name": "CI"}, content_type=JSON)
+    assert first["ETag"] == f'"{first.json()["updated_at"]}"'
+    headers = {"If-Match": first["ETag"]}
+    assert backend.patch(address, {"name": "CD"}, content_type=JSON, headers=headers).status_code == 200
+    assert backend.patch(address, {"name": "CX"}, content_type=JSON, headers=headers).status_code == 412
+
+
+def test_403_a_member_renames_and_no_more(
+    client: Client, app: App, session_for: Callable[..., sessions.OpenedSession], make_key: Callable[..., IssuedKey]
+) -> None:
+    client.cookies["ks_session"] = session_for(app, role="member").token
+    address, headers = f"/api-auth/keys/{make_key().key.pk}", {"Origin": "http://127.0.0.1:9000"}
+    assert client.post(f"{address}/edit", {"name": "CI"}, headers=headers).status_code == 200
+    refused = client.post(f"{address}/edit", {"name": "CD", "permissions": "routes:read"}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing_permission")
+    for deed in ("disable", "enable", "undo-revoke"):
+        assert client.post(f"{address}/{deed}", {}, headers=headers).status_code == 403
+
+
+def test_403_a_page_does_not_bring_back_what_the_backend_revoked(
+    backend: Client, page: Client, app: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    key = make_key().key
+    backend.post(f"/api-auth/apps/{app.slug}/keys/{key.pk}/revoke", {}, content_type=JSON)
+    answer = page.post(f"/api-auth/keys/{key.pk}/undo-revoke", {}, headers={"Origin": "http://127.0.0.1:9000"})
+    assert answer.status_code == 403
