@@ -21,7 +21,16 @@ from apiauth.core.roles import preset_name
 from apiauth.models import App, AppRollup, Key, RateLimitScheme
 from apiauth.services import apps
 
-SAFE = ("name", "description", "default_role", "default_overlap_seconds", "return_url", "test_url")
+SAFE = (
+    "name",
+    "description",
+    "permission_details",
+    "permission_presets",
+    "default_role",
+    "default_overlap_seconds",
+    "return_url",
+    "test_url",
+)
 
 
 class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -42,10 +51,14 @@ class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable a
         for name in SAFE:
             if name in values:
                 try:
-                    values[name] = apps.EDITABLE[name](values[name])
+                    values[name] = apps.EDITABLE[name](self._given(name, values[name]))
                 except Invalid as refusal:
                     self.add_error(name, refusal.message)
         return values
+
+    def _given(self, name: str, value: Any) -> Any:
+        """Return a value as the service takes it: an emptied document is the empty one."""
+        return {} if value is None and isinstance(self.fields[name], forms.JSONField) else value
 
 
 class StatusFilter(admin.SimpleListFilter):

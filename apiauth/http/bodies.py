@@ -22,6 +22,8 @@ from apiauth.http.value_types import (
     Note,
     Overlap,
     OwnerId,
+    PermissionDetails,
+    PermissionPresets,
     Permissions,
     PolicyDocument,
     Resources,
@@ -60,6 +62,8 @@ class AppCreate(Body):
     description: Description | None = None
     rate_limit_scheme_slug: Slug | None = None
     permissions: Permissions | None = None
+    permission_details: PermissionDetails | None = None
+    permission_presets: PermissionPresets | None = None
     resources: Resources | None = None
     user_id: OwnerId | None = None
     organization_id: OwnerId | None = None
@@ -80,6 +84,8 @@ class AppUpdate(Body):
     is_active: bool = UNSENT
     rate_limit_scheme_slug: Slug | None = None
     permissions: Permissions = UNSENT
+    permission_details: PermissionDetails = UNSENT
+    permission_presets: PermissionPresets = UNSENT
     resources: Resources = UNSENT
     organization_id: OwnerId | None = None
     workspace_id: OwnerId | None = None

@@ -25,6 +25,7 @@ from apiauth.http.check_request import METHODS
 from apiauth.http.policy_schema import policy_schema
 from apiauth.models.fields import PREFIX, SLUG
 from apiauth.services.apps import LONGEST_OVERLAP_SECONDS
+from apiauth.services.catalogue import MOST_PRESETS
 from apiauth.services.key_values import MOST_ADDRESSES
 
 _EMPTY = {"const": ""}  # of a query: the same as nothing
@@ -63,6 +64,39 @@ Permissions = Annotated[
             "type": "array",
             "maxItems": MOST_PERMISSIONS,
             "items": {"type": "string", "pattern": f"^{PERMISSION_PATTERN}$"},
+        }
+    ),
+]
+PermissionDetails = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MOST_PERMISSIONS,
+            "propertyNames": {"pattern": f"^{PERMISSION_PATTERN}$"},
+            "additionalProperties": {
+                "type": "object",
+                "properties": {
+                    "description": {"type": "string", "maxLength": 200},
+                    "group": {"type": "string", "maxLength": 60},
+                },
+                "additionalProperties": False,
+            },
+        }
+    ),
+]
+PermissionPresets = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MOST_PRESETS,
+            "propertyNames": {"minLength": 1, "maxLength": 60},
+            "additionalProperties": {
+                "type": "array",
+                "maxItems": MOST_PERMISSIONS,
+                "items": {"type": "string", "pattern": f"^{PERMISSION_PATTERN}$"},
+            },
         }
     ),
 ]

@@ -18,6 +18,12 @@ from config import first_secrets
 NAME = "Northwind (demo)"
 SLUG = "aa_demo"
 _PERMISSIONS = ["routes:read", "routes:write", "positions:write", "invoices:read"]
+_DETAILS = {
+    "routes:read": {"description": "Look up routes and travel times.", "group": "Routes"},
+    "routes:write": {"description": "Save, change and remove routes.", "group": "Routes"},
+    "positions:write": {"description": "Report where a vehicle is.", "group": "Fleet"},
+    "invoices:read": {"description": "Read invoices and their lines.", "group": "Billing"},
+}
 _RULES = [
     {"id": "per-key", "unit": "minute", "duration": 1, "max_requests": 60, "mode": "per_key", "priority": 0},
     {"id": "per-app", "unit": "minute", "duration": 1, "max_requests": 600, "mode": "per_app", "priority": 1},
@@ -65,6 +71,7 @@ def _make(product_url: str, now: datetime) -> App:
         "key_prefix": "nw_live",
         "description": "The example app of the first run.",
         "permissions": _PERMISSIONS,
+        "permission_details": _DETAILS,
         "rate_limit_scheme_slug": "demo",
         **_links(product_url),
     }

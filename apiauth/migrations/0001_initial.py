@@ -91,6 +91,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "permission_details",
+                    models.JSONField(
+                        blank=True, db_default=models.Value({}, output_field=models.JSONField()), default=dict
+                    ),
+                ),
+                (
+                    "permission_presets",
+                    models.JSONField(
+                        blank=True, db_default=models.Value({}, output_field=models.JSONField()), default=dict
+                    ),
+                ),
+                (
                     "resources",
                     django.contrib.postgres.fields.ArrayField(
                         base_field=models.CharField(max_length=200), blank=True, default=list, size=None

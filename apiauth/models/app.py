@@ -36,6 +36,8 @@ class App(Row):
     is_active = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=500, blank=True, default="")
     permissions = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    permission_details = JSONField(default=dict, db_default=Value({}, output_field=JSONField()), blank=True)
+    permission_presets = JSONField(default=dict, db_default=Value({}, output_field=JSONField()), blank=True)
     resources = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     user_id = models.CharField(max_length=200, null=True, blank=True)
     organization_id = models.CharField(max_length=200, null=True, blank=True)

@@ -16,7 +16,7 @@ from apiauth.core.roles import Role
 from apiauth.core.secrets import RESERVED_PREFIXES
 from apiauth.models import App, Deployment
 from apiauth.models.fields import PREFIX, insert, violated_constraint
-from apiauth.services import activity
+from apiauth.services import activity, catalogue
 from apiauth.services.limits import find_scheme
 from apiauth.services.text import plain_description, plain_slug, plain_text, web_address
 from apiauth.services.versions import refuse_unseen
@@ -208,6 +208,8 @@ EDITABLE = {
     "description": plain_description,
     "is_active": _flag,
     "permissions": _permissions,
+    "permission_details": catalogue.checked_details,
+    "permission_presets": catalogue.checked_presets,
     "resources": _resources,
     "user_id": _owner("user_id"),
     "organization_id": _owner("organization_id"),

@@ -127,3 +127,17 @@ def test_400_that_names_the_field(backend: Client, change: dict[str, object], fi
 def test_404_for_a_scheme_that_does_not_exist(backend: Client) -> None:
     response = backend.post("/api-auth/apps", {**NEW_APP, "rate_limit_scheme_slug": "none"}, content_type=JSON)
     assert response.status_code == 404
+
+
+def test_permissions_are_described_and_grouped_and_have_ready_made_choices(backend: Client) -> None:
+    catalogue = {
+        "permissions": ["routes:read", "routes:write"],
+        "permission_details": {"routes:read": {"description": "Look routes up.", "group": "Routes"}},
+        "permission_presets": {"Read only": ["routes:read"]},
+    }
+    answer = backend.post("/api-auth/apps", {**NEW_APP, **catalogue}, content_type=JSON).json()
+    assert {name: answer[name] for name in catalogue} == catalogue
+    changed = {"permission_details": {"routes:write": {"description": "Change routes."}}, "permission_presets": {}}
+    answer = backend.patch("/api-auth/apps/aa_7", changed, content_type=JSON).json()
+    assert answer["permission_details"] == {"routes:write": {"description": "Change routes.", "group": ""}}
+    assert (answer["permission_presets"], answer["permissions"]) == ({}, catalogue["permissions"])

@@ -147,6 +147,23 @@ BAD: dict[str, Cases] = {
     "overlap_ends_at": MOMENT,
     "overlap_seconds": OVERLAP,
     "permissions": PERMISSIONS,
+    "permission_details": {
+        "a text": {"routes:read": "Look up"},
+        "another field": {"routes:read": {"colour": "red"}},
+        "a name with spaces": {"routes read": {}},
+        "201 characters": {"routes:read": {"description": "d" * 201}},
+        "a group of 61 characters": {"routes:read": {"group": "g" * 61}},
+        "a line break": {"routes:read": {"description": "a\nb"}},
+        "a number": {"routes:read": {"description": 7}},
+        "201 of them": {f"p{number}": {} for number in range(201)},
+    },
+    "permission_presets": {
+        "a text": {"Read only": "routes:read"},
+        "no name": {" ": ["routes:read"]},
+        "61 characters": {"p" * 61: []},
+        "a permission with spaces": {"Read only": ["routes read"]},
+        "11 of them": {f"p{number}": [] for number in range(11)},
+    },
     "rate_limit_scheme_slug": {},  # a 404, as every name that nothing has
     "reason": {**SHOWN_TEXT, "501 characters": "n" * 501},
     "resources": {"nothing": [""], "201 characters": ["r" * 201], "201 of them": [f"r{n}" for n in range(201)]},

@@ -34,6 +34,8 @@ APP: Example = {
     "description": None,
     "is_active": True,
     "permissions": ["routes:read", "routes:write"],
+    "permission_details": {"routes:read": {"description": "Look routes up.", "group": "Routes"}},
+    "permission_presets": {"Read only": ["routes:read"]},
     "resources": [],
     "rate_limits": [RULE],
     "rate_limit_scheme_slug": "basic",

@@ -41,6 +41,11 @@ FIELDS: dict[str, str] = {
     "AppCreate.permissions": "The permissions that the app's keys can be given; any without them.",
     "AppUpdate.permissions": "The permissions that the app's keys can be given; an empty list for any.",
     "TicketCreate.permissions": "The permissions that the session may hand out at most; all of the app's without them.",
+    "permission_details": "What each permission is for, and in which group the portal shows it.",
+    "permission_presets": "Ready-made choices of permissions in the portal, by name. Without any, those that end in "
+    "`:read` are one.",
+    "group": "The heading under which the portal shows the permission; empty for none.",
+    "PermissionDetail.description": "What the permission lets a key do, in a line.",
     "resources": "What the app's keys open, for your own use.",
     "rate_limits": "The rules that hold, in the order in which they are asked.",
     "rate_limit_scheme_slug": "The app's rate-limit scheme. Without one, 1000 requests a minute for all of the app.",

@@ -12,6 +12,13 @@ from apiauth.http.wire.propagation import PropagatedJson
 from apiauth.models import App
 
 
+class PermissionDetailJson(TypedDict):
+    """What one permission is for, as the portal shows it."""
+
+    description: str
+    group: str
+
+
 class AppJson(TypedDict):
     """One app, for the product's backend."""
 
@@ -23,6 +30,8 @@ class AppJson(TypedDict):
     description: str | None
     is_active: bool
     permissions: list[str]
+    permission_details: dict[str, PermissionDetailJson]
+    permission_presets: dict[str, list[str]]
     resources: list[str]
     rate_limits: list[LimitRuleJson]
     rate_limit_scheme_slug: NotRequired[str]
@@ -71,6 +80,8 @@ def app_json(app: App) -> AppJson:
         "description": app.description,
         "is_active": app.is_active,
         "permissions": app.permissions,
+        "permission_details": app.permission_details,
+        "permission_presets": app.permission_presets,
         "resources": app.resources,
         "rate_limits": limits_of(app),
         "default_role": cast("Role", app.default_role),  # a text from the database; its constraint holds it to a role
