@@ -124,7 +124,7 @@ def _owner_left() -> Exists:
     )
 
 
-def _mark(condition: Q) -> "ExpressionWrapper[BooleanField]":
+def _mark(condition: Q) -> "ExpressionWrapper[Q]":
     return ExpressionWrapper(condition, output_field=BooleanField())
 
 
