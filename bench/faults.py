@@ -87,7 +87,7 @@ class Caller(threading.Thread):
 
 def storm(secrets: list[str], kills: int, decisions: int) -> dict[str, bool]:
     """Kill a gateway or the worker so often under so many decisions; return every answer by its request id."""
-    ports = [free_port() for _ in range(GATEWAYS)]
+    ports = [_free_port() for _ in range(GATEWAYS)]
     victims = [Victim(SERVE, "config.gateway_wsgi:application", port, 4) for port in ports]
     victims += [Victim(WORKER) for _ in range(3)]
     ending = threading.Event()
@@ -115,8 +115,7 @@ def storm(secrets: list[str], kills: int, decisions: int) -> dict[str, bool]:
     return {request_id: allowed for caller in callers for request_id, allowed in caller.answers.items()}
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on just now."""
+def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

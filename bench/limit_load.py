@@ -167,7 +167,11 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def stated_remainder(limit: int, hosts: int, processes_per_host: int) -> int:
-    """Return how many calls of a window hosts may hold at most that one of them is denied: see decision 0010."""
-    lease = limit // 20
+def stated_remainder(limit: int, hosts: int, processes_per_host: int, waiting: int = 0) -> int:
+    """Return how many calls of a window hosts may hold at most that one of them is denied: see decision 0010.
+
+    `waiting` is how many checks of a process may wait at once for this limit while another limit of theirs
+    denies them in the end: what was leased for them is held.
+    """
+    lease = max(limit // 20, waiting)
     return (hosts - 1) * (lease + lease // 2 + lease * (processes_per_host - 1))

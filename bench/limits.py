@@ -2,7 +2,7 @@
 
     python -m bench.limits [--smoke | --full] [--save]
 
-Each load lasts a minute; in each, every gateway is killed once and started again. Every window of a
+Each load lasts a whole minute; in each, every gateway is killed once and started again. Every window of a
 second and of a minute is judged by the callers' own log (`bench.limit_load`). And what it costs: a
 count in the mapped file, with and without leases, and a call that has to wait for a lease.
 """
@@ -10,34 +10,25 @@ count in the mapped file, with and without leases, and a call that has to wait f
 import os
 import statistics
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.check import SERVE, body_of, prepared, seed, wait_until_ready
-from bench.faults import Victim, free_port
+from bench.check import SERVE, body_of, prepared, wait_until_ready
+from bench.faults import Victim
 from bench.limit_load import Load, Window, stated_remainder
-from bench.report import Options, Row, run
+from bench.report import Options, Row, row, run
+from bench.seeding import new_app, new_deployment, new_keys
+from bench.stage import free_port
+
+if TYPE_CHECKING:
+    from apiauth.verify.limiter import Claim, Limiter
 
 GATEWAYS = 4
 LIMITS = {"second": (100, 1_000), "minute": (1_000, 60_000)}
 LOADS = (0.9, 1, 10)
 CALLS = 50_000
-SMOKE_SECONDS = 4
-
-
-def limited(unit: str) -> str:
-    """Make an app whose calls are limited, and return a key of it."""
-    from apiauth.core import clock
-    from apiauth.core.actor import SYSTEM
-    from apiauth.models import Deployment
-    from apiauth.services import apps, keys, limits
-
-    owner = {"deployment_id": Deployment.objects.get().id, "actor": SYSTEM, "now": clock.now()}
-    rule = {"unit": unit, "duration": 1, "max_requests": LIMITS[unit][0]}
-    limits.create_scheme(slug=unit, name=unit, rules=[rule], **owner)
-    fields = {"slug": f"aa_{unit}", "name": unit, "key_prefix": "bench", "rate_limit_scheme_slug": unit}
-    app = apps.create_app(fields=fields, **owner)
-    issued = keys.create_key(app_id=app.id, name=unit, permissions=["read:x"], actor=SYSTEM, now=clock.now())
-    return issued.secret.text
+HOSTS = (1, 2)
 
 
 def storm(folder: Path, hosts: int, seconds: float, bodies: dict[str, bytes]) -> list[Row]:
@@ -88,82 +79,86 @@ def _sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.time()))
 
 
-def _rows(unit: str, load: Load, hosts: int, phases: dict[float, tuple[float, float]]) -> list[Row]:
+def _rows(unit: str, load: Load, hosts: int, phases: dict[float, tuple[float, float]]) -> Iterator[Row]:
     limit, length_ms = LIMITS[unit]
     windows = load.judged(limit, length_ms)
     held = stated_remainder(limit, hosts, GATEWAYS // hosts) if hosts > 1 else 0
-    rows = []
+    place = "one host" if hosts == 1 else f"{hosts} hosts"
     for factor, (began, ended) in phases.items():
         within = [window for window in windows if began <= window.starts_ms < ended]
         if within:
-            rows += _judgement(f"{hosts} host(s), a {unit}, load {factor:g}:", within, held)
-    return rows
+            yield from _judgement(f"{limit} a {unit} on {place}, load {factor:g}:", within, held)
 
 
-def _judgement(name: str, windows: list[Window], held: int) -> list[Row]:
-    over = sum(window.over for window in windows)
-    under = max(window.under for window in windows)
-    return [
-        Row(f"{name} windows", len(windows)),
-        Row(f"{name} of them with all gateways interleaved", sum(window.has_overlap for window in windows)),
-        Row(f"{name} calls", sum(window.demand for window in windows)),
-        Row(f"{name} admitted", sum(window.admitted for window in windows)),
-        Row(f"{name} over", over, "0", over == 0),
-        Row(f"{name} most under in a window", under, f"<= {held}", under <= held),
-    ]
+def _judgement(name: str, windows: list[Window], held: int) -> Iterator[Row]:
+    yield Row(f"{name} windows", len(windows))
+    yield Row(f"{name} of them with all gateways interleaved", sum(window.has_overlap for window in windows))
+    yield Row(f"{name} calls", sum(window.demand for window in windows))
+    yield Row(f"{name} admitted", sum(window.admitted for window in windows))
+    yield row(f"{name} over", sum(window.over for window in windows), at_most=0, sane=0)
+    yield row(f"{name} most under in a window", max(window.under for window in windows), at_most=held, sane=held)
 
 
-def costs(folder: Path) -> list[Row]:
-    """Return what a count costs, in microseconds of processor time, and a call that waits for a lease."""
-    from apiauth.core.limits import LimitRule, Unit
+def costs(folder: Path, repeats: int) -> Iterator[Row]:
+    """Yield what a count costs, in microseconds of processor time, and a call that waits for a lease."""
     from apiauth.verify.lease_store import LeaseStore
     from apiauth.verify.leases import LeasedLimiter
-    from apiauth.verify.limiter import Limiter, identity_of
+    from apiauth.verify.limiter import Limiter
 
-    store = LeaseStore(os.environ["DATABASE_URL"])
-    host, shared = Limiter(folder / "costs"), LeasedLimiter(folder / "costs", store)
-    now_ms = int(time.time() * 1000)
-
-    def claims(count: int, limit: int) -> list[tuple[LimitRule, bytes]]:
-        rules = [LimitRule(str(number), Unit.DAY, 1, limit) for number in range(count)]
-        return [(rule, identity_of(rule, os.urandom(8))) for rule in rules]
-
-    def each(limiter: Limiter, count: int) -> float:
-        asked = claims(count, 2_000_000_000)
-        rounds = []
-        for _ in range(7):
-            began = time.thread_time()
-            for _ in range(CALLS):
-                limiter.take(asked, now_ms)
-            rounds.append((time.thread_time() - began) / CALLS * 1e6)
-        return statistics.median(rounds)
-
-    def waiting() -> float:
-        began = time.perf_counter()
-        shared.take(claims(1, 30), now_ms)
-        return (time.perf_counter() - began) * 1e6
-
-    figures = {count: (each(host, count), each(shared, count)) for count in (1, 3)}
-    waits = [waiting() for _ in range(300)]
+    host = Limiter(folder / "costs")
+    shared = LeasedLimiter(folder / "costs", LeaseStore(os.environ["DATABASE_URL"]))
+    for count in (1, 3):
+        alone = [_cost(host, count) for _ in range(repeats)]
+        leased = [_cost(shared, count) for _ in range(repeats)]
+        yield row(f"a count of {count} limit(s) on one host (µs)", alone)
+        yield row(
+            f"a count of {count} limit(s), shared, while enough is held (µs)",
+            leased,
+            at_most=statistics.median(alone) + 0.5,
+        )
+    yield row("a call that waits for a lease (µs)", [_wait(shared) for _ in range(20 * repeats)])
     shared.close()
     host.close()
-    rows = []
-    for count, (alone, leased) in figures.items():
-        rows.append(Row(f"{count} limit(s), one host (us)", alone))
-        rows.append(Row(f"{count} limit(s), shared, held (us)", leased, "<= +0.5", leased <= alone + 0.5))
-    return [*rows, Row("a call that waits for a lease, p50 (us)", statistics.median(waits))]
 
 
-def table(options: Options) -> list[Row]:
-    """Measure what a count costs, then storm gateways of one host, of two and in a full run of four."""
-    seconds, hosts = options.pick((SMOKE_SECONDS, (1, 2)), (60, (1, 2)), (60, (1, 2, 4)))
+def _claims(count: int, limit: int) -> list["Claim"]:
+    from apiauth.core.limits import LimitRule, Unit
+    from apiauth.verify.limiter import identity_of
+
+    rules = [LimitRule(str(number), Unit.DAY, 1, limit) for number in range(count)]
+    return [(rule, identity_of(rule, os.urandom(8))) for rule in rules]
+
+
+def _cost(limiter: "Limiter", count: int) -> float:
+    claims, now_ms = _claims(count, 2_000_000_000), time.time_ns() // 1_000_000
+    limiter.take(claims, now_ms)
+    began = time.thread_time()
+    for _ in range(CALLS):
+        limiter.take(claims, now_ms)
+    return (time.thread_time() - began) / CALLS * 1e6
+
+
+def _wait(limiter: "Limiter") -> float:
+    claims, began = _claims(1, 30), time.perf_counter()
+    limiter.take(claims, time.time_ns() // 1_000_000)
+    return (time.perf_counter() - began) * 1e6
+
+
+def table(options: Options) -> Iterable[Row]:
+    """Return what the counts cost, and what came of every load on one host and on several."""
+    seconds = options.pick(4, 60, 300)
     with prepared() as folder:
-        seed(folder)
-        rows = costs(folder)
-        bodies = {unit: body_of(limited(unit)) for unit in LIMITS}
-        for count in hosts:
-            rows += storm(folder, count, seconds, bodies)
+        deployment_id = new_deployment()
+        apps = {unit: new_app(deployment_id, f"aa_{unit}", [_rule(unit)]) for unit in LIMITS}
+        bodies = {unit: body_of(new_keys(app, 1)[0]) for unit, app in apps.items()}
+        rows = list(costs(folder, options.pick(3, 7)))
+        for hosts in HOSTS:
+            rows += storm(folder, hosts, seconds, bodies)
     return rows
+
+
+def _rule(unit: str) -> dict[str, object]:
+    return {"unit": unit, "duration": 1, "max_requests": LIMITS[unit][0]}
 
 
 if __name__ == "__main__":

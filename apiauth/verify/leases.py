@@ -60,7 +60,7 @@ class LeasedLimiter(Limiter):
     def take(self, claims: Sequence[Claim], now_ms: int) -> tuple[int, list[int]]:
         """Count one call against every claim, or against none where one of them is used up.
 
-        What is left is counted as if the other hosts used up all that they hold. Where a lease
+        What is left is what the store had left when this host last asked it, and what is held. Where a lease
         is lacking this waits for one, twice WAIT_SECONDS at most; a claim that gets none denies.
         """
         denied, left, wants = self._draw(claims, now_ms)

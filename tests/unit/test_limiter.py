@@ -6,9 +6,6 @@ import signal
 import threading
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from apiauth.core.limits import LimitRule, Unit
 from apiauth.verify.limiter import ADMITTED, Limiter, identity_of
@@ -144,52 +141,3 @@ def test_four_processes_of_three_threads_admit_exactly_the_number(tmp_path):
     for process in processes:
         process.join()
     assert admitted == 1000
-
-
-class LimiterAsModel(RuleBasedStateMachine):
-    """The limiter beside a dictionary that counts in the plainest way."""
-
-    def __init__(self):
-        super().__init__()
-        import tempfile
-        from pathlib import Path
-
-        self.folder = tempfile.TemporaryDirectory()
-        self.limiter = Limiter(Path(self.folder.name), slots=1024)
-        self.counts = {}
-        self.now_ms = NOW_MS
-
-    @rule(
-        rules=st.lists(st.sampled_from([MINUTE, SECOND, MONTH]), unique=True, max_size=3),
-        subject=st.integers(1, 3),
-    )
-    def take(self, rules, subject):
-        denied, left = self.limiter.take([claim(each, subject) for each in rules], self.now_ms)
-        keys = [(each.id, subject, each.window_at(self.now_ms)) for each in rules]
-        counts = [self.counts.get(key, 0) for key in keys]
-        full = [count >= each.max_requests for count, each in zip(counts, rules, strict=True)]
-        assert denied == (full.index(True) if any(full) else ADMITTED)
-        spent = 0 if any(full) else 1
-        assert left == [each.max_requests - count - spent for count, each in zip(counts, rules, strict=True)]
-        for key, count in zip(keys, counts, strict=True):
-            self.counts[key] = count + spent
-
-    @rule(step=st.sampled_from([1, 999, 1000, 60_000, 86_400_000 * 31]))
-    def let_time_pass(self, step):
-        self.now_ms += step
-
-    @precondition(lambda self: self.counts)
-    @rule()
-    def restart(self):
-        from pathlib import Path
-
-        self.limiter.close()
-        self.limiter = Limiter(Path(self.folder.name), slots=1024)
-
-    def teardown(self):
-        self.limiter.close()
-        self.folder.cleanup()
-
-
-TestLimiterAsModel = LimiterAsModel.TestCase
-TestLimiterAsModel.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)

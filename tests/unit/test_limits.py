@@ -37,11 +37,47 @@ def test_the_wait_is_whole_seconds_that_reach_the_next_window(rule, now_ms):
     assert end <= now_ms + wait * 1000 < end + 1000
 
 
-def test_a_calendar_month_is_the_month_of_the_calendar():
-    rule = LimitRule(id="r", unit=Unit.CALENDAR_MONTH, duration=1, max_requests=5)
-    february = int(datetime(2028, 2, 29, 23, tzinfo=UTC).timestamp() * 1000)
-    start, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in rule.window_at(february))
-    assert (start, end) == (datetime(2028, 2, 1, tzinfo=UTC), datetime(2028, 3, 1, tzinfo=UTC))
+def utc(*parts):
+    return datetime(*parts, tzinfo=UTC)
+
+
+CALENDAR = {Unit.CALENDAR_DAY, Unit.MONTH, Unit.CALENDAR_MONTH}
+DAYS = {
+    "a day": (utc(2026, 11, 24), utc(2026, 11, 25)),
+    "the year's last day": (utc(2026, 12, 31), utc(2027, 1, 1)),
+    "a leap day": (utc(2028, 2, 29), utc(2028, 3, 1)),
+    "the day Europe's clocks change": (utc(2026, 3, 29), utc(2026, 3, 30)),
+}
+MONTHS = {
+    "a month of 28 days": (utc(2026, 2, 1), utc(2026, 3, 1)),
+    "of 29": (utc(2028, 2, 1), utc(2028, 3, 1)),
+    "of 30": (utc(2026, 4, 1), utc(2026, 5, 1)),
+    "the year's last month": (utc(2026, 12, 1), utc(2027, 1, 1)),
+}
+
+
+@pytest.mark.parametrize(
+    ("unit", "start", "end"),
+    [
+        pytest.param(unit, *edges, id=f"{unit}, {name}")
+        for units, spans in (([Unit.CALENDAR_DAY], DAYS), ([Unit.MONTH, Unit.CALENDAR_MONTH], MONTHS))
+        for unit in units
+        for name, edges in spans.items()
+    ],
+)
+def test_a_calendar_unit_begins_and_ends_at_midnight_utc(unit, start, end):
+    rule = LimitRule(id="r", unit=unit, duration=1, max_requests=5)
+    first, last = (int(moment.timestamp() * 1000) for moment in (start, end))
+    assert rule.window_at(first) == rule.window_at(last - 1) == (first, last)
+    assert rule.window_at(first - 1)[1] == first
+    assert rule.window_at(last)[0] == last
+
+
+@given(rules, moments_ms)
+def test_a_unit_that_is_no_calendars_is_as_long_as_it_says_and_counts_from_1970(rule, now_ms):
+    if rule.unit not in CALENDAR:
+        start, end = rule.window_at(now_ms)
+        assert (start % rule.length_ms, end - start) == (0, rule.length_ms)
 
 
 @pytest.mark.parametrize(
