@@ -34,13 +34,16 @@ DEADLINE_SECONDS = 3600
 class Victim:
     """A process group that is killed and started again."""
 
-    def __init__(self, code: str, *arguments: object) -> None:
+    def __init__(self, code: str, *arguments: object, **variables: object) -> None:
         self._command = [sys.executable, "-c", code, *map(str, arguments)]
+        self._environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
         self.start()
 
     def start(self) -> None:
         """Start it, in a group of its own."""
-        self._process = subprocess.Popen(self._command, start_new_session=True, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, start_new_session=True, stderr=subprocess.DEVNULL
+        )
 
     def kill(self) -> None:
         """Kill the whole group as kill -9 does."""
@@ -87,7 +90,7 @@ class Caller(threading.Thread):
 
 def storm(secrets: list[str], kills: int, decisions: int) -> dict[str, bool]:
     """Kill a gateway or the worker so often under so many decisions; return every answer by its request id."""
-    ports = [_free_port() for _ in range(GATEWAYS)]
+    ports = [free_port() for _ in range(GATEWAYS)]
     victims = [Victim(SERVE, "config.gateway_wsgi:application", port, 4) for port in ports]
     victims += [Victim(WORKER) for _ in range(3)]
     ending = threading.Event()
@@ -115,7 +118,8 @@ def storm(secrets: list[str], kills: int, decisions: int) -> dict[str, bool]:
     return {request_id: allowed for caller in callers for request_id, allowed in caller.answers.items()}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nothing listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.check import SERVE, body_of, prepared, wait_until_ready
-from bench.faults import Victim
+from bench.faults import Victim, free_port
 from bench.limit_load import Load, Window, stated_remainder
 from bench.report import Options, Row, row, run
 from bench.seeding import new_app, new_deployment, new_keys
-from bench.stage import free_port
+from config.processes import GATEWAY_THREADS
 
 if TYPE_CHECKING:
     from apiauth.verify.limiter import Claim, Limiter
@@ -34,12 +34,7 @@ HOSTS = (1, 2)
 def storm(folder: Path, hosts: int, seconds: float, bodies: dict[str, bytes]) -> list[Row]:
     """Put every load on gateways of so many hosts; return what came of it."""
     ports = [free_port() for _ in range(GATEWAYS)]
-    os.environ["KEYSTEAD_LIMITS"] = "shared" if hosts > 1 else "host"
-    victims = []
-    for number, port in enumerate(ports):
-        place = folder / f"{hosts}-{number % hosts}"
-        os.environ.update(KEYSTEAD_LIMITS_DIR=str(place / "limits"), KEYSTEAD_SPOOL_DIR=str(place / "spool"))
-        victims.append(Victim(SERVE, "config.gateway_wsgi:application", port, 4))
+    victims = [_gateway(port, folder / f"{hosts}-{number % hosts}", hosts) for number, port in enumerate(ports)]
     loads = {}
     try:
         for port in ports:
@@ -56,6 +51,15 @@ def storm(folder: Path, hosts: int, seconds: float, bodies: dict[str, bytes]) ->
         for victim in victims:
             victim.kill()
     return [row for unit, load in loads.items() for row in _rows(unit, load, hosts, phases)]
+
+
+def _gateway(port: int, place: Path, hosts: int) -> Victim:
+    """Start a gateway of the host that has this folder."""
+    return Victim(
+        SERVE, "config.gateway_wsgi:application", port, GATEWAY_THREADS,
+        KEYSTEAD_LIMITS="shared" if hosts > 1 else "host",
+        KEYSTEAD_LIMITS_DIR=place / "limits", KEYSTEAD_SPOOL_DIR=place / "spool",
+    )  # fmt: skip
 
 
 def _phase(

@@ -13,6 +13,7 @@ from apiauth.verify.leases import BOOT_ID, LeasedLimiter
 from apiauth.verify.limiter import ADMITTED, identity_of
 from tests.support.database import dsn
 from tests.support.proxy import FreezingProxy
+from tests.support.running import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60)]
 
@@ -194,19 +195,12 @@ def test_without_the_database_a_host_lives_on_what_it_holds_then_denies_and_says
 
 def test_a_database_that_falls_silent_is_waited_for_once_and_leases_go_on_once_it_speaks(host, proxy):
     limiter = host(database=proxy.address, wait_seconds=0.25)
-    until(lambda: limiter.take([claim(MINUTE, "app", 1)], NOW_MS)[0] == ADMITTED)
-    until(lambda: limiter.state().degraded_since is None)
+    until(lambda: limiter.take([claim(MINUTE, "app", 1)], NOW_MS)[0] == ADMITTED, 20, "a first lease")
+    until(lambda: limiter.state().degraded_since is None, 20, "leases in time")
     proxy.freeze()
     began = time.monotonic()
     assert admitted(limiter, [claim(FEW, "app", 1)], 1000) == 0
     assert limiter.state().degraded_since is not None
     assert time.monotonic() - began < 20, "a thousand calls that wait would take 250 seconds"
-    until(lambda: limiter.state().degraded_since is None)  # the silent connection is cut, another one is let through
-    until(lambda: limiter.take([claim(FEW, "app", 1)], NOW_MS)[0] == ADMITTED)
-
-
-def until(is_so):
-    deadline = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)
+    until(lambda: limiter.state().degraded_since is None, 20, "the silent connection is cut, another one let through")
+    until(lambda: limiter.take([claim(FEW, "app", 1)], NOW_MS)[0] == ADMITTED, 20, "a lease")

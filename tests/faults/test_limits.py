@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from apiauth.core import clock
+from apiauth.models import GatewayStatus
 from apiauth.services import apps, limits
 from bench.limit_load import Load, stated_remainder
 from tests.conftest import ACTOR
@@ -81,6 +82,8 @@ def test_each_window_admits_its_number_through_kills_at_every_load(app, make_app
         limited(make_app("aa_2"), make_key, "minute", MINUTE),
     ]
     started = gateways(hosts)
+    told = GatewayStatus.objects.order_by("-started_at")[:4].values_list("limits", flat=True)
+    assert set(told) == {"host" if hosts == 1 else "shared"}
     seconds, minutes = loads = [Load([port for port, _ in started], body) for body in bodies]
     storm(started, *loads)
 

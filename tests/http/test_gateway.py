@@ -1,7 +1,7 @@
 """The gateway's answers: exact on the wire, recorded each, and a 4xx for whatever cannot be read."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 
 import pytest
@@ -18,9 +18,13 @@ from apiauth.core.secrets import mint
 from apiauth.http.gateway import NetworkAdmission, TokenAdmission
 from apiauth.models import App, Key
 from apiauth.services import deployments, installation, keys
+from apiauth.verify.lease_store import LeaseStore
+from apiauth.verify.leases import LeasedLimiter
 from tests.conftest import ACTOR
 from tests.support.bad_inputs import BODIES, GOOD, PAIRS, PRESENTED, VALUE, body_with, written
+from tests.support.database import dsn
 from tests.support.gateways import GatewayInProcess, question
+from tests.support.proxy import FreezingProxy
 from tests.support.running import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -333,6 +337,32 @@ def test_health_tells_of_a_restore_by_another_epoch(gateway):
         cursor.execute("UPDATE apiauth_history SET identity = 'before the restore'")
     installation.note_history()
     until(lambda: gateway.call(b"", path="/health", method="GET")[2]["epoch"] == before + 1, 10, "the next epoch")
+
+
+def test_health_says_how_limits_are_counted(gateway):
+    _, _, answer = gateway.call(b"", path="/health", method="GET")
+    assert answer["limits"] == {"mode": "host", "degraded": False, "since": None}
+
+
+def test_limits_that_cannot_be_asked_for_deny_as_rate_limited_and_show_in_health(
+    app, secret, limit_app, tmp_path, transactional_db
+):
+    limit_app({"unit": "calendar_day", "duration": 1, "max_requests": 5})
+    proxy = FreezingProxy(dsn())
+    gateway = GatewayInProcess(tmp_path, limiter=LeasedLimiter(tmp_path / "limits", LeaseStore(proxy.address, 20)))
+    try:
+        assert gateway.check(secret)[1]["rate_limits"] == [{"rule": "5/86400s", "remaining": 4, "limit": 5}]
+        proxy.close()
+        status, answer = gateway.check(secret)
+        assert (status, answer["allowed"], answer["reason"], answer["blocked_rule"]) == (
+            200, False, "rate_limited", "5/86400s",
+        )  # fmt: skip
+        _, _, health = gateway.call(b"", path="/ready", method="GET")
+        assert (health["status"], health["limits"]["mode"], health["limits"]["degraded"]) == ("ok", "shared", True)
+        assert datetime.fromisoformat(health["limits"]["since"]) <= clock.now()
+    finally:
+        gateway.close()
+        proxy.close()
 
 
 def test_503_and_no_record_once_the_snapshot_is_too_old(gateway, app, secret):

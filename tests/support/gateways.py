@@ -27,6 +27,7 @@ class GatewayInProcess:
         *,
         database: str | None = None,
         waits: bool = True,
+        limiter: Limiter | None = None,
         most_keys: int = MOST_KEYS,
         **checker: Any,
     ) -> None:
@@ -34,7 +35,7 @@ class GatewayInProcess:
         self.snapshot = Snapshot(most_keys)
         self.peppers = env.load().peppers
         self.spool = Spool(folder / "spool")
-        self.limiter = Limiter(folder / "limits", slots=4096)
+        self.limiter = limiter or Limiter(folder / "limits", slots=4096)
         self.listener = Listener(database or dsn(), self.snapshot, self.peppers)
         self.checker = Checker(
             snapshot=self.snapshot,
