@@ -163,7 +163,7 @@ class LeaseStore:
         with self._state:
             self._degrade()
             self._sent = {}
-            pause = min(0.025 * 2**self._failures, LONGEST_BACK_OFF_SECONDS)
+            pause = min(0.05 * self._failures, LONGEST_BACK_OFF_SECONDS)
             self._state.wait_for(lambda: self._stopping, pause)
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
