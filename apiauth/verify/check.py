@@ -252,7 +252,7 @@ class Checker:
             outcome.rule = Rule.RATE_LIMITED
             outcome.blocked_by = limit.text
             outcome.denied_limit = limit
-            outcome.retry_after = limit.seconds_left(now_ms)
+            outcome.retry_after = self._limiter.retry_after(limit, now_ms)
         return outcome
 
     def _record(self, outcome: Outcome, question: Question, began: int) -> Record:

@@ -18,6 +18,7 @@ from apiauth.verify.lease_store import WAIT_SECONDS, Lease, LeaseStore, Want
 from apiauth.verify.limiter import ADMITTED, SLOTS, Claim, Limiter, LimitsState
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+DEGRADED_SECONDS = 1
 _LACKING = -2
 _HEADING = struct.Struct("<8sI16s")
 _MAGIC = b"KSLEASES"
@@ -51,6 +52,10 @@ class LeasedLimiter(Limiter):
 
     def state(self) -> LimitsState:
         return LimitsState("shared", self._store.degraded_since)
+
+    def retry_after(self, rule: LimitRule, now_ms: int) -> int:
+        """Return a second while nobody can tell whether the limit has room: its window may last a month."""
+        return super().retry_after(rule, now_ms) if self._store.degraded_since is None else DEGRADED_SECONDS
 
     def close(self) -> None:
         """Stop asking and let go of the file; what is held stays in it."""

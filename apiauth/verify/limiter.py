@@ -75,6 +75,10 @@ class Limiter:
         """Return how far the limits reach, and whether they are held back."""
         return LimitsState("host", None)
 
+    def retry_after(self, rule: LimitRule, now_ms: int) -> int:
+        """Return the whole seconds after which a call that this limit denied may be admitted."""
+        return rule.seconds_left(now_ms)
+
     def close(self) -> None:
         """Let go of the file; its counts stay."""
         self._lock.close()

@@ -354,8 +354,8 @@ def test_limits_that_cannot_be_asked_for_deny_as_rate_limited_and_show_in_health
         assert gateway.check(secret)[1]["rate_limits"] == [{"rule": "5/86400s", "remaining": 4, "limit": 5}]
         proxy.close()
         status, answer = gateway.check(secret)
-        assert (status, answer["allowed"], answer["reason"], answer["blocked_rule"]) == (
-            200, False, "rate_limited", "5/86400s",
+        assert (status, answer["allowed"], answer["reason"], answer["blocked_rule"], answer["retry_after"]) == (
+            200, False, "rate_limited", "5/86400s", 1,
         )  # fmt: skip
         _, _, health = gateway.call(b"", path="/ready", method="GET")
         assert (health["status"], health["limits"]["mode"], health["limits"]["degraded"]) == ("ok", "shared", True)
