@@ -1,9 +1,9 @@
 """How the portal answers: a page or the part that htmx asked for, never kept by any cache."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
@@ -31,6 +31,13 @@ def page_or_part(
     htmx = request.htmx  # type: ignore[attr-defined]  # set by django-htmx's middleware
     part = None if htmx.history_restore_request else parts.get(htmx.target or "")
     return render(request, part or page, dict(context), status=status)
+
+
+def download(lines: Iterable[str], file_name: str, content_type: str) -> StreamingHttpResponse:
+    """Hand out a file while it is being written: neither its length nor its rows are bounded."""
+    response = StreamingHttpResponse(lines, content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    return response
 
 
 def go_to(request: HttpRequest, address: str) -> HttpResponse:

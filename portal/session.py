@@ -9,6 +9,7 @@ from typing import cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
 from django_htmx.middleware import HtmxDetails
 
 from apiauth.core import clock
@@ -22,8 +23,8 @@ from apiauth.services import sessions
 from portal.render import SeeOther, go_to
 
 FROM_ENTRY = "entry"
-LOOKS = (Action.SEE, Action.SEE_ACTIVITY)
-View = Callable[..., HttpResponse]
+LOOKS = (Action.SEE, Action.SEE_ACTIVITY, Action.SEE_COMPLIANCE, Action.EXPORT)
+View = Callable[..., HttpResponseBase]
 
 
 class StaleTab(Conflict):
@@ -99,6 +100,16 @@ class Rights:
         return sessions.may(self.session, Action.SEE_USER_AGENTS)
 
     @property
+    def export(self) -> bool:
+        """Tell whether the page may offer what it shows as a file."""
+        return sessions.may(self.session, Action.EXPORT)
+
+    @property
+    def see_compliance(self) -> bool:
+        """Tell whether the page may show which keys deserve a look."""
+        return sessions.may(self.session, Action.SEE_COMPLIANCE)
+
+    @property
     def see_activity(self) -> bool:
         """Tell whether the page may show who did what."""
         return sessions.may(self.session, Action.SEE_ACTIVITY)
@@ -126,7 +137,7 @@ def portal_view(*, action: Action = Action.SEE, methods: tuple[str, ...] = ("GET
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
             if request.method not in allowed:
                 return HttpResponseNotAllowed(allowed)
             now = clock.now()
@@ -138,6 +149,20 @@ def portal_view(*, action: Action = Action.SEE, methods: tuple[str, ...] = ("GET
             bound = _bind(request, row, now)
             _check(bound, action)
             return view(bound, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def also_allowed(action: Action) -> Callable[[View], View]:
+    """Let a view that one action opens see only requests whose role reaches another one too."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: PortalRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+            _check(request, action)
+            return view(request, *args, **kwargs)
 
         return checked
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import activity, entry, key_changes, keys, logs, overview
+from portal.views import activity, compliance, entry, key_changes, keys, logs, overview
 
 app_name = "portal"
 
@@ -27,4 +27,6 @@ urlpatterns = [
     path("portal/logs", logs.decision_list, name="logs"),
     path("portal/logs/<str:request_id>", logs.decision, name="decision"),
     path("portal/activity", activity.entry_list, name="activity"),
+    path("portal/compliance", compliance.review, name="compliance"),
+    path("portal/compliance/export", compliance.export, name="compliance_export"),
 ]

@@ -72,7 +72,7 @@ def every_found_key(
     Reads them a thousand at a time, the oldest first, so that neither memory nor one query grows with their number.
     """
     conditions = _conditions(now)
-    marks = {f"is_{name}": _mark(condition) for name, condition in conditions.items()}
+    marks = {f"is_{name}": ExpressionWrapper(each, output_field=BooleanField()) for name, each in conditions.items()}
     wanted = conditions[finding] if finding else _any_of(conditions)
     rows = _live(keys, now).filter(wanted).annotate(**marks).select_related("app", "usage").order_by("id")
     last = 0
@@ -122,10 +122,6 @@ def _owner_left() -> Exists:
     return Exists(
         Departure.objects.filter(app_id=OuterRef("app_id"), subject_id=OuterRef("user_id"), at__gte=Subquery(first))
     )
-
-
-def _mark(condition: Q) -> "ExpressionWrapper[Q]":
-    return ExpressionWrapper(condition, output_field=BooleanField())
 
 
 def _any_of(conditions: dict[Finding, Q]) -> Q:

@@ -86,6 +86,7 @@ def test_the_script_and_the_sheets_stay_small():
         ("/portal/", "overview"),
         ("/portal/logs", "log"),
         ("/portal/activity", "activity"),
+        ("/portal/compliance", "compliance"),
     ],
 )
 def test_htmx_gets_the_part_and_everybody_else_the_page(portal_client, address, part):

@@ -1,0 +1,109 @@
+"""What the compliance page shows: how many keys each finding is about, and the keys of one, with what to do."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.urls import reverse
+
+from apiauth.core import ids
+from apiauth.models import Key
+from apiauth.models.key import KeyQuerySet
+from apiauth.services import compliance
+from apiauth.services.compliance import Finding
+from apiauth.services.finding_words import WORDS, Words
+from portal.session import PortalRequest, Rights
+
+PAGE = 50
+SHOW, ROTATE, REVOKE = "Open", "Rotate", "Revoke"
+_REMEDIES: Final[dict[Finding, tuple[str, ...]]] = {
+    Finding.NO_EXPIRY: (SHOW,),
+    Finding.ROTATION_OVERDUE: (ROTATE,),
+    Finding.UNUSED: (SHOW, REVOKE),
+    Finding.NEVER_USED: (SHOW, REVOKE),
+    Finding.WIDE_PERMISSIONS: (SHOW,),
+    Finding.ANY_ADDRESS: (SHOW,),
+    Finding.OWNER_GONE: (ROTATE, REVOKE),
+}
+_PAGES: Final = {SHOW: "portal:key", ROTATE: "portal:key_rotate", REVOKE: "portal:key_revoke"}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A finding, and how many keys it is about."""
+
+    finding: Finding
+    words: Words
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A link to the page on which something can be done about a key."""
+
+    word: str
+    address: str
+    in_dialog: bool
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A key that deserves a look."""
+
+    key: Key
+    remedies: list[Remedy]
+
+    @property
+    def usage(self) -> Any:
+        """Return its last use; None where it has none."""
+        return getattr(self.key, "usage", None)
+
+
+def keys_of(request: PortalRequest) -> KeyQuerySet:
+    """Return the keys that the session reaches: what is outside is not counted either."""
+    return Key.objects.within(request.reach)
+
+
+def finding_named(text: str) -> Finding | None:
+    """Return the finding that an address or a form names, if any."""
+    return Finding(text) if text in set(Finding) else None
+
+
+def contents(request: PortalRequest) -> dict[str, Any]:
+    """Return the counts, and a page of the keys of the finding that is asked for, else of the first there is."""
+    review = compliance.review(keys=keys_of(request), now=request.now)
+    counts = [Count(finding, WORDS[finding], review.counts[finding]) for finding in Finding]
+    first = next((count.finding for count in counts if count.number), None)
+    chosen = finding_named(request.GET.get("finding", "")) or first
+    shown, after = _page(request, chosen) if chosen else ([], "")
+    return {
+        "counts": counts,
+        "is_clear": first is None,
+        "total": review.keys,
+        "chosen": chosen,
+        "words": WORDS[chosen] if chosen else None,
+        "number": review.counts[chosen] if chosen else 0,
+        "lines": shown,
+        "after": after,
+    }
+
+
+def _page(request: PortalRequest, finding: Finding) -> tuple[list[Line], str]:
+    """Return the keys of a finding, the oldest first, and where the next page begins."""
+    rows = compliance.found_keys(keys=keys_of(request), finding=finding, now=request.now)
+    after = ids.parse_id(request.GET.get("after", ""))
+    if after is not None:
+        rows = rows.filter(pk__gt=after)
+    found = list(rows[: PAGE + 1])
+    shown = found[:PAGE]
+    more = str(shown[-1].pk) if len(found) > PAGE else ""
+    return [Line(key, _remedies(key, finding, request.rights)) for key in shown], more
+
+
+def _remedies(key: Key, finding: Finding, rights: Rights) -> list[Remedy]:
+    allowed = {SHOW: True, ROTATE: rights.rotate(key), REVOKE: rights.revoke(key)}
+    words = [word for word in _REMEDIES[finding] if allowed[word]] or [SHOW]
+    return [
+        Remedy(word, reverse(_PAGES[word], args=[str(key.pk)]), word != SHOW, "danger" if word == REVOKE else "")
+        for word in words
+    ]
