@@ -19,6 +19,7 @@ OWN_PERMISSIONS = {
     "find_key": ("key", "Can find a key from what a customer pasted"),
     "disable_key": ("key", "Can disable and enable keys"),
     "revoke_key": ("key", "Can revoke keys"),
+    "export_key": ("key", "Can export the keys that deserve a look"),
     "pause_app": ("app", "Can pause and resume apps"),
     "end_session": ("session", "Can end sessions"),
     "verify_activity": ("activityentry", "Can verify the activity log"),
@@ -39,7 +40,7 @@ _AGENT = (*_VIEWER, "disable_key", "end_session")
 GROUPS = {
     "Support viewer": _VIEWER,
     "Support agent": _AGENT,
-    "Security": (*_AGENT, "revoke_key", "pause_app", "verify_activity", "change_backendkey"),
+    "Security": (*_AGENT, "revoke_key", "export_key", "pause_app", "verify_activity", "change_backendkey"),
 }
 
 

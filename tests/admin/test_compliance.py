@@ -1,0 +1,107 @@
+"""Staff review the keys of all apps, narrow that down, and export it on record."""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apiauth.core.events import Event
+from apiauth.models import App
+from apiauth.models.activity import ActivityEntry
+from apiauth.services.keys import IssuedKey
+
+pytestmark = pytest.mark.django_db
+PAGE, EXPORT = "/admin/compliance/", "/admin/compliance/export/"
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def other(make_app: Make, make_deployment: Make) -> App:
+    made: App = make_app("aa_2", in_deployment=make_deployment("Orbit"), name="Orbit")
+    return made
+
+
+def page_of(client: Client, **query: object) -> str:
+    return str(client.get(PAGE, query).content.decode())
+
+
+def test_the_keys_of_all_apps_are_counted_and_those_of_a_finding_listed(
+    administrator: Client, other: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    make_key("Ours", allowed_cidrs=["192.0.2.0/24"])
+    make_key("Theirs", in_app=other)
+    html = page_of(administrator, finding="no_expiry")
+    assert "2 live keys." in html
+    assert ("Ours" in html, "Theirs" in html) == (True, True)
+    only_theirs = page_of(administrator, finding="any_address")
+    assert ("Ours" in only_theirs, "Theirs" in only_theirs) == (False, True)
+    assert "Nothing to do" in page_of(administrator, finding="owner_gone")
+
+
+def test_deployment_and_app_narrow_it_down(
+    administrator: Client, app: App, other: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    make_key("Ours")
+    make_key("Theirs", in_app=other)
+    for query in ({"app": "aa_2"}, {"app": other.pk}, {"deployment": other.deployment_id}):
+        html = page_of(administrator, finding="no_expiry", **query)
+        assert ("Ours" in html, "Theirs" in html) == (False, True), query
+    assert "0 live keys." in page_of(administrator, app="aa_2", deployment=app.deployment_id)
+
+
+def test_keys_of_a_deleted_app_let_nobody_in_and_are_left_out(
+    administrator: Client, app: App, now: Any, make_key: Callable[..., IssuedKey]
+) -> None:
+    make_key()
+    App.objects.filter(pk=app.pk).update(deleted_at=now)
+    assert "0 live keys." in page_of(administrator)
+
+
+@pytest.mark.parametrize("query", [{"deployment": "x"}, {"after": "-1"}, {"finding": "nonsense"}])
+def test_what_is_no_filter_is_a_400_that_names_the_field(administrator: Client, query: dict[str, str]) -> None:
+    assert administrator.get(PAGE, query).status_code == 400
+    assert administrator.post(EXPORT, query).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("group", "sees", "exports"),
+    [("Support viewer", 200, 403), ("Support agent", 200, 403), ("Security", 200, 200), (None, 200, 200)],
+)
+def test_support_looks_and_security_exports(
+    enter: Callable[..., Client], make_key: Callable[..., IssuedKey], group: str | None, sees: int, exports: int
+) -> None:
+    make_key()
+    client = enter(group)
+    answer = client.get(PAGE)
+    assert (answer.status_code, client.post(EXPORT).status_code) == (sees, exports)
+    assert (b"Export as CSV" in answer.content) == (exports == 200)
+
+
+def test_an_export_is_on_record_where_its_keys_belong(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    key = make_key("+1").key
+    for fields in ({}, {"deployment": app.deployment_id}, {"app": "aa_1", "finding": "no_expiry"}):
+        [row] = csv.DictReader(io.StringIO(administrator.post(EXPORT, fields).getvalue().decode()))
+        assert (row["key_id"], row["name"]) == (str(key.pk), "'+1")
+    entries = ActivityEntry.objects.filter(event=Event.COMPLIANCE_EXPORTED).order_by("id")
+    assert [(entry.deployment_id, entry.app_id, entry.details["finding"]) for entry in entries] == [
+        (None, None, "any"),
+        (app.deployment_id, None, "any"),
+        (app.deployment_id, app.pk, "no_expiry"),
+    ]
+    assert administrator.get(EXPORT).status_code == 405
+
+
+def test_the_page_takes_few_queries_and_goes_on_after_fifty(
+    administrator: Client, make_key: Callable[..., IssuedKey], django_assert_max_num_queries: Make
+) -> None:
+    made = [make_key(f"Number {number}").key for number in range(51)]
+    with django_assert_max_num_queries(6):
+        html = page_of(administrator, finding="no_expiry")
+    assert f"after={made[49].pk}" in html
+    assert "Number 50" not in html
+    assert "Number 50" in page_of(administrator, finding="no_expiry", after=made[49].pk)
