@@ -17,6 +17,8 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from apiauth.core.secrets import Peppers
+from config import email
+from config.email import EmailServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 POSTGRES_USER = "keystead"
@@ -57,6 +59,7 @@ class Environment:
     keep_decisions_days: int
     stop_seconds: int
     metrics_token: str | None = field(repr=False)
+    email: EmailServer | None = None
 
     @property
     def is_https(self) -> bool:
@@ -106,7 +109,19 @@ def read(variables: Mapping[str, str]) -> Environment:
         keep_decisions_days=_whole(variables, "KEYSTEAD_KEEP_DECISIONS_DAYS", 0, 0, 3650),
         stop_seconds=stop_seconds(variables),
         metrics_token=optional_secret("METRICS_TOKEN", variables),
+        email=email_server(variables),
     )
+
+
+def email_server(variables: Mapping[str, str]) -> EmailServer | None:
+    """Return where mail goes out, None where `KEYSTEAD_EMAIL_URL` is not set. Raises EnvironmentProblem."""
+    url = variables.get("KEYSTEAD_EMAIL_URL")
+    if not url:
+        return None
+    try:
+        return email.read(url, variables.get("KEYSTEAD_EMAIL_FROM", ""), optional_secret("EMAIL_PASSWORD", variables))
+    except ValueError as problem:
+        raise EnvironmentProblem(str(problem)) from None
 
 
 def stop_seconds(variables: Mapping[str, str] = os.environ) -> int:

@@ -1,4 +1,5 @@
-"""The worker process: drains the spool, keeps the partitions, forgets what is due. Knows no Django."""
+"""The worker process: drains the spool, keeps the partitions, forgets what is due. The drain knows no
+Django; what is done once for the whole installation does, in a thread beside it."""
 
 import argparse
 import os
@@ -6,7 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
-from config import env, logs
+from config import chores, env, logs
 from config.processes import write_report
 
 
@@ -20,6 +21,7 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    chores.start(environment, stop)
     worker.run(environment, stop, _report)
     return 0
 

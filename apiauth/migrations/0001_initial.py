@@ -429,6 +429,43 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="KeyWarning",
+            fields=[
+                (
+                    "id",
+                    models.BigIntegerField(
+                        default=apiauth.core.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("event", models.CharField(max_length=50)),
+                ("days", models.PositiveSmallIntegerField()),
+                ("moment", models.DateTimeField()),
+                ("told_at", models.DateTimeField()),
+                ("recipient", models.CharField(blank=True, default="", max_length=254)),
+                ("mail_due_at", models.DateTimeField(null=True)),
+                ("mail_attempts", models.PositiveIntegerField(default=0)),
+                ("mail_sent_at", models.DateTimeField(null=True)),
+                (
+                    "key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="warnings", to="apiauth.key"
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("mail_due_at__isnull", False)),
+                        fields=["mail_due_at"],
+                        name="key_warning_to_mail",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("key", "event", "days", "moment"), name="key_warning_once_a_step")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="ActivityEntry",
             fields=[
                 (
@@ -515,6 +552,12 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
+        ),
+        migrations.AddIndex(
+            model_name="key",
+            index=models.Index(
+                condition=models.Q(("expires_at__isnull", False)), fields=["expires_at"], name="key_by_expiry"
+            ),
         ),
         migrations.AddIndex(
             model_name="key",

@@ -23,6 +23,7 @@ from apiauth.models.key import FormToken, Key, KeyStatus
 from apiauth.models.limit import RateLimitScheme
 from apiauth.models.session import Session
 from apiauth.models.ticket import Ticket
+from apiauth.models.warning import KeyWarning
 
 __all__ = [
     "ActivityChain",
@@ -43,6 +44,7 @@ __all__ = [
     "KeyPathRollup",
     "KeyStatus",
     "KeyUsage",
+    "KeyWarning",
     "MinuteRollup",
     "PathRollup",
     "PepperCheck",

@@ -124,6 +124,7 @@ class Key(Row):
             models.Index(fields=["app", "-id"], name="key_newest_of_app"),
             models.Index(fields=["app", "lineage_id"], name="key_by_lineage"),
             models.Index(fields=["app", "key_suffix"], name="key_by_suffix"),
+            models.Index(fields=["expires_at"], name="key_by_expiry", condition=Q(expires_at__isnull=False)),
             models.Index(fields=["app", "user_id", "-id"], name="key_of_user"),
             models.Index(fields=["app", "organization_id", "workspace_id", "-id"], name="key_of_workspace"),
         ]

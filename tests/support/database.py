@@ -1,5 +1,8 @@
 """The test database's address, for connections that are not Django's."""
 
+import os
+from urllib.parse import urlsplit
+
 import psycopg
 from django.db import connection
 from psycopg.conninfo import make_conninfo
@@ -15,6 +18,11 @@ def dsn() -> str:
         host=settings["HOST"],
         port=settings["PORT"] or None,
     )
+
+
+def database_url() -> str:
+    """Return the same as a URL, for processes that run Django."""
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
 
 
 DECISION_TABLES = (

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
-from urllib.parse import urlsplit
-
-from django.db import connection as database
 
 from config import ports
+from tests.support.database import database_url
 from tests.support.processes import Process
 from tests.support.running import until
 
@@ -84,8 +82,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 def web_process() -> Iterator[Web]:
     """Serve the test database on a free port until the block ends."""
     port = ports.free()
-    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database.settings_dict['NAME']}").geturl()
-    process = Process(SERVE, port, environment={**os.environ, "DATABASE_URL": url})
+    process = Process(SERVE, port, environment={**os.environ, "DATABASE_URL": database_url()})
     try:
         until(lambda: ports.answers(port, "/ready"), START_SECONDS, "the web process is ready")
         yield Web(port)

@@ -1,0 +1,212 @@
+"""Keys that end or must be rotated soon are told of, each step once, and by mail where an address is known."""
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from apiauth.core.actor import Actor
+from apiauth.core.policy import read_policy
+from apiauth.models import ActivityEntry, App, Key, KeyWarning
+from apiauth.services import key_edits, key_warnings, keys, mails, sessions, subjects
+from config import email
+from tests.support.mail_server import MailServer, mail_server
+
+pytestmark = pytest.mark.django_db
+MakeKey = Callable[..., keys.IssuedKey]
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+WARNINGS = ("key.expiring", "key.expired", "key.rotation_due", "key.rotation_overdue")
+
+
+def told(key: Key) -> list[tuple[str, int]]:
+    entries = ActivityEntry.objects.filter(key_id=key.pk, event__in=WARNINGS).order_by("sequence")
+    return [(entry.event, entry.details["days"]) for entry in entries]
+
+
+def tell(moment: datetime, *, by_mail: bool = False) -> int:
+    return key_warnings.tell_all(now=moment, mails=by_mail)
+
+
+def test_each_step_before_an_end_is_told_once(make_key: MakeKey, now: datetime) -> None:
+    end = now + 90 * DAY
+    key = make_key(now=now, expires_at=end).key
+    for moment in (end - 31 * DAY, end - 30 * DAY, end - 29 * DAY, end - 7 * DAY, end - DAY, end - INSTANT):
+        tell(moment)
+        tell(moment)
+    assert told(key) == [("key.expiring", 30), ("key.expiring", 7), ("key.expiring", 1)]
+    assert (tell(end), tell(end + DAY)) == (1, 0)
+    assert told(key)[-1] == ("key.expired", 0)
+
+
+def test_each_step_begins_at_its_very_moment(make_key: MakeKey, now: datetime) -> None:
+    end = now + 90 * DAY
+    make_key(now=now, expires_at=end)
+    for days in (30, 7, 1, 0):
+        assert tell(end - days * DAY - INSTANT) == 0
+        assert tell(end - days * DAY) == 1
+
+
+def test_who_was_away_is_told_the_nearest_step_alone(make_key: MakeKey, now: datetime) -> None:
+    key = make_key(now=now, expires_at=now + 90 * DAY).key
+    assert tell(now + 85 * DAY) == 1
+    assert told(key) == [("key.expiring", 7)]
+    assert tell(now + 90 * DAY + 31 * DAY) == 0  # an end so long ago is no news
+
+
+def test_a_key_that_was_made_for_a_few_days_is_not_told_of_at_once(make_key: MakeKey, now: datetime) -> None:
+    key = make_key(now=now, expires_at=now + 5 * DAY).key
+    assert tell(now + INSTANT) == 0
+    tell(now + 4 * DAY)
+    assert told(key) == [("key.expiring", 1)]
+
+
+def test_a_new_end_is_told_of_anew(make_key: MakeKey, app: App, actor: Actor, now: datetime) -> None:
+    key = make_key(now=now, expires_at=now + 60 * DAY).key
+    tell(now + 40 * DAY)
+    changes = {"expires_at": now + 90 * DAY}
+    key_edits.edit_key(app_id=app.pk, key_id=key.pk, changes=changes, actor=actor, now=now + 41 * DAY)
+    tell(now + 50 * DAY)
+    tell(now + 60 * DAY)
+    assert told(key) == [("key.expiring", 30), ("key.expiring", 30)]
+
+
+def test_keys_that_nobody_relies_on_are_not_told_of(make_key: MakeKey, app: App, actor: Actor, now: datetime) -> None:
+    end = now + 90 * DAY
+    revoked, disabled, rotated = (make_key(now=now, expires_at=end).key for _ in range(3))
+    where = {"app_id": app.pk, "actor": actor, "now": now + DAY}
+    keys.revoke_key(key_id=revoked.pk, **where)
+    keys.disable_key(key_id=disabled.pk, **where)
+    keys.rotate_key(key_id=rotated.pk, overlap=30 * DAY, **where)
+    assert tell(end - 7 * DAY) == 1  # the successor alone
+    rotated.refresh_from_db()
+    assert told(Key.objects.get(pk=rotated.replaced_by_id)) == [("key.expiring", 7)]
+
+
+def require_rotation(app: App, **more: Any) -> None:
+    rotation = {"mode": "required", "every_days": 60, **more}
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"rotation": rotation}))
+
+
+def test_rotation_is_asked_for_ahead_and_missed_once(make_key: MakeKey, app: App, actor: Actor, now: datetime) -> None:
+    require_rotation(app)
+    key, rotated = make_key(now=now).key, make_key(now=now).key
+    keys.rotate_key(app_id=app.pk, key_id=rotated.pk, actor=actor, now=now + 20 * DAY)
+    for days in (29, 30, 53, 59, 60, 61, 62):
+        tell(now + days * DAY)
+    due = "key.rotation_due"
+    assert told(key) == [(due, 30), (due, 7), (due, 1), ("key.rotation_overdue", 0)]
+    assert told(rotated) == []
+
+
+def test_no_key_is_told_to_be_due_before_the_policy_holds_for_it(make_key: MakeKey, app: App, now: datetime) -> None:
+    key = make_key(now=now - 300 * DAY).key
+    require_rotation(app, enforced_from=(now + 10 * DAY).isoformat())
+    for days in (0, 3, 9, 10):
+        tell(now + days * DAY)
+    due = "key.rotation_due"
+    assert told(key) == [(due, 30), (due, 7), (due, 1), ("key.rotation_overdue", 0)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_tell_at_once_tell_once(make_key: MakeKey, now: datetime) -> None:
+    made = [make_key(now=now, expires_at=now + 90 * DAY).key for _ in range(5)]
+    together, counts = threading.Barrier(2), []
+
+    def run() -> None:
+        together.wait(10)
+        counts.append(tell(now + 85 * DAY))
+        connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(counts) == 5
+    assert [told(key) for key in made] == [[("key.expiring", 7)]] * 5
+
+
+@pytest.fixture
+def server(settings: Any) -> Iterator[MailServer]:
+    with mail_server() as running:
+        out = email.read(running.url, "keys@example.com", None)
+        settings.ENVIRONMENT = dataclasses.replace(settings.ENVIRONMENT, email=out)
+        yield running
+
+
+@pytest.fixture
+def danas_key(
+    app: App, make_key: MakeKey, session_for: Callable[..., sessions.OpenedSession], now: datetime
+) -> keys.IssuedKey:
+    session = session_for(app, subject_id="dana", subject_email="dana@example.com").session
+    return make_key(now=now, expires_at=now + 90 * DAY, owner=session.owner)
+
+
+def test_the_mail_says_which_key_when_and_what_to_do_and_holds_no_secret(
+    server: MailServer, danas_key: keys.IssuedKey, app: App, now: datetime
+) -> None:
+    later = now + 85 * DAY
+    tell(later, by_mail=True)
+    assert mails.send_due(now=later) == 1
+    assert (mails.send_due(now=later + DAY), mails.has_due(now=later + DAY)) == (0, False)
+    [mail] = server.mails
+    text = mail.get_content()
+    assert mail["To"] == "dana@example.com"
+    assert mail["From"] == "keys@example.com"
+    assert "Billing worker" in mail["Subject"]
+    assert f"nw_live_…{danas_key.key.key_suffix}" in text
+    assert f"{danas_key.key.expires_at:%Y-%m-%d %H:%M} UTC" in text
+    assert app.return_url in text
+    assert danas_key.secret.text not in str(mail)
+
+
+def test_nobody_is_written_to_where_no_address_is_known_or_its_owner_is_gone(
+    server: MailServer, danas_key: keys.IssuedKey, make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    make_key(now=now, expires_at=now + 90 * DAY)
+    subjects.remove_subject(
+        deployment_id=app.deployment_id, slug=app.slug, subject_id="dana", actor=actor, now=now + DAY
+    )
+    assert tell(now + 85 * DAY, by_mail=True) == 2
+    assert not mails.has_due(now=now + 86 * DAY)
+
+
+def test_a_mail_waits_while_the_server_is_away_and_is_sent_once_it_is_back(
+    server: MailServer, danas_key: keys.IssuedKey, now: datetime
+) -> None:
+    later = now + 85 * DAY
+    tell(later, by_mail=True)
+    for attempt, trouble in enumerate(("temporarily refused", "broken off")):
+        server.refuses_with, server.breaks_off = (450, False) if trouble.startswith("temp") else (0, True)
+        moment = later + attempt * timedelta(minutes=5)
+        assert mails.send_due(now=moment) == 0
+        assert not mails.has_due(now=moment + timedelta(seconds=59))
+    server.refuses_with, server.breaks_off = 0, False
+    assert mails.send_due(now=later + timedelta(hours=1)) == 1
+    assert KeyWarning.objects.get().mail_attempts == 3
+    assert [mail["Message-ID"] for mail in server.mails] == [f"<warning-{KeyWarning.objects.get().pk}@127.0.0.1>"]
+
+
+def test_an_address_that_is_refused_for_good_is_given_up(
+    server: MailServer, danas_key: keys.IssuedKey, now: datetime
+) -> None:
+    server.refuses_with = 550
+    tell(now + 85 * DAY, by_mail=True)
+    assert mails.send_due(now=now + 85 * DAY) == 0
+    assert not mails.has_due(now=now + 89 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [("http://x", "smtp://"), ("smtp://u:secret@x", "without a password"), ("smtps://mail.example.com", "FROM")],
+)
+def test_a_mail_server_that_cannot_be_meant_is_refused_without_its_password(url: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong) as refusal:
+        email.read(url, "" if wrong == "FROM" else "keys@example.com", "hush")
+    assert "secret" not in str(refusal.value)
+    assert "hush" not in repr(email.read("smtps://mail.example.com", "keys@example.com", "hush"))
