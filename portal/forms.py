@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django import forms
@@ -16,7 +16,6 @@ from portal import times
 from portal.session import PortalRequest
 
 Result = TypeVar("Result")
-DAYS = {"30": "30 days", "90": "90 days", "365": "1 year"}
 OVERLAPS = {
     "0": "Stop now",
     "3600": "1 hour",
@@ -78,68 +77,6 @@ class PortalForm(forms.Form):
     def chosen(self, name: str) -> str:
         """Return which radio button is on: the one that was sent, else the one to begin with."""
         return str(self[name].value() or "")
-
-
-class CreateKeyForm(PortalForm):
-    """Name, permissions, end and note of a new key."""
-
-    name = forms.CharField(max_length=100, error_messages={"required": "Enter a name."})
-    permissions = forms.MultipleChoiceField(required=False)
-    ends = forms.ChoiceField(initial="90", error_messages={"required": "Choose when the key ends."})
-    ends_on = forms.DateField(
-        required=False, error_messages={"invalid": "Enter a date that exists, such as 2027-02-22."}
-    )
-    note = forms.CharField(required=False, max_length=500)
-
-    def __init__(self, data: Any, *, request: PortalRequest) -> None:
-        super().__init__(data)
-        self._now = request.now
-        longest = (request.session_row.longest_expiry_days, request.app.policy.expiry.longest_days)
-        self._longest = min((days for days in longest if days is not None), default=None)
-        ceiling = request.session_row.permissions
-        offered = [name for name in request.app.permissions if ceiling is None or name in ceiling]
-        self.fields["permissions"].choices = [(name, name) for name in offered]  # type: ignore[attr-defined]  # a choice field
-        self.fields["ends"].choices = [(value, value) for value in self._ends()]  # type: ignore[attr-defined]  # a choice field
-        self.initial["ends"] = "90" if "90" in self._ends() else self._ends()[0]
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if cleaned.get("ends") == "date" and not cleaned.get("ends_on") and "ends_on" not in self.errors:
-            self.add_error("ends_on", "Enter the date on which the key ends.")
-        return cleaned
-
-    def expires_at(self) -> datetime | None:
-        """Return the end that was chosen; a date ends at its first moment, UTC."""
-        ends = self.cleaned_data["ends"]
-        if ends == "date":
-            return datetime.combine(self.cleaned_data["ends_on"], time(), UTC)
-        return None if ends == "never" else self._now + timedelta(days=int(ends))
-
-    @property
-    def permission_options(self) -> list[Option]:
-        """Return the permissions to tick."""
-        held = self["permissions"].value() or []
-        return [Option(name, name, "", name in held) for name, _ in self.fields["permissions"].choices]  # type: ignore[attr-defined]  # a choice field
-
-    @property
-    def end_options(self) -> list[Option]:
-        """Return the ends to choose from, each with its real date."""
-        details = {"date": "", "never": "A key that never ends stays risky if it leaks."}
-        labels = {"date": "On a date", "never": "Never"}
-        return [
-            Option(
-                value,
-                DAYS.get(value) or labels[value],
-                details[value] if value in details else times.in_full(self._now + timedelta(days=int(value))),
-                value == self.chosen("ends"),
-            )
-            for value in self._ends()
-        ]
-
-    def _ends(self) -> list[str]:
-        if self._longest is None:
-            return [*DAYS, "date", "never"]
-        return [*(days for days in DAYS if int(days) <= self._longest), "date"]
 
 
 class RotateKeyForm(PortalForm):

@@ -12,7 +12,8 @@ from apiauth.services import keys, propagation
 from apiauth.verify.replay import Proposal
 from portal import impact_words, inputs, lineages, log_pages, overlap, policy_lines, times, traffic
 from portal.activity_words import Sentence, sentences
-from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
+from portal.forms import RevokeKeyForm, RotateKeyForm
+from portal.key_forms import CreateKeyForm
 from portal.session import PortalRequest
 
 RECENT = 10
@@ -27,7 +28,8 @@ def create(request: PortalRequest, form: CreateKeyForm) -> keys.IssuedKey:
         app_id=request.app.pk,
         name=form.cleaned_data["name"],
         note=form.cleaned_data["note"],
-        permissions=form.cleaned_data["permissions"],
+        permissions=form.granted(),
+        allowed_cidrs=form.ranges(),
         expires_at=form.expires_at(),
         form=form.submitted(request),
         owner=request.session_row.owner,

@@ -10,7 +10,8 @@ from apiauth.models import Key
 from apiauth.services import keys, propagation
 from portal import inputs, key_pages, lineages
 from portal.form_page import find_key, form_page
-from portal.forms import CreateKeyForm, RevokeKeyForm, RotateKeyForm
+from portal.forms import RevokeKeyForm, RotateKeyForm
+from portal.key_forms import CreateKeyForm
 from portal.render import SeeOther, go_to, page_or_part
 from portal.session import PortalRequest, portal_view
 
@@ -33,7 +34,7 @@ def key_list(request: PortalRequest) -> HttpResponse:
 @portal_view(action=Action.CREATE, methods=READ_AND_WRITE)
 def create(request: PortalRequest) -> HttpResponse:
     """Show the form of a new key, or make the key and show its secret in this one answer."""
-    form = CreateKeyForm(request.POST if request.method == "POST" else None, request=request)
+    form = CreateKeyForm(request)
     issued = form.attempt(lambda: key_pages.create(request, form)) if form.is_bound else None
     if issued:
         return _secret(request, issued, None)
