@@ -1,7 +1,7 @@
 """What the log and one decision's page show, and how their filters are read."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -11,8 +11,11 @@ from apiauth.audit import search
 from apiauth.audit.search import DecisionFilters, DecisionRow
 from apiauth.core import clock, ids
 from apiauth.core.decision import Rule
-from apiauth.core.errors import NotFound
+from apiauth.core.errors import Invalid, NotFound
+from apiauth.core.redaction import without_secrets
 from apiauth.models import Key
+from apiauth.services import exports
+from apiauth.services.exports import Form, Sight
 from portal import explain, inputs
 from portal.session import PortalRequest
 
@@ -39,9 +42,14 @@ class LogFilter:
 
     def as_query(self, **changes: str) -> str:
         """Return the filters as a query string, with some of them changed."""
-        names = ("outcome", "rule", "key", "method", "path", "address", "range")
-        values = {name: getattr(self, name) for name in names} | changes
+        values = self.fields | changes
         return urlencode({name: value for name, value in values.items() if value})
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Return the filters that are set, by the names of their fields."""
+        names = ("outcome", "rule", "key", "method", "path", "address", "range")
+        return {name: value for name in names if (value := getattr(self, name))}
 
     @property
     def is_narrow(self) -> bool:
@@ -99,6 +107,8 @@ def listing(request: PortalRequest, wanted: LogFilter) -> dict[str, Any]:
     start = _start(request, wanted)
     context = {
         "wanted": wanted,
+        "rights": request.rights,
+        "session_id": request.session_id,
         "keys": _keys(request, wanted),
         "rules": [(rule.value, name) for rule, name in explain.LABELS.items()],
         "ranges": RANGE_LABELS.items(),
@@ -118,9 +128,34 @@ def listing(request: PortalRequest, wanted: LogFilter) -> dict[str, Any]:
 
 def visible_rows(request: PortalRequest, rows: Iterable[DecisionRow]) -> list[DecisionRow]:
     """Return decisions without what the session may not see of them."""
-    hidden: dict[str, Any] = {} if request.rights.see_addresses else {"client_ip": None, "peer_ip": None}
-    hidden |= {} if request.rights.see_user_agents else {"user_agent": ""}
-    return [replace(row, **hidden) for row in rows] if hidden else list(rows)
+    return sight_of(request).of(rows)
+
+
+def sight_of(request: PortalRequest) -> Sight:
+    """Return what the session may see of decisions besides the decision itself."""
+    return Sight(addresses=request.rights.see_addresses, user_agents=request.rights.see_user_agents)
+
+
+def export(request: PortalRequest, wanted: LogFilter, form: Form) -> Iterator[str]:
+    """Return all that the filters find, as lines of a file. Raises Invalid for a filter that cannot be used."""
+    for name, sentence in wanted.problems.items():
+        raise Invalid(sentence, field=name)
+    return exports.export_decisions(
+        app=request.app,
+        within=request.reach,
+        filters=wanted.for_search(_start(request, wanted)),
+        sight=sight_of(request),
+        form=form,
+        asked=_on_record(wanted),
+        actor=request.actor,
+        now=request.now,
+    )
+
+
+def _on_record(wanted: LogFilter) -> dict[str, str]:
+    """Return the filters as the activity log keeps them for ever: no address, and nothing that looks like a secret."""
+    kept = {name: without_secrets(value) for name, value in wanted.fields.items()}
+    return kept | ({"address": "given"} if wanted.address else {})
 
 
 @dataclass(frozen=True, slots=True)

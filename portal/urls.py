@@ -25,6 +25,7 @@ urlpatterns = [
     path("portal/keys/<str:key_id>/undo-revoke", key_changes.undo_revoke, name="key_undo_revoke"),
     path("portal/keys/<str:key_id>/in-force", keys.in_force, name="key_in_force"),
     path("portal/logs", logs.decision_list, name="logs"),
+    path("portal/logs/export", logs.export, name="logs_export"),
     path("portal/logs/<str:request_id>", logs.decision, name="decision"),
     path("portal/activity", activity.entry_list, name="activity"),
     path("portal/compliance", compliance.review, name="compliance"),

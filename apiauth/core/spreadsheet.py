@@ -18,10 +18,15 @@ def line(cells: Iterable[object]) -> str:
     return target.getvalue()
 
 
+def moment(value: datetime) -> str:
+    """Return a moment as RFC 3339 in UTC, with milliseconds."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return moment(value)
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return f"'{text}" if text.startswith(_OPENS_A_FORMULA) else text

@@ -1,13 +1,19 @@
 """What leaves in bulk: each export stands in the activity log before its first line goes out."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
+from apiauth.audit import search
+from apiauth.audit.search import DecisionFilters, DecisionRow
 from apiauth.core import spreadsheet
 from apiauth.core.actor import Actor
 from apiauth.core.events import Event
-from apiauth.models import Key
+from apiauth.core.scope import Reach
+from apiauth.models import App, Key
 from apiauth.models.key import KeyQuerySet
 from apiauth.services import activity
 from apiauth.services.compliance import Finding, every_found_key
@@ -76,3 +82,108 @@ def _compliance_cells(key: Key, findings: list[Finding]) -> list[object]:
         [finding.value for finding in findings],
         [WORDS[finding].remedy for finding in findings],
     ]
+
+
+class Form(StrEnum):
+    """How an export is written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What somebody may see of decisions besides the decision itself."""
+
+    addresses: bool
+    user_agents: bool
+
+    def of(self, rows: Iterable[DecisionRow]) -> list[DecisionRow]:
+        """Return decisions without what may not be seen of them."""
+        hidden: dict[str, Any] = {} if self.addresses else {"client_ip": None, "peer_ip": None}
+        hidden |= {} if self.user_agents else {"user_agent": ""}
+        return [replace(row, **hidden) for row in rows] if hidden else list(rows)
+
+
+def export_decisions(
+    *,
+    app: App,
+    within: Reach,
+    filters: DecisionFilters,
+    sight: Sight,
+    form: Form,
+    asked: Mapping[str, str],
+    actor: Actor,
+    now: datetime,
+) -> Iterator[str]:
+    """Note that somebody takes decisions out of the log, and return them as lines, the newest first, all of them.
+
+    Decisions that come in meanwhile are left out. `asked` is what the entry says of the filters.
+    """
+    details = {"filters": dict(asked), "form": form.value}
+    activity.record(
+        Event.DECISIONS_EXPORTED, actor=actor, now=now, deployment_id=app.deployment_id, app_id=app.id, details=details
+    )
+    rows = _every_decision(app.id, within, replace(filters, end=filters.end or now))
+    shown = (_decision(row) for page in rows for row in sight.of(page))
+    return _csv_lines(shown) if form is Form.CSV else (json.dumps(each, ensure_ascii=False) + "\n" for each in shown)
+
+
+def _every_decision(app_id: int, within: Reach, filters: DecisionFilters) -> Iterator[list[DecisionRow]]:
+    """Yield page after page, each of so many rows at most, whether an index answers the filters or not."""
+    last = None
+    while True:
+        page = search.decisions(app_id=app_id, within=within, filters=filters, after=last, limit=search.MOST_ROWS)
+        yield page.rows
+        last = page.last
+        if last is None:
+            return
+
+
+def _decision(row: DecisionRow) -> dict[str, Any]:
+    return {
+        "request_id": row.request_id,
+        "timestamp": spreadsheet.moment(row.decided_at),
+        "outcome": "allowed" if row.allowed else "blocked",
+        "rule": row.rule,
+        "blocked_by_rule": row.blocked_by,
+        "key_id": str(row.key_id) if row.key_id else None,
+        "key_name": row.key_name,
+        "presented_start": row.presented_start,
+        "method": row.method,
+        "path": row.path,
+        "client_ip": row.client_ip,
+        "peer_ip": row.peer_ip,
+        "user_agent": row.user_agent,
+        "required_permissions": row.required_permissions,
+        "held_permissions": row.held_permissions,
+        "rate_limits": row.rate_limits,
+        "retry_after": row.retry_after,
+    }
+
+
+_DECISION_COLUMNS: Final = (
+    "request_id",
+    "timestamp",
+    "outcome",
+    "rule",
+    "blocked_by_rule",
+    "key_id",
+    "key_name",
+    "presented_start",
+    "method",
+    "path",
+    "client_ip",
+    "peer_ip",
+    "user_agent",
+    "required_permissions",
+    "held_permissions",
+    "retry_after",
+)
+
+
+def _csv_lines(decisions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Return the same as CSV, without how limits stood: a cell holds no list of them."""
+    yield spreadsheet.line(_DECISION_COLUMNS)
+    for decision in decisions:
+        yield spreadsheet.line(decision[name] for name in _DECISION_COLUMNS)
