@@ -5,10 +5,10 @@ from typing import Any, get_args
 
 from django.contrib import admin
 
-from apiauth.admin.window import Window, column, link, mono, when
+from apiauth.admin.window import Window, column, link, mono, seen_address, when
 from apiauth.core.actor import ActorKind
 from apiauth.core.events import Event
-from apiauth.models import ActivityEntry
+from apiauth.models import ActivityEntry, App
 
 
 class EventFilter(admin.SimpleListFilter):
@@ -50,7 +50,7 @@ class ActivityEntryAdmin(Window):
         when("at"),
         "event",
         "actor",
-        "personal",
+        "person",
         "via",
         "chain_id",
         "sequence",
@@ -69,6 +69,14 @@ class ActivityEntryAdmin(Window):
     @column("Actor")
     def actor(self, row: ActivityEntry) -> str:
         return str(row.personal.get("name") or row.actor_id)
+
+    @column("Personal")
+    def person(self, row: ActivityEntry) -> str:
+        app = App.objects.filter(pk=row.app_id).first() if row.app_id else None
+        shown = {**row.personal}
+        if app and "client_ip" in shown:
+            shown["client_ip"] = seen_address(shown["client_ip"], app.policy)
+        return json.dumps(shown, ensure_ascii=False)
 
     @column("Chain")
     def chain_id(self, row: ActivityEntry) -> str:

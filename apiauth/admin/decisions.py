@@ -4,7 +4,7 @@ Django's admin cannot show a table with a composite key, and its pages would cou
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from apiauth.admin.window import NO_SECRETS_HERE, has_secret
+from apiauth.admin.window import NO_SECRETS_HERE, has_secret, seen_address
 from apiauth.audit.search import DecisionFilters, DecisionRow, Page, decisions, decisions_of_apps
 from apiauth.core import clock, ids
 from apiauth.core.decision import Rule
@@ -141,8 +141,14 @@ def _apps_called(text: str) -> list[int]:
 
 
 def _with_apps(rows: list[DecisionRow]) -> list[Row]:
-    names = dict(App.objects.filter(pk__in={row.app_id for row in rows}).values_list("pk", "name"))
-    return [Row(row, names.get(row.app_id, "no app")) for row in rows]
+    apps = App.objects.only("name", "policy").in_bulk({row.app_id for row in rows})
+    return [_row(row, apps.get(row.app_id)) for row in rows]
+
+
+def _row(row: DecisionRow, app: App | None) -> Row:
+    if app is None:
+        return Row(row, "no app")
+    return Row(replace(row, client_ip=seen_address(row.client_ip, app.policy)), app.name)
 
 
 @_may_view
@@ -164,8 +170,10 @@ def _facts(row: Decision) -> list[tuple[str, object, str]]:
         "key_id": "apiauth_key_change",
         "deployment_id": "apiauth_deployment_change",
     }
-    if row.app_id:
-        row.deployment_id = App.objects.filter(pk=row.app_id).values_list("deployment_id", flat=True).first()
+    app = App.objects.filter(pk=row.app_id).first()
+    if app is not None:
+        row.deployment_id = app.deployment_id
+        row.client_ip, row.peer_ip = (seen_address(each, app.policy) for each in (row.client_ip, row.peer_ip))
     facts = []
     for field in row._meta.concrete_fields:
         value = getattr(row, field.name)

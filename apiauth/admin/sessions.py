@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from apiauth.admin.confirm import Deed, carry_out, door
-from apiauth.admin.window import Window, badge, column, moment, staff, when
+from apiauth.admin.window import Window, badge, column, moment, seen_address, staff, when
 from apiauth.core import clock
 from apiauth.models import Session, Ticket
 from apiauth.services import sessions
@@ -63,14 +63,14 @@ class TicketAdmin(Window):
 class SessionAdmin(Window):
     """Sessions of subjects in the portal and the session API."""
 
-    list_display = ("row_id", "app", "subject", "role", "status", "client_ip", when("created_at"), when("last_seen_at"))
+    list_display = ("row_id", "app", "subject", "role", "status", "address", when("created_at"), when("last_seen_at"))
     list_select_related = ("app",)
     search_fields = ("=id", "=subject_id", "subject_name", "=subject_email")
     fields = (
         "row_id",
         *_GRANT,
         "status",
-        "client_ip",
+        "address",
         "user_agent",
         when("created_at"),
         when("last_seen_at"),
@@ -88,6 +88,10 @@ class SessionAdmin(Window):
     @column("Subject")
     def subject(self, row: Session) -> str:
         return row.display_name
+
+    @column("Address")
+    def address(self, row: Session) -> str | None:
+        return seen_address(row.client_ip, row.app.policy)
 
     @column("Status")
     def status(self, row: Session) -> str:

@@ -19,6 +19,8 @@ from django.utils.safestring import SafeString
 
 from apiauth.core.actor import Actor
 from apiauth.core.errors import Invalid, KeysteadError
+from apiauth.core.networks import network_of
+from apiauth.core.policy import Policy
 from apiauth.core.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -141,6 +143,13 @@ def staff(request: HttpRequest) -> Actor:
         user_agent=request.headers.get("User-Agent", "")[:400],
         via="admin",
     )
+
+
+def seen_address(address: str | None, policy: Policy | None) -> str | None:
+    """Return an address as staff may see it by the policy of its app; None where there is no app, and no policy."""
+    if not address or policy is None or policy.audit.staff_see_addresses:
+        return address
+    return network_of(address)
 
 
 def mono(text: str) -> SafeString:
