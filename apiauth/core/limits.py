@@ -169,14 +169,14 @@ def parse_rules(value: object) -> tuple[LimitRule, ...]:
         raise Invalid("`rules` must be a list of rules.", field="rules")
     if not 1 <= len(value) <= MOST_RULES:
         raise Invalid(f"`rules` must hold 1 to {MOST_RULES} rules.", field="rules")
-    rules = [_parse_rule(entry, f"rules[{index}]") for index, entry in enumerate(value)]
-    _refuse_shared_ids(rules)
+    rules = [parse_rule(entry, f"rules[{index}]") for index, entry in enumerate(value)]
+    refuse_shared_ids(rules, "rules")
     return in_order(rules)
 
 
 def load_rules(stored: Sequence[Mapping[str, Any]]) -> tuple[LimitRule, ...]:
     """Return rules as they stand in the database, in the order of evaluation."""
-    return in_order([_parse_rule(entry, f"rules[{index}]") for index, entry in enumerate(stored)])
+    return in_order([parse_rule(entry, f"rules[{index}]") for index, entry in enumerate(stored)])
 
 
 def in_order(rules: Sequence[LimitRule]) -> tuple[LimitRule, ...]:
@@ -186,14 +186,8 @@ def in_order(rules: Sequence[LimitRule]) -> tuple[LimitRule, ...]:
     return tuple(replace(rule, shares_text=True) if texts[rule.text] > 1 else rule for rule in ordered)
 
 
-def _month_at(now_ms: int) -> tuple[int, int]:
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC)
-    start = datetime(moment.year, moment.month, 1, tzinfo=UTC)
-    end = datetime(moment.year + moment.month // 12, moment.month % 12 + 1, 1, tzinfo=UTC)
-    return int(start.timestamp()) * 1000, int(end.timestamp()) * 1000
-
-
-def _parse_rule(entry: object, field: str) -> LimitRule:
+def parse_rule(entry: object, field: str, *, mode: Mode = Mode.PER_APP) -> LimitRule:
+    """Return one rule; `mode` is that of a rule which names none. Raises Invalid with the field, within `field`."""
     if not isinstance(entry, Mapping):
         raise Invalid("A rule must be an object.", field=field)
     unknown = sorted(str(name) for name in entry if name not in _FIELDS)
@@ -205,10 +199,26 @@ def _parse_rule(entry: object, field: str) -> LimitRule:
         unit=unit,
         duration=_parse_number(entry.get("duration"), 1, LONGEST[unit], f"{field}.duration"),
         max_requests=_parse_number(entry.get("max_requests"), 1, MOST_REQUESTS, f"{field}.max_requests"),
-        mode=_parse_choice(Mode, entry.get("mode") or Mode.PER_APP, f"{field}.mode"),
+        mode=_parse_choice(Mode, entry.get("mode") or mode, f"{field}.mode"),
         endpoints=_parse_endpoints(entry.get("endpoints"), f"{field}.endpoints"),
         priority=_parse_number(entry.get("priority") or 0, -1000, 1000, f"{field}.priority"),
     )
+
+
+def refuse_shared_ids(rules: Sequence[LimitRule], field: str) -> None:
+    """Raise Invalid where two rules of a list have one id: they would share a count."""
+    seen: set[str] = set()
+    for index, rule in enumerate(rules):
+        if rule.id in seen:
+            raise Invalid("Two rules have the same id.", field=f"{field}[{index}].id")
+        seen.add(rule.id)
+
+
+def _month_at(now_ms: int) -> tuple[int, int]:
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC)
+    start = datetime(moment.year, moment.month, 1, tzinfo=UTC)
+    end = datetime(moment.year + moment.month // 12, moment.month % 12 + 1, 1, tzinfo=UTC)
+    return int(start.timestamp()) * 1000, int(end.timestamp()) * 1000
 
 
 def _parse_id(value: object, field: str) -> str:
@@ -251,11 +261,3 @@ def _parse_endpoint(path: object, field: str) -> str:
         return normal_form(path)
     except Invalid as problem:
         raise Invalid(problem.message, field=field) from None
-
-
-def _refuse_shared_ids(rules: Sequence[LimitRule]) -> None:
-    seen: set[str] = set()
-    for index, rule in enumerate(rules):
-        if rule.id in seen:
-            raise Invalid("Two rules have the same id.", field=f"rules[{index}].id")
-        seen.add(rule.id)

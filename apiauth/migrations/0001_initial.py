@@ -176,6 +176,7 @@ class Migration(migrations.Migration):
                         base_field=models.CharField(max_length=50), blank=True, default=list, size=None
                     ),
                 ),
+                ("limits", models.JSONField(blank=True, db_default=[], default=list)),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
                 ("disabled_at", models.DateTimeField(null=True)),
                 ("revoked_at", models.DateTimeField(null=True)),

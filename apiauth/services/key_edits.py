@@ -16,7 +16,7 @@ from apiauth.services.key_rows import lock_key, lock_open_app, record, written
 from apiauth.services.text import plain_text
 from apiauth.services.versions import refuse_unseen
 
-EDITABLE = ("name", "note", "permissions", "allowed_cidrs", "metadata", "expires_at")
+EDITABLE = ("name", "note", "permissions", "allowed_cidrs", "limits", "metadata", "expires_at")
 _EDITABLE_WHEN = (KeyStatus.ACTIVE, KeyStatus.IN_GRACE, KeyStatus.DISABLED)
 
 
@@ -31,7 +31,7 @@ def edit_key(
     now: datetime,
     seen: Collection[datetime] | None = None,
 ) -> Key:
-    """Change what `changes` names of a key: name, note, permissions, allowed_cidrs, metadata or expires_at.
+    """Change what `changes` names of a key: name, note, permissions, allowed_cidrs, limits, metadata or expires_at.
 
     All of it or nothing; what stays the same leaves no entry in the log. A new end keeps to the app's
     policy, counted from when the key was made. The ceiling bounds what is added: a permission that
@@ -65,6 +65,8 @@ def _checked(name: str, value: Any, key: Key, app: App, now: datetime) -> Any:
         return _permissions(key, app, value)
     if name == "allowed_cidrs":
         return key_values.addresses(() if value is None else value)
+    if name == "limits":
+        return key_values.limits(app, () if value is None else value, key.limits)
     if name == "metadata":
         return key_values.own_metadata(value)
     return _end(key, app, value, now)

@@ -1,11 +1,13 @@
 """What a key can be given: every value is checked here, whichever door it came through."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
 from apiauth.core.errors import Invalid
+from apiauth.core.key_limits import load_key_rules, parse_key_rules
+from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 from apiauth.core.metadata import check_metadata
 from apiauth.core.permissions import check_permissions
 from apiauth.core.scope import Owner
@@ -63,3 +65,14 @@ def addresses(ranges: Iterable[object]) -> list[str]:
         except ValueError:
             raise Invalid(f"{str(given)[:50]!r} isn't a valid address range.", field="allowed_cidrs") from None
     return sorted(set(found))
+
+
+def limits(app: App, wanted: object, known: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Return a key's own limits as they are stored; `known` are those that it has. Raises Invalid."""
+    rules = parse_key_rules(wanted, app_rules=limits_of(app), known=load_key_rules(known))
+    return [rule.as_json() for rule in rules]
+
+
+def limits_of(app: App) -> tuple[LimitRule, ...]:
+    """Return the rules that hold for an app: its scheme's, or the built-in one."""
+    return load_rules(app.rate_limit_scheme.rules) if app.rate_limit_scheme else (BUILT_IN,)

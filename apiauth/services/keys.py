@@ -36,6 +36,7 @@ _KEPT_BY_ROTATION = (
     "metadata",
     "expires_at",
     "allowed_cidrs",
+    "limits",
     "lineage_id",
     "user_id",
     "organization_id",
@@ -62,6 +63,7 @@ def create_key(
     metadata: Mapping[str, Any] | None = None,
     expires_at: datetime | None = None,
     allowed_cidrs: Iterable[object] = (),
+    limits: object = (),
     note: str = "",
     form: SubmittedForm | None = None,
     owner: Owner = NOBODY,
@@ -84,6 +86,7 @@ def create_key(
         "metadata": {**ceiling.metadata, **key_values.own_metadata(metadata)},
         "expires_at": _end(app, expires_at, ceiling, now),
         "allowed_cidrs": key_values.addresses(allowed_cidrs),
+        "limits": key_values.limits(app, limits),
         **_owned(app, owner),
     }
     ceiling.check_permissions(values["permissions"])
@@ -107,8 +110,8 @@ def rotate_key(
 ) -> IssuedKey:
     """Replace a key and let the old one work for `overlap` longer; None is the app's default, zero ends it at once.
 
-    Name, owner, permissions, metadata and expiry (cut to the caller's ceiling and the app's policy)
-    go to the new key; the old key's expiry is not touched.
+    Name, owner, permissions, metadata, expiry (cut to the caller's ceiling and the app's policy) and
+    limits (which the new key counts for itself) go to the new key; the old key's expiry is not touched.
     Raises NotFound outside the app, KeyNotActive if it is revoked, disabled, expired or rotated
     already, NotAllowed where it can do more than the caller may hand out, Invalid for an overlap
     outside 0 to 30 days. Two calls at once yield one new key.
@@ -351,4 +354,5 @@ def _issue(app: App, *, actor: Actor, now: datetime, values: dict[str, Any]) -> 
 
 
 def _described(key: Key) -> dict[str, Any]:
-    return {"name": key.name, "permissions": key.permissions, "expires_at": written(key.expires_at)}
+    details = {"name": key.name, "permissions": key.permissions, "expires_at": written(key.expires_at)}
+    return {**details, "limits": key.limits} if key.limits else details

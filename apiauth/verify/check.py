@@ -242,7 +242,7 @@ class Checker:
                 return _blocked(rule, key, prepared)
         claims = prepared.claims
         if claims is None:
-            claims = claims_of(key, prepared.app, question.path, question.client)
+            claims = claims_of(key, prepared, question.path, question.client)
         if not claims:
             return Outcome(0, None, None, key, prepared)
         denied, left = self._limiter.take(claims, now_ms)

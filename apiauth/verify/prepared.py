@@ -3,14 +3,21 @@
 from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
+import structlog
 
+from apiauth.core.errors import Invalid
+from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limits import LimitRule, Mode
 from apiauth.verify.addresses import Address, parse_networks
 from apiauth.verify.limiter import Claim, identity_of
 from apiauth.verify.rules import Facts, decide
 from apiauth.verify.snapshot import App, Key
 
+log = structlog.get_logger(__name__)
+
 NEVER_MS = 1 << 62
+_SAME_FOR_ALL_CALLS = (Mode.PER_APP, Mode.PER_KEY)
+_OWN = "own"  # stands where the id of a scheme does, which is a number or none
 
 
 class Prepared(msgspec.Struct, gc=False):
@@ -23,6 +30,8 @@ class Prepared(msgspec.Struct, gc=False):
     networks: tuple[IPv4Network | IPv6Network, ...] | None
     claims: tuple[Claim, ...] | None
     """The claims of every call, where neither its path nor its address changes them."""
+    own_rules: tuple[LimitRule, ...] = ()
+    """The key's own limits, which hold after those of its app."""
     rendered: object = None
 
 
@@ -50,14 +59,33 @@ def prepare(key: Key, app: App) -> Prepared:
     """Work out once what every check of a key needs."""
     moments = (key.overlap_ends_ms, key.expires_ms, _overdue_from_ms(key, app))
     until = min((moment for moment in moments if moment is not None), default=NEVER_MS)
-    is_fixed = all(rule.endpoints is None and rule.mode in (Mode.PER_APP, Mode.PER_KEY) for rule in app.rules)
+    own_rules = _own_rules(key, app) if key.limits else ()
     return Prepared(
         app=app,
         sound_until_ms=0 if decide(state_facts(key, app, 0)) is not None else until,
         permissions=frozenset(key.permissions),
         networks=_networks(key),
-        claims=tuple(_claim(rule, key, app, "") for rule in app.rules) if is_fixed else None,
+        claims=_fixed_claims(key, app, own_rules),
+        own_rules=own_rules,
     )
+
+
+def _fixed_claims(key: Key, app: App, own_rules: tuple[LimitRule, ...]) -> tuple[Claim, ...] | None:
+    """Return the claims of every call, the app's first; None where path or address changes them."""
+    if any(rule.endpoints is not None or rule.mode not in _SAME_FOR_ALL_CALLS for rule in (*app.rules, *own_rules)):
+        return None
+    return tuple(_claim(rule, key, app, "") for rule in app.rules) + tuple(
+        _own_claim(rule, key, "") for rule in own_rules
+    )
+
+
+def _own_rules(key: Key, app: App) -> tuple[LimitRule, ...]:
+    """Return a key's own limits; where nobody can read them, those of its app hold alone."""
+    try:
+        return load_key_rules(msgspec.json.decode(key.limits or "[]"), app.rules)
+    except (Invalid, TypeError, msgspec.MsgspecError):
+        log.exception("prepared.unreadable_limits", key_id=key.id)
+        return ()
 
 
 def _networks(key: Key) -> tuple[IPv4Network | IPv6Network, ...] | None:
@@ -70,9 +98,13 @@ def _networks(key: Key) -> tuple[IPv4Network | IPv6Network, ...] | None:
         return ()
 
 
-def claims_of(key: Key, app: App, path: str, client: Address) -> tuple[Claim, ...]:
+def claims_of(key: Key, prepared: Prepared, path: str, client: Address) -> tuple[Claim, ...]:
     """Return the claims of one call: a rule each that covers its path, with whom it counts."""
-    return tuple(_claim(rule, key, app, client.group) for rule in app.rules if rule.covers(path))
+    app = prepared.app
+    claims = tuple(_claim(rule, key, app, client.group) for rule in app.rules if rule.covers(path))
+    if prepared.own_rules:
+        claims += tuple(_own_claim(rule, key, client.group) for rule in prepared.own_rules if rule.covers(path))
+    return claims
 
 
 def _claim(rule: LimitRule, key: Key, app: App, group: str) -> Claim:
@@ -88,3 +120,9 @@ def _claim(rule: LimitRule, key: Key, app: App, group: str) -> Claim:
     else:
         subject = ("key and ip", key.id, group)
     return rule, identity_of(rule, app.scheme_id, *subject)
+
+
+def _own_claim(rule: LimitRule, key: Key, group: str) -> Claim:
+    """Return a key's own rule with the identity of what it counts: never that of a scheme's rule, whatever its id."""
+    subject = (key.id,) if rule.mode is Mode.PER_KEY else (key.id, group)
+    return rule, identity_of(rule, _OWN, *subject)

@@ -69,6 +69,8 @@ class Key(msgspec.Struct, gc=False):
     overlap_ends_ms: int | None
     created_ms: int
     change_xid: int
+    limits: str | None = None
+    """Its own limits as the database wrote them; None without any. The check reads them once it needs them."""
     prepared: Any = None
 
 

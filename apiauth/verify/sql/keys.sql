@@ -5,5 +5,6 @@ SELECT
     revoked_at IS NOT NULL, disabled_at IS NOT NULL,
     (extract(epoch FROM overlap_ends_at) * 1000)::bigint,
     (extract(epoch FROM created_at) * 1000)::bigint,
-    change_xid::text::bigint
+    change_xid::text::bigint,
+    nullif(limits, '[]')::text
 FROM apiauth_key
