@@ -26,8 +26,10 @@ def find_key(request: PortalRequest, text: str, action: Action = Action.SEE) -> 
     )
 
 
-def form_page(request: PortalRequest, name: str, form: PortalForm, context: dict[str, Any]) -> HttpResponse:
-    """Answer with a form; with 422 where what was sent is wrong."""
+def form_page(
+    request: PortalRequest, name: str, form: PortalForm, context: dict[str, Any], *, status: int | None = None
+) -> HttpResponse:
+    """Answer with a form; with 422 where what was sent is wrong, unless the answer has another status."""
     shared = {
         "section": "keys",
         "form": form,
@@ -37,5 +39,5 @@ def form_page(request: PortalRequest, name: str, form: PortalForm, context: dict
         "lines": policy_lines.lines(request.app.policy),
     }
     parts = {"dialog": f"portal/keys/_{name}_dialog.html"}
-    status = 422 if form.is_bound else 200
-    return page_or_part(request, f"portal/keys/{name}.html", parts, shared | context, status=status)
+    usual = 422 if form.is_bound else 200
+    return page_or_part(request, f"portal/keys/{name}.html", parts, shared | context, status=status or usual)

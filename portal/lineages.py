@@ -55,6 +55,7 @@ class KeyRow:
     is_active: bool
     is_disabled: bool
     may_disable: bool
+    may_edit: bool
     may_rotate: bool
     may_revoke: bool
 
@@ -111,6 +112,7 @@ def rows(keys: Iterable[Key], *, rights: Rights, now: datetime) -> list[KeyRow]:
             is_active=key.is_active(now),
             is_disabled=key.status(now) is KeyStatus.DISABLED,
             may_disable=rights.disable(key),
+            may_edit=rights.edit(key),
             may_rotate=rights.rotate(key),
             may_revoke=rights.revoke(key),
         )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import activity, compliance, entry, key_changes, keys, logs, overview
+from portal.views import activity, compliance, entry, key_changes, key_edit, keys, logs, overview
 
 app_name = "portal"
 
@@ -16,6 +16,7 @@ urlpatterns = [
     path("portal/keys", keys.key_list, name="keys"),
     path("portal/keys/new", keys.create, name="key_new"),
     path("portal/keys/<str:key_id>", keys.detail, name="key"),
+    path("portal/keys/<str:key_id>/edit", key_edit.edit, name="key_edit"),
     path("portal/keys/<str:key_id>/rotate", keys.rotate, name="key_rotate"),
     path("portal/keys/<str:key_id>/revoke", keys.revoke, name="key_revoke"),
     path("portal/keys/<str:key_id>/disable", key_changes.disable, name="key_disable"),

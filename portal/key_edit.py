@@ -1,0 +1,100 @@
+"""A change to a key before it is made: what it adds and takes away, and what it would have blocked."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from apiauth.models import Key
+from apiauth.services import key_edits
+from apiauth.verify.addresses import parse_networks
+from apiauth.verify.replay import Proposal
+from portal import inputs, times
+from portal.key_forms import EditKeyForm
+from portal.session import PortalRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that a change is about: what it adds and takes away, or from what to what."""
+
+    label: str
+    adds: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
+    before: str = ""
+    after: str = ""
+
+
+def save(request: PortalRequest, form: EditKeyForm, key: Key) -> Key:
+    """Change a key as the form says, unless somebody else has since the page was made."""
+    return key_edits.edit_key(
+        app_id=request.app.pk,
+        key_id=key.pk,
+        changes=form.changes(),
+        ceiling=request.session_row.ceiling,
+        actor=request.actor,
+        now=request.now,
+        seen=[inputs.moment(form.cleaned_data, "seen")],
+    )
+
+
+def rehearse(request: PortalRequest, form: EditKeyForm, key: Key) -> Key:
+    """Return the key as it would be; the service decides as it will, and nothing stays of it."""
+    with transaction.atomic():
+        changed = save(request, form, key)
+        transaction.set_rollback(True)
+    return changed
+
+
+def differences(before: Key, after: Key) -> list[Difference]:
+    """Return what is different about a key, in the order of the form."""
+    found = [
+        _text("Name", before.name, after.name),
+        _set("Permissions", before.permissions, after.permissions),
+        _set("Addresses", before.allowed_cidrs, after.allowed_cidrs),
+        _text("Ends", _end(before.expires_at), _end(after.expires_at)),
+        _text("Note", before.note or "none", after.note or "none"),
+    ]
+    return [each for each in found if each is not None]
+
+
+def needs_review(before: Key, after: Key) -> bool:
+    """Tell whether a change is about what the key may do: its name and note are not."""
+    fields = ("permissions", "allowed_cidrs", "expires_at")
+    return any(getattr(before, name) != getattr(after, name) for name in fields)
+
+
+def narrowing(before: Key, after: Key) -> Proposal | None:
+    """Return what of a change could block calls that were allowed; None where nothing could."""
+    loses = set(before.permissions) - set(after.permissions)
+    is_narrower = bool(after.allowed_cidrs) and after.allowed_cidrs != before.allowed_cidrs
+    if not loses and not is_narrower:
+        return None
+    return Proposal(
+        permissions=frozenset(after.permissions) if loses else None,
+        networks=parse_networks(tuple(after.allowed_cidrs)) if is_narrower else None,
+    )
+
+
+def sent_again(form: EditKeyForm, after: Key) -> Mapping[str, Any]:
+    """Return the fields of the form that confirms a change: what was sent, with every choice spelled out."""
+    names = ("name", "note", "allowed_cidrs", "ends", "ends_on", "seen")
+    return {
+        "fields": [(name, form[name].value() or "") for name in names],
+        "permissions": after.permissions,
+    }
+
+
+def _text(label: str, before: str, after: str) -> Difference | None:
+    return None if before == after else Difference(label, before=before, after=after)
+
+
+def _set(label: str, before: Iterable[str], after: Iterable[str]) -> Difference | None:
+    adds, removes = sorted(set(after) - set(before)), sorted(set(before) - set(after))
+    return Difference(label, adds=tuple(adds), removes=tuple(removes)) if adds or removes else None
+
+
+def _end(moment: datetime | None) -> str:
+    return times.in_full(moment) if moment else "never"
