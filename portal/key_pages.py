@@ -10,7 +10,7 @@ from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
 from apiauth.services import keys, propagation
 from apiauth.verify.replay import Proposal
-from portal import impact_words, inputs, lineages, log_pages, overlap, policy_lines, times, traffic
+from portal import impact_words, inputs, limit_use, lineages, log_pages, overlap, policy_lines, times, traffic
 from portal.activity_words import Sentence, sentences
 from portal.forms import RevokeKeyForm, RotateKeyForm
 from portal.key_forms import CreateKeyForm
@@ -105,8 +105,9 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
     span = inputs.RANGES["7d"]
     filters = search.DecisionFilters(key_id=key.pk, start=request.now - span.length, end=request.now)
     recent = search.decisions(app_id=request.app.pk, within=request.reach, filters=filters, cursor=None, limit=RECENT)
-    row, *olds = lineages.rows([key, *_old_ones(request, key)], rights=request.rights, now=request.now)
-    return about(request, key) | {
+    shown = about(request, key)
+    row, *olds = lineages.rows([key, *shown["old_ones"]], rights=request.rights, now=request.now)
+    return shown | {
         "row": row,
         "secrets": overlap.secrets_of(row, olds, see_addresses=request.rights.see_addresses, now=request.now)
         if olds
@@ -114,6 +115,7 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
         "undo_until": request.rights.undo(key, request.now),
         "newest": _newest(request, key),
         "chart": traffic.chart(request.reach, span, request.now, key_id=key.pk),
+        "uses": limit_use.of_key(request.app, key, recent.rows, request.now) if row.is_active else [],
         "decisions": log_pages.visible_rows(request, recent.rows),
         "sentences": _sentences(request, key),
         "rights": request.rights,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from apiauth.core.limits import BUILT_IN, LimitRule, Mode, Unit, load_rules
 from apiauth.models import App
@@ -35,14 +34,19 @@ class LimitLine:
     code: str
 
 
-def in_force(app: App, now: datetime) -> list[LimitLine]:
+def rules_in_force(app: App) -> tuple[LimitRule, ...]:
     """Return the limits that hold for an app's keys; one is built in where the app has no scheme."""
     scheme = app.rate_limit_scheme
-    rules = load_rules(scheme.rules) if scheme and scheme.deleted_at is None else (BUILT_IN,)
-    return [_line(rule) for rule in rules]
+    return load_rules(scheme.rules) if scheme and scheme.deleted_at is None else (BUILT_IN,)
 
 
-def _line(rule: LimitRule) -> LimitLine:
+def in_force(app: App) -> list[LimitLine]:
+    """Return these limits in words."""
+    return [line(rule) for rule in rules_in_force(app)]
+
+
+def line(rule: LimitRule) -> LimitLine:
+    """Return one limit in words."""
     one, many = _UNITS[rule.unit]
     window = one if rule.duration == 1 else f"{rule.duration} {many}"
     every = rule.endpoints is None or "*" in rule.endpoints

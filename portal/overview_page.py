@@ -48,7 +48,7 @@ def contents(request: PortalRequest, span: Range) -> dict[str, Any]:
         "chart": chart,
         "range": span,
         "causes": causes(request.reach, span, request.now),
-        "limits": limit_words.in_force(request.app, request.now),
+        "limits": limit_words.in_force(request.app),
         "working": len(newest),
         "has_keys": bool(keys) or Key.objects.within(request.reach).exists(),
         "next_end": min((key for key in newest if key.expires_at), key=_end, default=None),

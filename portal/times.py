@@ -19,6 +19,11 @@ def clock(value: datetime) -> str:
     return f"{value.astimezone(UTC):%H:%M} UTC"
 
 
+def seconds(value: datetime) -> str:
+    """Return a time of day to the second, such as `09:00:30 UTC`."""
+    return f"{value.astimezone(UTC):%H:%M:%S} UTC"
+
+
 def in_full(value: datetime) -> str:
     """Return a date and time such as `26 Nov 2026, 09:00 UTC`."""
     return f"{day(value)}, {clock(value)}"
