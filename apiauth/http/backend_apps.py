@@ -80,7 +80,7 @@ def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response
         deployment_id=caller.deployment_id,
         slug=app_slug,
         changes=changes,
-        applies_at=moment(applies_at, "policy_applies_at") if applies_at else None,
+        applies_at=moment(applies_at, "policy_applies_at") if applies_at is not None else None,
         actor=caller.actor,
         now=caller.now,
         seen=seen(request),

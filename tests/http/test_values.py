@@ -164,6 +164,18 @@ BAD: dict[str, Cases] = {
         "a permission with spaces": {"Read only": ["routes read"]},
         "11 of them": {f"p{number}": [] for number in range(11)},
     },
+    "policy": {  # `test_policy.py` tries more, place by place
+        "an unknown part": {"colour": {}},
+        "an unknown field": {"scope": {"colour": "red"}},
+        "an unknown preset": {"authority": "everybody"},
+        "an unknown role": {"authority": {"create": "root"}},
+        "an end without the mode": {"expiry": {"longest_days": 30}},
+        "0 days": {"rotation": {"mode": "required", "every_days": 0}},
+        "ages": {"expiry": {"mode": "mandatory", "longest_days": 2**62}},
+        "eleven minutes": {"revocation": {"undo_minutes": 11}},
+        "a day": {"audit": {"keep_days": 1}},
+    },
+    "policy_applies_at": MOMENT,
     "rate_limit_scheme_slug": {},  # a 404, as every name that nothing has
     "reason": {**SHOWN_TEXT, "501 characters": "n" * 501},
     "resources": {"nothing": [""], "201 characters": ["r" * 201], "201 of them": [f"r{n}" for n in range(201)]},
