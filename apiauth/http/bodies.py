@@ -14,6 +14,8 @@ from apiauth.http.value_types import (
     Description,
     Email,
     KeyPrefix,
+    KeyRules,
+    KeyRulesText,
     Link,
     Locale,
     Metadata,
@@ -105,6 +107,7 @@ class KeyCreate(Body):
     metadata: Metadata | None = None
     expires_at: Moment | None = None
     allowed_cidrs: AddressRanges | None = None
+    limits: KeyRules | None = None
     note: Note | None = None
     user_id: OwnerId | None = None
     organization_id: OwnerId | None = None
@@ -130,6 +133,7 @@ class KeyUpdate(Body):
     note: Note = UNSENT
     permissions: Permissions = UNSENT
     allowed_cidrs: AddressRanges = UNSENT
+    limits: KeyRules = UNSENT
     metadata: Metadata = UNSENT
     expires_at: Moment | None = None
 
@@ -198,6 +202,7 @@ class KeyForm(BaseModel):
     permissions: Permissions = []
     expires_at: Moment = ""
     allowed_cidrs: AddressRanges = []
+    limits: KeyRulesText = ""
     note: Note = ""
 
 
@@ -220,6 +225,7 @@ class EditForm(BaseModel):
     note: Note = UNSENT
     permissions: Permissions = UNSENT
     allowed_cidrs: AddressRanges = UNSENT
+    limits: KeyRulesText = UNSENT
     expires_at: Moment = UNSENT
 
 

@@ -16,6 +16,7 @@ from apiauth.http.bodies import KeyForm, RevokeForm, RotateForm
 from apiauth.http.forms import read_form
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
+from apiauth.http.strict_json import parse_list
 from apiauth.http.value_types import FlagText
 from apiauth.http.values import flag, moment, overlap, whole
 from apiauth.http.wire import (
@@ -94,12 +95,16 @@ def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
     if "name" not in form:
         raise Invalid("Send name.", field="name")
     expires_at = form.get("expires_at", "")
+    limits = parse_list(form.get("limits", ""), "limits")
+    if limits:
+        sessions.authorize(caller.session, Action.CHANGE_LIMITS, is_change=True, actor=caller.actor, now=caller.now)
     issued = keys.create_key(
         app_id=caller.app.id,
         name=form["name"],
         note=form.get("note", ""),
         permissions=request.POST.getlist("permissions"),
         allowed_cidrs=request.POST.getlist("allowed_cidrs"),
+        limits=limits,
         expires_at=moment(expires_at, "expires_at") if expires_at else None,
         owner=caller.session.owner,
         ceiling=caller.session.ceiling,

@@ -10,6 +10,7 @@ from apiauth.http.auth import SessionAccess, SessionRequest
 from apiauth.http.bodies import EditForm, ExtendForm, NoForm, SwitchForm
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
+from apiauth.http.strict_json import parse_list
 from apiauth.http.values import moment
 from apiauth.http.wire import BrowserKeyJson, EnvelopeJson, browser_key_json, envelope, key_json
 from apiauth.models import Key
@@ -35,6 +36,9 @@ def edit_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJso
     if "expires_at" in form:
         changes["expires_at"] = moment(form["expires_at"], "expires_at") if form["expires_at"] else None
     actions += [Action.EDIT_OWN] if changes.keys() - set(_RENAMES) else []
+    if "limits" in form:
+        changes["limits"] = parse_list(form["limits"], "limits")
+        actions.append(Action.CHANGE_LIMITS)
     where = _where(request, key_id, *(actions or [Action.RENAME]))
     return _shown(request, key_edits.edit_key(changes=changes, ceiling=caller.session.ceiling, **where))
 

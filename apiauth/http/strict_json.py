@@ -46,17 +46,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
     that 64 bits cannot hold, nesting beyond DEEPEST, NUL, half a surrogate pair, and for what is no object.
     """
     try:
-        value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_without_duplicates,
-            parse_constant=_refuse_constant,
-            parse_int=_integer,
-            parse_float=_number,
-        )
+        value = _read(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise Invalid("The body is not UTF-8.") from None
-    except RecursionError:
-        raise _too_deep() from None
     except ValueError:
         raise Invalid("The body is not JSON.") from None
     if not isinstance(value, dict):
@@ -65,9 +57,38 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def parse_list(text: str, field: str) -> list[Any]:
+    """Return the list that a field of a form holds as JSON, read as strictly as a body; none where it is empty.
+
+    Raises Invalid that names the field.
+    """
+    try:
+        value = _read(text) if text else []
+        if not isinstance(value, list):
+            raise ValueError
+        _check({field: value})
+    except (ValueError, Invalid):
+        raise Invalid(f"{field} must be a list, written as JSON.", field=field) from None
+    return value
+
+
 def shown(field: str) -> str:
     """Return a field's name as it can stand in an answer."""
     return field[:100].replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _read(text: str) -> Any:
+    """Return what a JSON text says. Raises ValueError for what is none, Invalid for what has no one meaning."""
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_number,
+        )
+    except RecursionError:
+        raise _too_deep() from None
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,11 +4,13 @@ Only told, never checked here: whether a value will do is the business of the se
 bounds these types repeat from the same constants.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
 from apiauth.core.decision import Rule
+from apiauth.core.key_limits import KEY_MODES, MOST_KEY_RULES
 from apiauth.core.limits import (
     LONGEST,
     LONGEST_ENDPOINT,
@@ -39,6 +41,34 @@ def whole_number(least: int, most: int, **more: Any) -> WithJsonSchema:
 def clamped_number(least: int, most: int, *, default: int) -> WithJsonSchema:
     """Return what tells that a whole number is moved into bounds, so that no number is out of them."""
     return WithJsonSchema({"anyOf": [{"type": "integer"}, _EMPTY], "default": default, "x-clamped": [least, most]})
+
+
+def rule_list(least: int, most: int, modes: Collection[Mode], *, mode: Mode) -> dict[str, Any]:
+    """Return what tells that rules of rate limits are listed; `mode` is that of one which names none."""
+    return {
+        "type": "array",
+        "minItems": least,
+        "maxItems": most,
+        "items": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["unit", "duration", "max_requests"],
+            "properties": {
+                "id": {"type": ["string", "null"], "minLength": 1, "maxLength": 64, "pattern": "^[ -~]+$"},
+                "unit": {"type": "string", "enum": list(Unit)},
+                "duration": {"type": "integer", "minimum": 1, "maximum": max(LONGEST.values())},
+                "max_requests": {"type": "integer", "minimum": 1, "maximum": MOST_REQUESTS},
+                "mode": {"type": "string", "enum": list(modes), "default": mode},
+                "endpoints": {
+                    "type": ["array", "null"],
+                    "minItems": 1,
+                    "maxItems": MOST_ENDPOINTS,
+                    "items": {"type": "string", "maxLength": LONGEST_ENDPOINT, "pattern": r"^(\*$|/)"},
+                },
+                "priority": {"type": "integer", "minimum": -1000, "maximum": 1000, "default": 0},
+            },
+        },
+    }
 
 
 Slug = Annotated[str, WithJsonSchema({"type": "string", "pattern": SLUG})]
@@ -118,37 +148,15 @@ Metadata = Annotated[
     ),
 ]
 PolicyDocument = Annotated[dict[str, Any], WithJsonSchema(policy_schema())]
-Rules = Annotated[
-    list[Any],
-    WithJsonSchema(
-        {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": MOST_RULES,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["unit", "duration", "max_requests"],
-                "properties": {
-                    "id": {"type": ["string", "null"], "minLength": 1, "maxLength": 64, "pattern": "^[ -~]+$"},
-                    "unit": {"type": "string", "enum": list(Unit)},
-                    "duration": {"type": "integer", "minimum": 1, "maximum": max(LONGEST.values())},
-                    "max_requests": {"type": "integer", "minimum": 1, "maximum": MOST_REQUESTS},
-                    "mode": {"type": "string", "enum": list(Mode), "default": Mode.PER_APP},
-                    "endpoints": {
-                        "type": ["array", "null"],
-                        "minItems": 1,
-                        "maxItems": MOST_ENDPOINTS,
-                        "items": {"type": "string", "maxLength": LONGEST_ENDPOINT, "pattern": r"^(\*$|/)"},
-                    },
-                    "priority": {"type": "integer", "minimum": -1000, "maximum": 1000, "default": 0},
-                },
-            },
-        }
-    ),
-]
+Rules = Annotated[list[Any], WithJsonSchema(rule_list(1, MOST_RULES, Mode, mode=Mode.PER_APP))]
+_KEY_RULES = rule_list(0, MOST_KEY_RULES, KEY_MODES, mode=Mode.PER_KEY)
+KeyRules = Annotated[list[Any], WithJsonSchema(_KEY_RULES)]
 
 # A query and a form hold texts; these tell what the texts are read as.
+KeyRulesText = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "contentMediaType": "application/json", "contentSchema": _KEY_RULES}),
+]
 FlagText = Annotated[str, WithJsonSchema({"anyOf": [{"type": "boolean"}, _EMPTY], "default": False})]
 IdText = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{0,19}$"})]
 DateText = Annotated[

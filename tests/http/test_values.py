@@ -133,6 +133,7 @@ BAD: dict[str, Cases] = {
     "is_active": {},
     "key_cap": {"0": 0, "below zero": -1, "ages": 100_001},
     "key_prefix": PREFIX,
+    "limits": {},  # `test_key_limits.py` tries them, place by place
     "locale": {
         "a sentence": "not a tag",
         "a way up": "../../etc",

@@ -58,6 +58,7 @@ KEY: Example = {
     "permissions": ["routes:read"],
     "metadata": {"team": "blue"},
     "rate_limits": [RULE],
+    "limits": [],
     "org_role_permissions": [],
     "workspace_role_permissions": [],
     "allowed_cidrs": [],

@@ -7,7 +7,7 @@ from typing import Any, NotRequired, cast
 from typing_extensions import TypedDict
 
 from apiauth.core.secrets import NewSecret
-from apiauth.http.wire.limits import LimitRuleJson, limits_of
+from apiauth.http.wire.limits import LimitRuleJson, limits_of, own_limits_of
 from apiauth.http.wire.moments import MomentText, moment_json, moment_or_null
 from apiauth.http.wire.propagation import PropagatedJson
 from apiauth.models import App, Key, KeyStatus, KeyUsage
@@ -26,6 +26,7 @@ class _KeyJson(TypedDict):
     permissions: list[str]
     metadata: dict[str, Any]
     rate_limits: list[LimitRuleJson]
+    limits: list[LimitRuleJson]
     org_role_permissions: list[str]
     workspace_role_permissions: list[str]
     allowed_cidrs: list[str]
@@ -118,6 +119,7 @@ def key_json(key: Key, app: App, *, now: datetime, usage: KeyUsage | None = None
         "permissions": key.permissions,
         "metadata": key.metadata,
         "rate_limits": limits_of(app),
+        "limits": own_limits_of(key),
         "org_role_permissions": [],
         "workspace_role_permissions": [],
         "allowed_cidrs": key.allowed_cidrs,

@@ -5,14 +5,15 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limits import LimitRule, Mode, Unit, load_rules
 from apiauth.http.wire.moments import MomentText, moment_json
 from apiauth.http.wire.propagation import PropagatedJson
-from apiauth.models import App, RateLimitScheme
+from apiauth.models import App, Key, RateLimitScheme
 
 
 class LimitRuleJson(TypedDict):
-    """One rule of a rate-limit scheme; without `endpoints` it holds for all paths."""
+    """One rule of a rate-limit scheme or of a key; without `endpoints` it holds for all paths."""
 
     id: str
     unit: Unit
@@ -70,6 +71,11 @@ def scheme_json(scheme: RateLimitScheme) -> SchemeJson:
 def limits_of(app: App) -> list[LimitRuleJson]:
     """Return the rules of an app's scheme; none without one."""
     return _rules_json(load_rules(app.rate_limit_scheme.rules)) if app.rate_limit_scheme else []
+
+
+def own_limits_of(key: Key) -> list[LimitRuleJson]:
+    """Return a key's own rules; most have none."""
+    return _rules_json(load_key_rules(key.limits))
 
 
 def _rules_json(rules: Iterable[LimitRule]) -> list[LimitRuleJson]:
