@@ -3,6 +3,7 @@
 from apiauth.http import (
     backend_apps,
     backend_audit,
+    backend_impact,
     backend_key_changes,
     backend_keys,
     backend_limits,
@@ -11,6 +12,7 @@ from apiauth.http import (
     exchange,
     session_api,
     session_audit,
+    session_impact,
     session_key_changes,
 )
 from apiauth.http.backend_api import make_api
@@ -21,6 +23,7 @@ for heading, room in (
     ("Apps", backend_apps),
     ("Keys", backend_keys),
     ("Keys", backend_key_changes),
+    ("Keys", backend_impact),
     ("Users", backend_subjects),
     ("Rate limits", backend_limits),
     ("Decisions", backend_audit),
@@ -32,6 +35,7 @@ for heading, room in (
     ("Sessions", exchange),
     ("Keys", session_api),
     ("Keys", session_key_changes),
+    ("Keys", session_impact),
     ("Decisions", session_audit),
 ):
     browser.add_router("", room.router, tags=[heading])

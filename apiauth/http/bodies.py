@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from apiauth.http.value_types import (
     AddressRanges,
     Challenge,
+    DeedName,
     Description,
     Email,
     KeyPrefix,
@@ -150,6 +151,15 @@ class KeyExtend(Body):
     overlap_ends_at: Moment
 
 
+class KeyProposal(Body):
+    """What one would do to a key: an action, or a change of one or more of the others."""
+
+    action: DeedName | None = None
+    permissions: Permissions | None = None
+    allowed_cidrs: AddressRanges | None = None
+    limits: KeyRules | None = None
+
+
 class SchemeCreate(Body):
     """A new rate-limit scheme."""
 
@@ -227,6 +237,15 @@ class EditForm(BaseModel):
     allowed_cidrs: AddressRanges = UNSENT
     limits: KeyRulesText = UNSENT
     expires_at: Moment = UNSENT
+
+
+class ImpactForm(BaseModel):
+    """What one would do to a key, as a page's form sends it; an empty field would clear."""
+
+    action: DeedName = UNSENT
+    permissions: Permissions = UNSENT
+    allowed_cidrs: AddressRanges = UNSENT
+    limits: KeyRulesText = UNSENT
 
 
 class SwitchForm(BaseModel):

@@ -28,6 +28,7 @@ from apiauth.http.policy_schema import policy_schema
 from apiauth.models.fields import PREFIX, SLUG
 from apiauth.services.apps import LONGEST_OVERLAP_SECONDS
 from apiauth.services.catalogue import MOST_PRESETS
+from apiauth.services.impact import Deed
 from apiauth.services.key_values import MOST_ADDRESSES
 
 _EMPTY = {"const": ""}  # of a query: the same as nothing
@@ -84,6 +85,7 @@ Locale = Annotated[
 ]
 Link = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000})]
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+DeedName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Deed)})]
 RoleName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Role)})]
 OwnerId = Annotated[str | int, WithJsonSchema({"type": ["string", "integer"], "minLength": 1, "maxLength": 200})]
 Overlap = Annotated[int, whole_number(0, LONGEST_OVERLAP_SECONDS)]

@@ -1,19 +1,39 @@
 """What a change to a key would break: its own recent calls, decided once more as if it were made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
+from ipaddress import ip_network
+from typing import Any
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 from apiauth.audit.calls import Call, recent_calls
 from apiauth.core import clock
-from apiauth.models import Key
+from apiauth.core.errors import Invalid, Unavailable
+from apiauth.core.key_limits import load_key_rules
+from apiauth.models import App, Key
+from apiauth.services import key_edits
 from apiauth.verify.replay import Impact, Proposal, replay
 
 MOST_CALLS = 100_000
 WINDOWS = (timedelta(days=7), timedelta(days=1), timedelta(hours=1))
 LONGEST_QUERY_MS = 700
+
+
+class Deed(StrEnum):
+    """What blocks a key as a whole."""
+
+    REVOKE = "revoke"
+    DISABLE = "disable"
+
+
+class Unreadable(Unavailable):
+    """This key makes more calls than can be read in time, so nobody can say what the change would block."""
+
+    code = "impact_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +48,40 @@ class Preview:
     def last_at(self) -> datetime | None:
         """Return when the last call was made that would have been blocked."""
         return clock.from_ms(self.impact.last_ms) if self.impact.last_ms is not None else None
+
+
+def propose(*, app: App, key: Key, action: str | None = None, changes: Mapping[str, Any], now: datetime) -> Proposal:
+    """Return a proposal to revoke or disable a key of the app, or to change what `changes` names of it.
+
+    That is one or more of permissions, allowed_cidrs and limits, checked as the change itself would
+    be. Raises Invalid that names the field; also for an action together with changes, and for neither.
+    """
+    if action is not None and changes:
+        raise Invalid("Send an action or changes, not both.", field="action")
+    if action is not None:
+        return _ended(action)
+    if not changes:
+        raise Invalid("Send an action, or what you would change: permissions, allowed_cidrs, limits.", field="action")
+    given = {name: key_edits.checked(name, value, key, app, now) for name, value in changes.items()}
+    return Proposal(
+        permissions=frozenset(given["permissions"]) if "permissions" in given else None,
+        networks=tuple(map(ip_network, given["allowed_cidrs"])) if "allowed_cidrs" in given else None,
+        limits=load_key_rules(given.get("limits", ())),
+    )
+
+
+def _ended(action: str) -> Proposal:
+    if action not in list(Deed):
+        raise Invalid(f"action must be {' or '.join(Deed)}.", field="action")
+    return Proposal(revoked=action == Deed.REVOKE, disabled=action == Deed.DISABLE)
+
+
+def require(*, key: Key, proposal: Proposal, now: datetime) -> Preview:
+    """Return what `preview` returns. Raises Unreadable where that is nothing."""
+    found = preview(key=key, proposal=proposal, now=now)
+    if found is None:
+        raise Unreadable
+    return found
 
 
 def preview(*, key: Key, proposal: Proposal, now: datetime) -> Preview | None:

@@ -42,7 +42,7 @@ def edit_key(
     refuse_unseen(key.updated_at, seen)
     if key.status(now) not in _EDITABLE_WHEN:
         raise KeyNotActive
-    given = {name: _checked(name, value, key, app, now) for name, value in changes.items() if name in EDITABLE}
+    given = {name: checked(name, value, key, app, now) for name, value in changes.items() if name in EDITABLE}
     after = {name: value for name, value in given.items() if value != getattr(key, name)}
     if not after:
         return key
@@ -56,7 +56,8 @@ def edit_key(
     return key
 
 
-def _checked(name: str, value: Any, key: Key, app: App, now: datetime) -> Any:
+def checked(name: str, value: Any, key: Key, app: App, now: datetime) -> Any:
+    """Return what one of EDITABLE would be once changed to a value. Raises Invalid that names it."""
     if name == "name":
         return plain_text(value, field="name", most=100)
     if name == "note":

@@ -68,6 +68,7 @@ def test_415_for_a_compressed_form(operation: Operation, stage: Stage) -> None:
 
 
 BAD_VALUES: dict[str, dict[str, str]] = {
+    "action": {"nothing": "", "another": "rotate", "upper case": "REVOKE"},
     "name": {
         "nothing": "",
         "spaces": "%20%20",

@@ -121,6 +121,7 @@ PREFIX: Cases = {
 
 
 BAD: dict[str, Cases] = {
+    "action": {"nothing": "", "upper case": "REVOKE", "another": "rotate"},
     "allowed_cidrs": CIDRS,
     "api_auth_app_slug": {"nothing": ""},  # another is a 404, as every name that nothing has
     "app_slug": SLUG,

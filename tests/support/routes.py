@@ -4,6 +4,7 @@ A new route stands in every test that walks `OPERATIONS` by itself. What it need
 what a field or a query parameter names) is asked for by a failing test, in a sentence.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/disable": {"reason": "leaked"},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/enable": {"reason": "found"},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/extend-overlap": {"overlap_ends_at": "{soon}"},
+    "POST /api-auth/apps/{app_slug}/keys/{key_id}/impact": {"limits": [RULE]},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/rotate": {},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/revoke": {"reason": "leaked"},
     "POST /api-auth/rate-limit-schemes": {"slug": "fresh", "name": "Fresh", "rules": [RULE]},
@@ -57,6 +59,7 @@ GOOD_FORMS: dict[str, dict[str, str]] = {
     "POST /api-auth/keys/{key_id}/undo-revoke": {},
     "POST /api-auth/keys/{key_id}/extend-overlap": {"overlap_ends_at": "{soon}"},
     "POST /api-auth/keys/{key_id}/end-overlap": {},
+    "POST /api-auth/keys/{key_id}/impact": {"limits": json.dumps([RULE])},
     "POST /api-auth/keys/{key_id}/rotate": {},
     "POST /api-auth/keys/{key_id}/revoke": {"reason": "leaked"},
 }
@@ -69,6 +72,7 @@ FORM_FIELDS: dict[str, tuple[str, ...]] = {
     "POST /api-auth/keys/{key_id}/undo-revoke": (),
     "POST /api-auth/keys/{key_id}/extend-overlap": ("overlap_ends_at",),
     "POST /api-auth/keys/{key_id}/end-overlap": (),
+    "POST /api-auth/keys/{key_id}/impact": ("action", "permissions", "allowed_cidrs", "limits"),
     "POST /api-auth/keys/{key_id}/rotate": ("overlap_seconds",),
     "POST /api-auth/keys/{key_id}/revoke": ("reason",),
 }
@@ -170,6 +174,11 @@ class Operation:
     def is_change(self) -> bool:
         """Tell whether it may change something."""
         return self.method not in ("GET", "HEAD", "OPTIONS")
+
+    @property
+    def only_asks(self) -> bool:
+        """Tell whether it changes nothing, although its question needs a body."""
+        return self.path.endswith("/impact")
 
     @property
     def takes_form(self) -> bool:

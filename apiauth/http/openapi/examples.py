@@ -112,6 +112,16 @@ LOG: Example = {
     "client_ip": "203.0.113.9",
     "rate_limits": [{"rule": "60/60s", "remaining": 59, "limit": 60}],
 }
+IMPACT: Example = {
+    "window_start": "2031-03-29T06:07:08.123456Z",
+    "window_end": MADE,
+    "calls": 1800,
+    "blocked": 40,
+    "last_blocked_at": "2031-04-05T06:00:00.000000Z",
+    "rules": [{"rule": "rate_limited", "calls": 40}],
+    "paths": [{"path": "GET /v2/routes", "calls": 40}],
+    "path_count": 1,
+}
 COUNTS: Example = {"total_requests": 9, "allowed_requests": 6, "blocked_requests": 3, "success_rate": 66.67}
 PAGE_OF_LOG: Example = {"data": [LOG], "limit": 100, "has_more": False, "next_cursor": None}
 SESSION: Example = {
@@ -146,6 +156,8 @@ ANSWERS: dict[str, Any] = {
     "ChangedAppJson": APP,
     "AppListJson": {"data": [APP], "apps": [APP], "has_more": False, "limit": 50, "offset": 0, "total": 1},
     "ChangedKeyJson": KEY,
+    "ImpactJson": {**IMPACT, "addresses": [{"client_ip": "203.0.113.9", "calls": 40}], "address_count": 1},
+    "BrowserImpactJson": IMPACT,
     "KeyListJson": {"keys": [KEY]},
     "NewKeyJson": {**KEY, "key": KEY, "secret": SECRET},
     "RotatedKeyJson": {**KEY, "key": KEY, "secret": SECRET},
@@ -199,6 +211,7 @@ BODIES: dict[str, Example] = {
     "KeyRotate": {"overlap_seconds": 3600},
     "KeyUpdate": {"note": "Moved to the new cluster", "allowed_cidrs": ["203.0.113.0/24"]},
     "KeySwitch": {"reason": "Seen in a build log"},
+    "KeyProposal": {"limits": [{"unit": "minute", "duration": 1, "max_requests": 30}]},
     "KeyExtend": {"overlap_ends_at": ENDS},
     "KeyRevoke": {"reason": "Pasted into a public channel"},
     "SchemeCreate": {
@@ -217,6 +230,7 @@ BODIES: dict[str, Example] = {
     "RotateForm": {"overlap_seconds": 3600},
     "RevokeForm": {"reason": "Pasted into a public channel"},
     "EditForm": {"name": "Billing worker"},
+    "ImpactForm": {"action": "revoke"},
     "SwitchForm": {"reason": "Seen in a build log"},
     "ExtendForm": {"overlap_ends_at": ENDS},
     "NoForm": {},

@@ -6,6 +6,7 @@ A test holds the list to the fields that there are: none without words, no words
 _KEY_ID = "The key's id."
 _TOTAL = "How many checks there were."
 _PERCENT = "0 to 100, two places after the point."
+_CALLS = "How many calls the key made in that time that were let through; the latest 100,000 at most."
 _FLAG = "Say `true` to have this part in the answer."
 
 FIELDS: dict[str, str] = {
@@ -101,6 +102,23 @@ FIELDS: dict[str, str] = {
     "secret": "What a caller presents. It is in this one answer and nowhere else: hand it on, and do not keep it.",
     "listKeys.include_inactive": "Say `true` for keys that have ended too.",
     "listKeys.status": "`active`, `revoked`, `expired` or `all`. An expired key counts as active too.",
+    # what a change would block
+    "action": "`revoke` or `disable`; leave it out to try changes.",
+    "window_start": "The first moment of the calls that were looked at: seven days ago, or later for a busy key.",
+    "window_end": "The last moment of the calls that were looked at.",
+    "calls": "How many calls.",
+    "Impact.calls": _CALLS,
+    "BrowserImpact.calls": _CALLS,
+    "blocked": "How many of them would have been blocked.",
+    "last_blocked_at": "When the last of those was made; null where none would have been blocked.",
+    "Impact.rules": "What would have blocked them.",
+    "BrowserImpact.rules": "What would have blocked them.",
+    "BlockedByRule.rule": "The rule.",
+    "paths": "What they asked for: the five methods and paths with the most of them.",
+    "path_count": "From how many methods and paths they were.",
+    "addresses": "Where they came from: the five addresses with the most of them.",
+    "address_count": "How many addresses they came from.",
+    "BlockedAddress.client_ip": "The address, or `unknown`.",
     # rate limits
     "slug": "The scheme's name in addresses.",
     "rules": "The rules. A rule sent back with its `id` keeps its counts.",

@@ -38,6 +38,7 @@ from apiauth.http.wire.entry import (
     wrapped,
 )
 from apiauth.http.wire.errors import BrowserErrorJson, ErrorJson
+from apiauth.http.wire.impact import BrowserImpactJson, ImpactJson, browser_impact_json, impact_json
 from apiauth.http.wire.keys import (
     BrowserIssuedKeyJson,
     BrowserKeyJson,
@@ -71,6 +72,7 @@ __all__ = [
     "AppJson",
     "AppListJson",
     "BrowserErrorJson",
+    "BrowserImpactJson",
     "BrowserIssuedKeyJson",
     "BrowserKeyJson",
     "BrowserLogJson",
@@ -84,6 +86,7 @@ __all__ = [
     "ErrorJson",
     "GatewaysJson",
     "HealthJson",
+    "ImpactJson",
     "InstallationJson",
     "IssuedKeyJson",
     "KeyJson",
@@ -114,8 +117,10 @@ __all__ = [
     "TopKeyJson",
     "app_json",
     "app_list_json",
+    "browser_impact_json",
     "browser_key_json",
     "envelope",
+    "impact_json",
     "installation_json",
     "issued_browser_key_json",
     "issued_key_json",
