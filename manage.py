@@ -22,6 +22,7 @@ Usage: ./keystead COMMAND [--data-dir FOLDER] [options]
   migrate       bring the database to this version
   deployment    make a deployment
   backend-key   make, list or revoke the keys of a product's backend
+  revoke        revoke many keys at once, as after a leak
   ticket        make a ticket into an app's portal
   doctor        check settings, database, spool and clock
   activity      verify the activity log

@@ -1,4 +1,4 @@
-"""What is done once for the whole installation, beside a worker's drain: warnings of keys, and their mails.
+"""What is done once for the whole installation, beside a worker's drain: warnings of keys, their mails, mass revokes.
 
 Every host runs a worker; the one that holds the advisory lock does the chores. They run in a thread
 of their own, with Django, so that nothing of them can hold up the drain.
@@ -65,6 +65,7 @@ def _while_locked(lock: psycopg.Connection[Any], environment: Environment, stop:
             _warn(environment)  # at once where a worker takes over: whatever was told is not told again
             next_warnings = time.monotonic() + WARNINGS_SECONDS
         _mail(environment)
+        _revoke(stop)
         _let_go()
         stop.wait(ROUND_SECONDS)
 
@@ -84,3 +85,11 @@ def _mail(environment: Environment) -> None:
 
     if environment.email is not None and mails.has_due(now=clock.now()):
         log.info("chores.mailed", mails=mails.send_due(now=clock.now()))
+
+
+def _revoke(stop: threading.Event) -> None:
+    from apiauth.core import clock
+    from apiauth.services import mass_revoke
+
+    while not stop.is_set() and mass_revoke.run_unfinished(now=clock.now()):
+        pass

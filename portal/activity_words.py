@@ -36,6 +36,8 @@ ACTIONS = {
     Event.KEY_EXPIRED: "saw the end of",
     Event.KEY_ROTATION_DUE: "asked for the rotation of",
     Event.KEY_ROTATION_OVERDUE: "missed the rotation of",
+    Event.MASS_REVOKE_STARTED: "began to revoke many keys",
+    Event.MASS_REVOKE_FINISHED: "finished revoking many keys",
     Event.TICKET_ISSUED: "made a link to these pages",
     Event.SESSION_OPENED: "opened these pages",
     Event.SESSION_ENDED: "ended a session",

@@ -33,6 +33,8 @@ class Event(StrEnum):
     KEY_EXPIRED = "key.expired"
     KEY_ROTATION_DUE = "key.rotation_due"
     KEY_ROTATION_OVERDUE = "key.rotation_overdue"
+    MASS_REVOKE_STARTED = "mass_revoke.started"
+    MASS_REVOKE_FINISHED = "mass_revoke.finished"
     TICKET_ISSUED = "ticket.issued"
     SESSION_OPENED = "session.opened"
     SESSION_ENDED = "session.ended"

@@ -467,6 +467,46 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="MassRevoke",
+            fields=[
+                (
+                    "id",
+                    models.BigIntegerField(
+                        default=apiauth.core.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("filter", models.JSONField()),
+                ("reason", models.CharField(max_length=500)),
+                ("found", models.PositiveIntegerField()),
+                ("started_by", models.CharField(max_length=200)),
+                ("actor", models.JSONField()),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "app",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="apiauth.app"
+                    ),
+                ),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="apiauth.deployment",
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("finished_at", None)), fields=["id"], name="mass_revoke_unfinished"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="ActivityEntry",
             fields=[
                 (

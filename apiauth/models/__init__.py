@@ -21,6 +21,7 @@ from apiauth.models.idempotency import IdempotentAnswer
 from apiauth.models.installation import PepperCheck
 from apiauth.models.key import FormToken, Key, KeyStatus
 from apiauth.models.limit import RateLimitScheme
+from apiauth.models.mass_revoke import MassRevoke
 from apiauth.models.session import Session
 from apiauth.models.ticket import Ticket
 from apiauth.models.warning import KeyWarning
@@ -45,6 +46,7 @@ __all__ = [
     "KeyStatus",
     "KeyUsage",
     "KeyWarning",
+    "MassRevoke",
     "MinuteRollup",
     "PathRollup",
     "PepperCheck",

@@ -1,0 +1,172 @@
+"""Many keys are revoked at once: tried first, each once, and to the end although a process is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from apiauth.core.actor import Actor
+from apiauth.core.errors import Conflict, Invalid, NotFound
+from apiauth.core.key_filter import KeyFilter, read_filter
+from apiauth.core.scope import Owner
+from apiauth.models import ActivityEntry, App, Key, MassRevoke
+from apiauth.services import activity, keys, mass_revoke
+from tests.support.database import database_url
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
+MakeKey = Callable[..., keys.IssuedKey]
+MakeApp = Callable[..., App]
+KEYS = 2 * mass_revoke.BATCH + 50
+
+
+def found(now: datetime, **fields: Any) -> set[str]:
+    return {key.name for key in mass_revoke.find(read_filter(fields), now=now)}
+
+
+def use_from(key: Key, address: str, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO apiauth_keyusage (key_id, app_id, last_used_at, client_ip, method, path, allowed) "
+            "VALUES (%s, %s, %s, %s, 'GET', '/', true)",
+            [key.pk, key.app_id, now, address],
+        )
+
+
+def test_a_filter_finds_what_fits_all_of_it(
+    make_key: MakeKey, make_app: MakeApp, app: App, actor: Actor, now: datetime
+) -> None:
+    other = make_app("aa_2", key_prefix="nw_test")
+    old = make_key("old", now=now - timedelta(days=9), permissions=["routes:read"]).key
+    make_key("new", now=now, owner=Owner(user_id="dana"))
+    make_key("other", in_app=other, now=now, owner=Owner(user_id="dana"))
+    ended = make_key("ended", now=now - timedelta(days=9), permissions=["routes:read"]).key
+    keys.revoke_key(app_id=app.pk, key_id=ended.pk, actor=actor, now=now)
+    use_from(old, "203.0.113.9", now)
+    assert found(now, app_id=app.pk) == {"old", "new"}
+    assert found(now, deployment_id=app.deployment_id) == {"old", "new", "other"}
+    assert found(now, key_prefix="nw_test") == {"other"}
+    assert found(now, created_before=(now - timedelta(days=1)).isoformat()) == {"old"}
+    assert found(now, created_after=(now - timedelta(days=1)).isoformat(), user_id="dana", app_id=app.pk) == {"new"}
+    assert found(now, permission="routes:read") == {"old"}
+    assert found(now, created_by="Test") == {"old", "new", "other"}
+    assert found(now, last_used_from="203.0.113.0/24") == {"old"}
+    assert found(now, last_used_from="198.51.100.0/24") == set()
+    assert found(now, keys=[str(old.pk), f"nw_live_…{ended.key_suffix}"]) == {"old"}
+    assert found(now, keys=[old.key_suffix]) == {"old"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({}, None),
+        ({"keys": []}, None),
+        ({"keys": ["nw_live_" + "a" * 38]}, "keys"),
+        ({"keys": ["?"]}, "keys"),
+        ({"keys": ["9" * 19]}, "keys"),
+        ({"last_used_from": "nowhere"}, "last_used_from"),
+        ({"app_id": "x"}, "app_id"),
+        ({"everything": True}, None),
+    ],
+)
+def test_a_filter_that_says_nothing_or_nonsense_is_refused(fields: dict[str, Any], field: str | None) -> None:
+    with pytest.raises(Invalid) as refusal:
+        read_filter(fields)
+    assert refusal.value.field == field
+
+
+def test_a_dry_run_says_what_would_be_and_changes_nothing(make_key: MakeKey, app: App, now: datetime) -> None:
+    for number in range(3):
+        make_key(f"key {number}", now=now)
+    before = Key.objects.order_by("pk").values_list("pk", "revoked_at", "updated_at")
+    rows = list(before)
+    tried = mass_revoke.try_out(KeyFilter(app_id=app.pk), now=now)
+    assert (tried.count, tried.apps, tried.calls_last_day) == (3, 1, 0)
+    assert [key.name for key in tried.sample] == ["key 2", "key 1", "key 0"]
+    assert list(before.all()) == rows
+    assert not MassRevoke.objects.exists()
+
+
+def test_every_key_is_revoked_once_and_what_is_made_meanwhile_is_left(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mass_revoke, "BATCH", 2)
+    for _ in range(5):
+        make_key(now=now)
+    job = mass_revoke.start(KeyFilter(app_id=app.pk), reason="leaked", actor=actor, now=now)
+    later = make_key("later", now=now + timedelta(seconds=1)).key
+    assert [mass_revoke.run_batch(job, now=now + timedelta(seconds=2)) for _ in range(5)] == [2, 2, 1, 0, 0]
+    assert mass_revoke.progress(job, now=now) == mass_revoke.Progress(found=5, left=0, is_finished=True)
+    assert set(Key.objects.exclude(pk=later.pk).values_list("revoked_reason", "revoked_by")) == {("leaked", "Test")}
+    later.refresh_from_db()
+    assert later.revoked_at is None
+    events = list(ActivityEntry.objects.order_by("sequence").values_list("event", flat=True))
+    assert events.count("key.revoked") == 5
+    assert events[-1] == "mass_revoke.finished"
+    assert events.count("mass_revoke.started") == events.count("mass_revoke.finished") == 1
+    assert mass_revoke.run_unfinished(now=now) == 0
+
+
+def test_a_revoke_that_would_end_nothing_or_has_no_reason_is_refused(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    with pytest.raises(Conflict):
+        mass_revoke.start(KeyFilter(app_id=app.pk), reason="leaked", actor=actor, now=now)
+    make_key(now=now)
+    with pytest.raises(Invalid):
+        mass_revoke.start(KeyFilter(app_id=app.pk), reason=" ", actor=actor, now=now)
+    with pytest.raises(NotFound):
+        mass_revoke.start(KeyFilter(app_id=app.pk, deployment_id=1), reason="leaked", actor=actor, now=now)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, str(ROOT / "manage.py"), "revoke", *map(str, arguments), "--json"]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DATABASE_URL": database_url()}
+    return subprocess.run(command(*arguments), env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_is_killed_goes_on_where_it_was(make_key: MakeKey, app: App) -> None:
+    for _ in range(KEYS):
+        make_key()
+    tried = json.loads(run("--deployment", app.deployment_id, "--app", app.slug, "--dry-run").stdout)
+    assert (tried["keys"], len(tried["sample"])) == (KEYS, 20)
+    process = subprocess.Popen(
+        command("--deployment", app.deployment_id, "--app", app.slug, "--reason", "leaked"),
+        env={**os.environ, "DATABASE_URL": database_url()},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    process.stderr.readline()  # it has begun
+    while not Key.objects.filter(revoked_at__isnull=False).exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    job = MassRevoke.objects.get()
+    left = Key.objects.filter(revoked_at=None).count()
+    assert left > 0
+    assert json.loads(run("--resume", job.pk).stdout) == {"id": str(job.pk), "keys": KEYS, "revoked": left}
+    revoked = ActivityEntry.objects.filter(event="key.revoked").values_list("key_id", flat=True)
+    assert sorted(revoked) == sorted(Key.objects.filter(revoked_reason="leaked").values_list("pk", flat=True))
+    assert len(revoked) == KEYS
+    assert all(broken is None for _, _, broken in activity.verify_all())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("arguments", [(), ("--app", "aa_1"), ("--key", "abcd"), ("--resume", 1)])
+def test_the_command_refuses_with_a_sentence(app: App, arguments: tuple[object, ...]) -> None:
+    answer = run(*arguments)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr.strip().endswith(".")
