@@ -19,7 +19,7 @@ from apiauth.models.key import KeyQuerySet
 from apiauth.services import activity, keys
 from apiauth.services.text import plain_text
 
-BATCH = 100  # of one transaction, which holds the log of the keys' app for about half a second
+BATCH = 100  # of one transaction, which holds the log of the keys' app for a second at most
 SAMPLE = 20
 
 
