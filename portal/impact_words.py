@@ -46,7 +46,8 @@ def _sentence(found: Preview, see_addresses: bool, now: datetime) -> str:
     if not impact.calls:
         return "Nothing would have been blocked: the key made no call that was allowed."
     if not impact.blocked:
-        return f"Nothing would have been blocked: all {impact.calls:,} calls would still be allowed."
+        each = "its one call" if impact.calls == 1 else f"all {impact.calls:,} calls"
+        return f"Nothing would have been blocked: {each} would still be allowed."
     whole = impact.blocked == impact.calls
     calls = f"{'all ' if whole and impact.calls > 1 else ''}{impact.blocked:,}"
     of = "" if whole else f" of {impact.calls:,}"
@@ -55,7 +56,7 @@ def _sentence(found: Preview, see_addresses: bool, now: datetime) -> str:
     )
     last = f", the last one {times.ago(found.last_at, now)}" if found.last_at else ""
     word = "call" if impact.calls == 1 else "calls"
-    return f"It would have blocked {calls}{of} {word}{where}{last}."
+    return f"This would have blocked {calls}{of} {word}{where}{last}."
 
 
 def _window(found: Preview) -> str:

@@ -122,7 +122,7 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
         "cannot": request.rights.cannot(key) if row.is_active and not row.is_old else "",
         "warning": policy_lines.rotation_warning(key, request.app.policy.rotation, request.now),
         "lines": policy_lines.lines(request.app.policy),
-        "due_at": key.rotation_due_at(request.app.policy.rotation),
+        "due_at": policy_lines.due_at(key, request.app.policy.rotation),
         "notice": _notice(request, key),
         "propagation": propagation.of_key(key) if request.GET.get("notice") in CHANGES else None,
         "session_id": request.session_id,

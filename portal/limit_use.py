@@ -47,6 +47,11 @@ class Use:
         return min(100, 100 * (self.used or 0) // self.most)
 
     @property
+    def is_near(self) -> bool:
+        """Tell whether the window ends within a day, so that a time of day says when."""
+        return self.as_of is not None and self.resets_at is not None and self.resets_at - self.as_of < LOOKED_BACK
+
+    @property
     def is_nearly_full(self) -> bool:
         """Tell whether little is left."""
         return self.share >= NEARLY_FULL

@@ -96,7 +96,7 @@ def _ends_soon(key: Key, now: datetime) -> bool:
 
 
 def _is_due_soon(key: Key, rotation: RotationPolicy, now: datetime) -> bool:
-    due = key.rotation_due_at(rotation)
+    due = policy_lines.due_at(key, rotation)
     return due is not None and due - now <= tags.SOON
 
 

@@ -80,7 +80,7 @@ def test_it_says_how_many_calls_from_where_and_to_what_it_would_have_blocked(
     make_decision(key_id=key.pk, client_ip="192.0.2.88", path="/v2/tiles", at=clock.now() - timedelta(days=3))
     make_decision(key_id=key.pk, rule="rate_limited")
     html = page(portal_client(), f"/portal/keys/{key.pk}/{verb}")
-    assert "It would have blocked all 4 calls from 2 addresses, the last one 1 min ago." in html
+    assert "This would have blocked all 4 calls from 2 addresses, the last one 1 min ago." in html
     assert "Counted over the last 7 days" in html
     assert '<code>203.0.113.24</code><span class="num">3</span>' in html
     assert '<code>GET /v2/tiles</code><span class="num">1</span>' in html
@@ -93,7 +93,7 @@ def test_who_may_not_see_addresses_is_told_none(
     make_decision(key_id=key.pk)
     App.objects.filter(pk=app.pk).update(policy=read_policy({"authority": {"see_addresses": "owner"}}))
     html = page(portal_client(), f"/portal/keys/{key.pk}/disable")
-    assert "It would have blocked 1 call, the last one 1 min ago." in html
+    assert "This would have blocked 1 call, the last one 1 min ago." in html
     assert "203.0.113.24" not in html
 
 

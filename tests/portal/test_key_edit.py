@@ -76,7 +76,7 @@ def test_less_is_granted_only_after_the_page_has_said_what_that_breaks(
     html = text_of(review)
     assert review.status_code == 200
     assert '<span class="takes">Removes</span> <code>routes:write</code>' in html
-    assert "It would have blocked 1 of 2 calls" in html
+    assert "This would have blocked 1 of 2 calls" in html
     assert "<code>PUT /v2/routes/7</code>" in html
     assert Key.objects.get().permissions == ["routes:read", "routes:write"]
     assert not ActivityEntry.objects.filter(event="key.edited").exists()
@@ -91,7 +91,7 @@ def test_an_address_that_shuts_callers_out_is_shown_to_do_so(
     make_decision(key_id=key.pk)
     client = portal_client()
     html = text_of(client.post(address, opened(client, address, allowed_cidrs="198.51.100.0/24")))
-    assert "It would have blocked 1 call from 1 address" in html
+    assert "This would have blocked 1 call from 1 address" in html
     assert client.post(address, form_of(html)).status_code == 303
     assert Key.objects.get().allowed_cidrs == ["198.51.100.0/24"]
 

@@ -111,3 +111,13 @@ def test_a_page_names_the_role_that_a_missing_button_takes(
     assert "You need the" not in page(portal_client(), f"/portal/keys/{key.pk}")
     set_policy(app, authority={"create": "owner"})
     assert "You need the owner role to create keys." in page(portal_client(), "/portal/keys")
+
+
+def test_a_key_that_ends_before_it_is_due_is_not_to_be_rotated(
+    app: App, portal_client: ClientFor, make_key: MakeKey
+) -> None:
+    now = clock.now()
+    key = make_key(now=now - timedelta(days=50), expires_at=now + timedelta(days=5)).key
+    set_policy(app, rotation={"mode": "required", "every_days": 60})
+    assert "Rotate within" not in page(portal_client(), "/portal/keys")
+    assert "Rotate by" not in page(portal_client(), f"/portal/keys/{key.pk}")
