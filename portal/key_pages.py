@@ -151,10 +151,11 @@ def list_notice(name: str) -> str:
 
 
 def _sentences(request: PortalRequest, key: Key) -> list[Sentence]:
-    """Return what was done with a key, where the session may see that."""
+    """Return what was done with a key and with those before it in its lineage, where the session may see that."""
     if not request.rights.see_activity:
         return []
-    entries = ActivityEntry.objects.in_chain(app_chain(request.app.pk)).filter(key_id=key.pk).newest_first()
+    lineage = Key.objects.within(request.reach).filter(lineage_id=key.lineage_id, pk__lte=key.pk).values("pk")
+    entries = ActivityEntry.objects.in_chain(app_chain(request.app.pk)).filter(key_id__in=lineage).newest_first()
     return sentences(entries[:RECENT], with_addresses=request.rights.see_addresses)
 
 

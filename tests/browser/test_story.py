@@ -226,6 +226,27 @@ def test_staff_find_a_key_by_what_the_customer_pasted(
     assert secret[8:] not in everything_written(running)
 
 
+def test_a_key_is_edited_in_the_dialog(running: Running, open_context: Callable[..., BrowserContext]) -> None:
+    page = open_context().new_page()
+    enter_portal(page, running)
+    create_key(page, "Edited in the dialog")
+    close_secret(page)
+    open_key(page, running, "Edited in the dialog")
+    page.get_by_role("link", name="Edit", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Add this address").click()
+    expect(dialog.get_by_label("Allowed addresses")).to_have_value("127.0.0.1")
+    dialog.get_by_label("Name").fill("Edited twice")
+    dialog.get_by_label("Name").press("Enter")
+    expect(dialog.get_by_role("heading")).to_have_text(re.compile("^Save these changes"))
+    dialog.get_by_role("button", name="Back to editing").click()
+    expect(dialog.get_by_label("Name")).to_have_value("Edited twice")
+    dialog.get_by_role("button", name="Continue").click()
+    dialog.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_text("Edited twice is changed.")).to_be_visible()
+    expect(page.get_by_text("127.0.0.1/32")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_pages_fit_and_have_no_accessibility_faults(
@@ -235,7 +256,10 @@ def test_pages_fit_and_have_no_accessibility_faults(
 
     page = open_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
     enter_portal(page, running)
-    for address in ("/portal/", "/portal/keys", "/portal/keys/new", "/portal/logs", "/portal/activity"):
+    page.goto(f"{running.web_url}/portal/keys")
+    key = page.get_by_role("rowheader").get_by_role("link", name="Production API").get_attribute("href")
+    about_key = [f"{key}{rest}" for rest in ("", "/edit", "/rotate", "/disable", "/revoke")]
+    for address in ("/portal/", "/portal/keys", "/portal/keys/new", "/portal/logs", "/portal/activity", *about_key):
         page.goto(running.web_url + address)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), address
         found = Axe().run(page)
