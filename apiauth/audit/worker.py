@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import psycopg
 import structlog
 
+from apiauth.audit.app_retention import forget_of_apps
 from apiauth.audit.drain import Drain
 from apiauth.audit.lag import Lag
 from apiauth.audit.partitions import drop_partitions, ensure_partitions
@@ -18,8 +19,12 @@ from apiauth.core.sockets import patience
 
 IDLE_SECONDS = 0.2
 HOUSEKEEPING_SECONDS = 3600
+MORE_TO_FORGET_SECONDS = 5.0
 LONGEST_BACK_OFF_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0  # with one batch of each file; what is cut off is drained over the next connection
+
+# What another worker or a reader is the cause of, and passes; a partition that another dropped meanwhile is one.
+_PASSING = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.UndefinedTable)
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +109,8 @@ def _keep_house(connection: psycopg.Connection[Any], keep_decisions_days: int) -
         ensure_partitions(connection)
         drop_partitions(connection, keep_decisions_days)
         forget_spent(connection)
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        has_more = forget_of_apps(connection)
+    except _PASSING as error:
         log.warning("worker.housekeeping_later", error=str(error))
         return 60.0
-    return HOUSEKEEPING_SECONDS
+    return MORE_TO_FORGET_SECONDS if has_more else HOUSEKEEPING_SECONDS
