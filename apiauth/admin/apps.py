@@ -30,6 +30,7 @@ SAFE = (
     "default_overlap_seconds",
     "return_url",
     "test_url",
+    "docs_url",
 )
 
 

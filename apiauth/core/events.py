@@ -42,3 +42,4 @@ class Event(StrEnum):
     SUBJECT_REMOVED = "subject.removed"
     COMPLIANCE_EXPORTED = "compliance.exported"
     DECISIONS_EXPORTED = "decisions.exported"
+    TICKET_REFUSED = "ticket.refused"

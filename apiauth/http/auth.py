@@ -18,9 +18,10 @@ from apiauth.http import cors
 from apiauth.http.call_limits import count_call
 from apiauth.http.errors import ForeignOrigin, MissingScope
 from apiauth.models import App, BackendKey, Session
-from apiauth.services import deployments, sessions
+from apiauth.services import deployments, sessions, tickets
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([!-~]{1,200})")
+TICKETS_ISSUE = "tickets:issue"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -85,8 +86,6 @@ class BackendAccess(AuthBase):
         now = clock.now()
         row = deployments.authenticate_backend_key(match[1], now=now)
         count_call(request, row)
-        if self.scope not in row.scopes:
-            raise MissingScope(self.scope)
         actor = Actor(
             kind="backend_key",
             id=str(row.id),
@@ -95,6 +94,13 @@ class BackendAccess(AuthBase):
             client_ip=client_address(request),
             user_agent=user_agent(request),
         )
+        if self.scope not in row.scopes:
+            if self.scope == TICKETS_ISSUE:
+                details = {"at": "issue", "missing": self.scope}
+                tickets.note_refusal(
+                    deployment_id=row.deployment_id, app_id=None, details=details, actor=actor, now=now
+                )
+            raise MissingScope(self.scope)
         return BackendCaller(row, row.deployment_id, actor, now)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from ninja import Router
 
 from apiauth.core.errors import Invalid
-from apiauth.http.auth import BackendAccess, BackendRequest
+from apiauth.http.auth import TICKETS_ISSUE, BackendAccess, BackendRequest
 from apiauth.http.bodies import TICKET_TYPE, TicketCreate
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers
@@ -28,7 +28,7 @@ _PASSED_ON = (
 )
 
 
-@router.post("/session/tickets", auth=BackendAccess("tickets:issue"))
+@router.post("/session/tickets", auth=BackendAccess(TICKETS_ISSUE))
 @answers(NewTicketJson, 404)
 @repeatable
 def issue_ticket(request: BackendRequest, body: TicketCreate) -> TicketJson:

@@ -76,6 +76,7 @@ class AppCreate(Body):
     policy: PolicyDocument | None = None
     return_url: Link | None = None
     test_url: Link | None = None
+    docs_url: Link | None = None
 
 
 class AppUpdate(Body):
@@ -98,6 +99,7 @@ class AppUpdate(Body):
     policy_applies_at: Moment | None = None
     return_url: Link | None = None
     test_url: Link | None = None
+    docs_url: Link | None = None
 
 
 class KeyCreate(Body):

@@ -134,6 +134,7 @@ class Migration(migrations.Migration):
                 ),
                 ("return_url", models.CharField(blank=True, default="", max_length=2000)),
                 ("test_url", models.CharField(blank=True, default="", max_length=2000)),
+                ("docs_url", models.CharField(blank=True, db_default="", default="", max_length=2000)),
                 ("created_at", models.DateTimeField()),
                 ("updated_at", models.DateTimeField()),
                 ("deleted_at", models.DateTimeField(null=True)),
@@ -542,7 +543,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "activity entries",
-                "indexes": [models.Index(fields=["key_id", "-id"], name="activity_by_key")],
+                "indexes": [
+                    models.Index(fields=["key_id", "-id"], name="activity_by_key"),
+                    models.Index(fields=["chain", "event", "-sequence"], name="activity_newest_of_event"),
+                ],
                 "constraints": [
                     models.UniqueConstraint(fields=("chain", "sequence"), name="activity_entry_once_a_place")
                 ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from apiauth.core.events import Event
 from apiauth.core.scope import Reach
 from apiauth.models.fields import Row
 from apiauth.models.key import Key
@@ -50,6 +51,10 @@ class ActivityEntryQuerySet(models.QuerySet["ActivityEntry"]):
             return self
         return self.filter(Q(key_id__in=Key.objects.within(reach).values("pk")) | Q(session_id=session_id))
 
+    def newest_of(self, event: Event) -> ActivityEntry | None:
+        """Return the newest entry of one event, which an index finds within one chain."""
+        return self.filter(event=event).newest_first().first()
+
     def newest_first(self) -> ActivityEntryQuerySet:
         return self.order_by("-sequence")
 
@@ -79,7 +84,10 @@ class ActivityEntry(Row):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["chain", "sequence"], name="activity_entry_once_a_place")]
-        indexes = [models.Index(fields=["key_id", "-id"], name="activity_by_key")]
+        indexes = [
+            models.Index(fields=["key_id", "-id"], name="activity_by_key"),
+            models.Index(fields=["chain", "event", "-sequence"], name="activity_newest_of_event"),
+        ]
         verbose_name_plural = "activity entries"
 
     def __str__(self) -> str:

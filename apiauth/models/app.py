@@ -50,6 +50,7 @@ class App(Row):
     policy = PolicyField(default=Policy, db_default=Value({}, output_field=JSONField()))
     return_url = models.CharField(max_length=2000, blank=True, default="")
     test_url = models.CharField(max_length=2000, blank=True, default="")
+    docs_url = models.CharField(max_length=2000, blank=True, default="", db_default="")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True)

@@ -218,6 +218,7 @@ EDITABLE = {
     "default_overlap_seconds": _overlap,
     "return_url": _link("return_url"),
     "test_url": _link("test_url"),
+    "docs_url": _link("docs_url"),
 }
 
 

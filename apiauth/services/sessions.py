@@ -27,7 +27,7 @@ from apiauth.core.secrets import (
 )
 from apiauth.models import App, Key, Session, Ticket
 from apiauth.models.fields import insert
-from apiauth.services import activity
+from apiauth.services import activity, tickets
 
 _SEEN_EVERY = timedelta(seconds=60)
 _CARRIED_OVER = (
@@ -81,7 +81,6 @@ def look_at_ticket(text: str, *, now: datetime) -> TicketView:
     return TicketView("expired" if ticket.is_expired(now) else "ready", ticket)
 
 
-@transaction.atomic
 def exchange_ticket(
     text: str,
     *,
@@ -95,11 +94,30 @@ def exchange_ticket(
     """Use up a ticket and open a session of its app; a session that it replaces ends.
 
     Raises TicketRefused for an unknown, used or expired ticket, or a wrong verifier (which does
-    not use it up), NotFound where its app was deleted. Of two calls at once one wins.
+    not use it up), NotFound where its app was deleted. Of two calls at once one wins. That a known
+    ticket was refused is noted, apart from what is undone.
     """
     ticket = _find_ticket(text)
-    if ticket is None or not _verifier_matches(ticket, code_verifier):
-        raise TicketRefused
+    try:
+        if ticket is None or not _verifier_matches(ticket, code_verifier):
+            raise TicketRefused
+        return _exchange(ticket, client_ip=client_ip, user_agent=user_agent, now=now, via=via, replaces=replaces)
+    except TicketRefused:
+        if ticket is not None:
+            _note_refusal(ticket, client_ip=client_ip, user_agent=user_agent, now=now, via=via)
+        raise
+
+
+@transaction.atomic
+def _exchange(
+    ticket: Ticket,
+    *,
+    client_ip: str | None,
+    user_agent: str,
+    now: datetime,
+    via: Literal["portal", "session_api"],
+    replaces: Session | None,
+) -> OpenedSession:
     if ticket.app.deleted_at is not None:
         raise NotFound("This page isn't available any more.")
     unused = Ticket.objects.filter(pk=ticket.pk, used_at=None, expires_at__gt=now)
@@ -117,6 +135,20 @@ def exchange_ticket(
         details={"ticket": str(ticket.id), "role": ticket.role, "subject_id": ticket.subject_id},
     )
     return opened
+
+
+def _note_refusal(
+    ticket: Ticket, *, client_ip: str | None, user_agent: str, now: datetime, via: Literal["portal", "session_api"]
+) -> None:
+    """Note it of whoever holds the ticket: that need not be the one it was made for."""
+    holder = Actor(kind="subject", id="", name="Somebody", client_ip=client_ip, user_agent=user_agent, via=via)
+    tickets.note_refusal(
+        deployment_id=ticket.deployment_id,
+        app_id=ticket.app_id,
+        details={"at": "exchange", "ticket": str(ticket.pk)},
+        actor=holder,
+        now=now,
+    )
 
 
 def find_session(token: str, *, now: datetime) -> Session | None:

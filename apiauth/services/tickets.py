@@ -18,13 +18,14 @@ from apiauth.core.permissions import check_permissions
 from apiauth.core.roles import Role
 from apiauth.core.scope import Owner, Reach, Scope
 from apiauth.core.secrets import TICKET_PREFIX, SecretKind, new_secret
-from apiauth.models import App, Deployment, Ticket
+from apiauth.models import ActivityEntry, App, Deployment, Ticket
 from apiauth.models.fields import insert
 from apiauth.services import activity
 from apiauth.services.apps import find_app
 from apiauth.services.text import plain_text, web_address
 
 ENTRY_PATH = "/vanity/api-auth"
+_REFUSALS_EVERY = timedelta(hours=1)
 THEMES = ("", "light", "dark", "system")
 _LOCALE = re.compile(
     r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}"
@@ -97,6 +98,21 @@ def issue_ticket(*, deployment_id: int, request: TicketRequest, actor: Actor, no
         Event.TICKET_ISSUED, actor=actor, now=now, deployment_id=deployment_id, app_id=app.id, details=details
     )
     return IssuedTicket(row, secret.text)
+
+
+@transaction.atomic
+def note_refusal(
+    *, deployment_id: int, app_id: int | None, details: Mapping[str, str], actor: Actor, now: datetime
+) -> None:
+    """Note that a ticket was refused, to its holder or to a backend key: once an hour, so that nobody floods the log.
+
+    It is the proof that the gate was seen to refuse, not a count of refusals.
+    """
+    chain = activity.chain_name(deployment_id=deployment_id, app_id=app_id)
+    last = ActivityEntry.objects.in_chain(chain).newest_of(Event.TICKET_REFUSED)
+    if last is None or now - last.at >= _REFUSALS_EVERY:
+        where = {"deployment_id": deployment_id, "app_id": app_id}
+        activity.record(Event.TICKET_REFUSED, actor=actor, now=now, details=details, **where)
 
 
 def _values(app: App, request: TicketRequest) -> dict[str, Any]:

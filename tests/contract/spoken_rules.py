@@ -83,6 +83,7 @@ SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "resources": (lines, ["maps"]),
     "return_url": (never, ""),
     "test_url": (link, ""),
+    "docs_url": (link, ""),
     "metadata": (check_metadata, {"team": "blue"}),
     "expires_at": (end_to_come, "2090-01-01T00:00:00Z"),
     "allowed_cidrs": (key_values.addresses, ["203.0.113.0/24"]),

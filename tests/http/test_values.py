@@ -190,6 +190,7 @@ BAD: dict[str, Cases] = {
     "subject.id": ID,
     "subject.name": {**SHOWN_TEXT, "201 characters": "n" * 201},
     "test_url": LINK,
+    "docs_url": LINK,
     "theme": {"unknown": "neon", "upper case": "DARK"},
     "ticket_type": {
         "nothing": "",

@@ -44,6 +44,7 @@ APP: Example = {
     "policy": Policy().document(),
     "return_url": "https://app.example.com/settings",
     "test_url": "",
+    "docs_url": "",
     "created_at": MADE,
     "updated_at": MADE,
     "deleted_at": None,

@@ -67,6 +67,7 @@ FIELDS: dict[str, str] = {
     "return_url": "Where the portal leads back to, an http or https address.",
     "TicketCreate.return_url": "Where the portal leads back to, on one of the deployment's origins; else the app's.",
     "test_url": "An http or https address of your API that a new key can be tried on.",
+    "docs_url": "The http or https address at which you tell your customers how to handle keys.",
     "apps": "The same as `data`, under the name that published clients read.",
     "search": "A part of the name or the slug.",
     "include_inactive": "Say `true` for paused apps too.",

@@ -43,6 +43,7 @@ class AppJson(TypedDict):
     policy: dict[str, Any]
     return_url: str
     test_url: str
+    docs_url: str
     created_at: MomentText
     updated_at: MomentText
     deleted_at: MomentText | None
@@ -89,6 +90,7 @@ def app_json(app: App) -> AppJson:
         "policy": app.policy.document(),
         "return_url": app.return_url,
         "test_url": app.test_url,
+        "docs_url": app.docs_url,
         "created_at": moment_json(app.created_at),
         "updated_at": moment_json(app.updated_at),
         "deleted_at": moment_or_null(app.deleted_at),

@@ -40,6 +40,7 @@ APP = {
     "default_overlap_seconds": 0,
     "return_url": "",
     "test_url": "",
+    "docs_url": "",
     "created_at": MOMENT,
     "updated_at": MOMENT,
 }

@@ -20,6 +20,7 @@ class AppOptions(TypedDict, total=False):
     default_overlap_seconds: int
     return_url: str
     test_url: str
+    docs_url: str
     organization_id: str | None
     workspace_id: str | None
 

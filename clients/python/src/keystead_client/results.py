@@ -34,6 +34,7 @@ class App:
     default_overlap_seconds: int
     return_url: str
     test_url: str
+    docs_url: str
     created_at: datetime
     updated_at: datetime
     rate_limits: tuple[Rule, ...] = ()
