@@ -14,17 +14,17 @@ from apiauth.services.finding_words import WORDS, Words
 from portal.session import PortalRequest, Rights
 
 PAGE = 50
-SHOW, ROTATE, REVOKE = "Open", "Rotate", "Revoke"
+SHOW, EDIT, ROTATE, REVOKE = "Open", "Edit", "Rotate", "Revoke"
 _REMEDIES: Final[dict[Finding, tuple[str, ...]]] = {
-    Finding.NO_EXPIRY: (SHOW,),
+    Finding.NO_EXPIRY: (EDIT,),
     Finding.ROTATION_OVERDUE: (ROTATE,),
     Finding.UNUSED: (SHOW, REVOKE),
     Finding.NEVER_USED: (SHOW, REVOKE),
-    Finding.WIDE_PERMISSIONS: (SHOW,),
-    Finding.ANY_ADDRESS: (SHOW,),
+    Finding.WIDE_PERMISSIONS: (EDIT,),
+    Finding.ANY_ADDRESS: (EDIT,),
     Finding.OWNER_GONE: (ROTATE, REVOKE),
 }
-_PAGES: Final = {SHOW: "portal:key", ROTATE: "portal:key_rotate", REVOKE: "portal:key_revoke"}
+_PAGES: Final = {SHOW: "portal:key", EDIT: "portal:key_edit", ROTATE: "portal:key_rotate", REVOKE: "portal:key_revoke"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _page(request: PortalRequest, finding: Finding) -> tuple[list[Line], str]:
 
 
 def _remedies(key: Key, finding: Finding, rights: Rights) -> list[Remedy]:
-    allowed = {SHOW: True, ROTATE: rights.rotate(key), REVOKE: rights.revoke(key)}
+    allowed = {SHOW: True, EDIT: rights.edit(key), ROTATE: rights.rotate(key), REVOKE: rights.revoke(key)}
     words = [word for word in _REMEDIES[finding] if allowed[word]] or [SHOW]
     return [
         Remedy(word, reverse(_PAGES[word], args=[str(key.pk)]), word != SHOW, "danger" if word == REVOKE else "")

@@ -98,3 +98,13 @@ def test_a_secret_that_ends_with_its_key_cannot_be_extended(
     html = page(portal_client(), new)
     assert "End now" in html
     assert "Extend to" not in html
+
+
+def test_a_key_with_two_secrets_is_shown_by_ten_queries_at_most(
+    rotated: tuple[Key, Key], portal_client: ClientFor, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    _, new = rotated
+    client = portal_client()
+    client.get("/portal/")
+    with django_assert_max_num_queries(10):
+        assert client.get(f"/portal/keys/{new.pk}").status_code == 200
