@@ -187,7 +187,7 @@ def _overdue(case: Case) -> Words:
 def _address_refused(case: Case) -> Words:
     return Words(
         f"{_address(case.row)} isn't in this key's allowed addresses.",
-        "Call from an allowed address, or use a key that allows this one.",
+        "Call from an allowed address, let the key be used from this one, or use another.",
     )
 
 
@@ -196,7 +196,7 @@ def _denied(case: Case) -> Words:
     has = f" The key has {_listed(held)}." if held is not None else ""
     return Words(
         f"The call needed {_listed(case.row.required_permissions)}.{has}",
-        "Make the call with a key that has the permission, or create one.",
+        "Give the key the permission, or make the call with one that has it.",
     )
 
 

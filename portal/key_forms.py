@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 from django import forms
@@ -150,12 +151,13 @@ class EditKeyForm(GrantForm):
     def __init__(self, request: PortalRequest, key: Key) -> None:
         self._key, self._has_latest = key, request.app.policy.expiry.longest_days is not None
         offered = sorted({*_within(request.app.permissions, request), *key.permissions})
+        lines = [*key.allowed_cidrs, *_asked_for(request)]
         initial = {
             "name": key.name,
             "note": key.note,
             "access": CHOOSE,
             "permissions": key.permissions,
-            "allowed_cidrs": "\n".join(key.allowed_cidrs),
+            "allowed_cidrs": "\n".join(lines),
             "ends": "keep",
             "seen": key.updated_at.isoformat(),
         }
@@ -195,6 +197,14 @@ class EditKeyForm(GrantForm):
 def _within(permissions: list[str], request: PortalRequest) -> list[str]:
     ceiling = request.session_row.permissions
     return [name for name in permissions if ceiling is None or name in ceiling]
+
+
+def _asked_for(request: PortalRequest) -> list[str]:
+    """Return the address that a link to the form would add, such as the one of a call that was blocked."""
+    try:
+        return [str(ip_address(request.GET.get("add", "")))]
+    except ValueError:
+        return []
 
 
 def _with_date(form: GrantForm, cleaned: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from apiauth.models import Key
 from apiauth.services import exports
 from apiauth.services.exports import Form, Sight
 from portal import explain, inputs
+from portal.remedies import remedies
 from portal.session import PortalRequest
 
 PAGE = 50
@@ -193,6 +194,7 @@ def decision(request: PortalRequest, request_id: str) -> dict[str, Any]:
         "words": explain.words(case),
         "steps": explain.steps(case),
         "key_id": str(key.pk) if key else "",
+        "remedies": remedies(request, row, key),
         "actions": key is not None and key.replaced_by_id is None and key.is_active(request.now),
         "may_rotate": key is not None and request.rights.rotate(key),
         "may_revoke": key is not None and request.rights.revoke(key),
