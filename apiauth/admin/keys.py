@@ -14,6 +14,8 @@ from django.utils.html import format_html
 from apiauth.admin.confirm import Deed, carry_out, door
 from apiauth.admin.window import Window, badge, column, link, moment, mono, staff, when
 from apiauth.core import clock
+from apiauth.core.key_limits import load_key_rules
+from apiauth.core.limits import LimitRule
 from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
 from apiauth.services import keys, propagation
 
@@ -79,6 +81,7 @@ class KeyAdmin(Window):
         "note",
         "permissions",
         "allowed_cidrs",
+        "own_limits",
         "metadata",
         "last_used",
         "requests",
@@ -131,6 +134,11 @@ class KeyAdmin(Window):
     @column("Requests, 24 h")
     def requests(self, row: Any) -> str:
         return f"{row.checks_day}, {row.checks_blocked} of them blocked"
+
+    @column("Own limits")
+    def own_limits(self, row: Key) -> str:
+        told = (f"{rule.text} {rule.mode}, {_paths(rule)}" for rule in load_key_rules(row.limits))
+        return " · ".join(told) or "none"
 
     @column("Replaced by")
     def successor(self, row: Key) -> str:
@@ -226,3 +234,7 @@ _REVOKE = Deed(
     describe=_described,
     is_final=True,
 )
+
+
+def _paths(rule: LimitRule) -> str:
+    return "all paths" if rule.endpoints is None or "*" in rule.endpoints else " ".join(rule.endpoints)
