@@ -70,9 +70,9 @@ def test_a_limit_by_address_and_path_counts_these_alone(limited):
 
 
 def test_a_limit_with_the_id_of_a_rule_of_the_app_has_a_count_of_its_own(limited):
-    rule = {**DAY, "id": "same", "mode": "per_key"}
-    gateway, issued = limited([{**rule, "max_requests": 4}], [{**rule, "max_requests": 4}])
-    assert allowed(gateway, issued.secret.text) == 4, "one count for both would let two through"
+    rule = {**DAY, "id": "same", "mode": "per_key", "max_requests": 4}
+    gateway, issued = limited([{**rule, "endpoints": ["/v1/a"]}], [{**rule, "endpoints": ["/v1/b"]}])
+    assert [allowed(gateway, issued.secret.text, resource=path) for path in ("/v1/a", "/v1/b")] == [4, 4]
 
 
 def test_a_successor_has_the_limits_and_counts_anew(limited, app):
