@@ -98,8 +98,8 @@ class KeyAdmin(Window):
         "trail",
     )
     readonly_fields = fields
-    actions = ("disable", "enable", "revoke")
-    doors = ("disable", "enable", "revoke")
+    actions = ("disable", "enable", "revoke", "undo")
+    doors = ("disable", "enable", "revoke", "undo")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         rows: QuerySet[Any] = super().get_queryset(request).annotate(**_figures())
@@ -174,6 +174,10 @@ class KeyAdmin(Window):
     def revoke(self, request: HttpRequest, rows: "QuerySet[Key]") -> HttpResponse | None:
         return carry_out(self, request, rows, _REVOKE)
 
+    @door("Undo revoke…", "revoke")
+    def undo(self, request: HttpRequest, rows: "QuerySet[Key]") -> HttpResponse | None:
+        return carry_out(self, request, rows, _UNDO)
+
 
 def _figures() -> dict[str, Any]:
     """Return the numbers beside a key: each a small indexed question, asked for the rows of the page alone."""
@@ -194,6 +198,10 @@ def _deed(service: Any) -> Any:
         service(app_id=row.app_id, key_id=row.pk, reason=reason, actor=staff(request), now=clock.now())
 
     return perform
+
+
+def _undo(request: HttpRequest, row: Key, reason: str) -> None:
+    keys.undo_revoke(app_id=row.app_id, key_id=row.pk, actor=staff(request), now=clock.now())
 
 
 def _described(row: Any) -> Iterable[tuple[str, object]]:
@@ -227,12 +235,22 @@ _ENABLE = Deed(
 _REVOKE = Deed(
     action="revoke",
     title="Revoke keys?",
-    explanation="Calls with a revoked key are blocked within a second, for good. This cannot be undone.",
+    explanation="Calls with a revoked key are blocked within a second: for good, but for a policy that lets it be undone.",
     button="Revoke",
     done="Revoked",
     perform=_deed(keys.revoke_key),
     describe=_described,
     is_final=True,
+)
+_UNDO = Deed(
+    action="undo",
+    title="Undo revokes?",
+    explanation="The same secrets work again. This goes for as long as the app's policy lets it, ten minutes at most.",
+    button="Undo",
+    done="Brought back",
+    perform=_undo,
+    describe=_described,
+    asks_reason=False,
 )
 
 

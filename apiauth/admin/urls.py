@@ -7,7 +7,7 @@ from django.contrib.admin import AdminSite
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
-from apiauth.admin import compliance, decisions, finding, proof, system
+from apiauth.admin import compliance, decisions, finding, mass_revoke, proof, system
 
 
 def urlpatterns(site: AdminSite) -> list[URLPattern]:
@@ -18,6 +18,8 @@ def urlpatterns(site: AdminSite) -> list[URLPattern]:
         path("compliance/export/", _guarded(site, compliance.export), name="compliance_export"),
         path("decisions/", _guarded(site, decisions.decision_list), name="decisions"),
         path("decisions/<str:request_id>/", _guarded(site, decisions.decision), name="decision"),
+        path("mass-revoke/", _guarded(site, mass_revoke.begin), name="mass_revoke"),
+        path("mass-revoke/<int:job_id>/", _guarded(site, mass_revoke.run), name="mass_revoke_run"),
         path("system/", _guarded(site, system.system), name="system"),
         path("verify/", _guarded(site, proof.verify_activity), name="verify_activity"),
     ]

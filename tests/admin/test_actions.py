@@ -19,7 +19,7 @@ from tests.admin.test_permissions import REASON, act
 def test_an_action_first_shows_what_it_will_do(administrator: Client, make_key: Callable[..., IssuedKey]) -> None:
     key = make_key().key
     page = act(administrator, "key", "revoke", key)
-    assert "This cannot be undone." in page.content.decode()
+    assert "blocked within a second: for good" in page.content.decode()
     key.refresh_from_db()
     assert key.revoked_at is None
 

@@ -1,0 +1,95 @@
+"""Staff revoke many keys at once: look first, begin with a reason, watch it end; and bring a key back in time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.test import Client
+
+from apiauth.core import clock
+from apiauth.models import ActivityEntry, App, Key, MassRevoke
+from apiauth.services import keys, mass_revoke
+from apiauth.services.keys import IssuedKey
+
+ADDRESS = "/admin/mass-revoke/"
+
+
+def test_a_look_says_how_many_and_which_and_changes_nothing(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    issued = make_key()
+    answer = administrator.post(ADDRESS, {"app_id": app.pk, "_try": "1"})
+    assert answer.context["found"].count == 1
+    assert str(issued.key) in answer.content.decode()
+    assert issued.secret.text not in answer.content.decode()
+    assert not MassRevoke.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"_try": "1"}, "__all__"),
+        ({"_try": "1", "last_used_from": "nowhere"}, "last_used_from"),
+        ({"_try": "1", "created_after": "yesterday"}, "created_after"),
+        ({"_begin": "1", "key_prefix": "nw_live", "seen": '{"key_prefix": "nw_live"}'}, "reason"),
+        ({"_begin": "1", "key_prefix": "nw_live", "seen": '{"user_id": "dana"}', "reason": "leaked"}, "__all__"),
+    ],
+)
+def test_422_that_names_the_field(
+    administrator: Client, make_key: Callable[..., IssuedKey], form: dict[str, str], field: str
+) -> None:
+    make_key()
+    answer = administrator.post(ADDRESS, form)
+    assert answer.status_code == 422
+    assert list(answer.context["form"].errors) == [field]
+    assert not MassRevoke.objects.exists()
+
+
+def test_a_pasted_secret_is_refused_and_kept_nowhere(
+    administrator: Client, make_key: Callable[..., IssuedKey], stored: Callable[[], str]
+) -> None:
+    secret = make_key().secret.text
+    answer = administrator.post(ADDRESS, {"_begin": "1", "keys": secret, "reason": "leaked"})
+    assert answer.status_code == 422
+    assert secret not in stored()
+
+
+def test_a_run_begins_at_once_and_its_page_looks_again_until_it_is_over(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mass_revoke, "BATCH", 2)
+    made = [make_key().key for _ in range(3)]
+    looked = administrator.post(ADDRESS, {"app_id": app.pk, "_try": "1"}).context["seen"]
+    answer = administrator.post(ADDRESS, {"app_id": app.pk, "reason": "leaked", "_begin": "1", "seen": looked})
+    page = answer["Location"]
+    assert Key.objects.filter(revoked_at__isnull=False).count() == 2
+    watching = administrator.get(page)
+    assert (watching["Refresh"], watching.context["done"]) == ("2", 2)
+    for _ in range(2):
+        administrator.post(page)
+    over = administrator.get(page)
+    assert not over.has_header("Refresh")
+    assert "Done: no key that fits works any more." in over.content.decode()
+    assert ActivityEntry.objects.filter(event="key.revoked", key_id__in=[key.pk for key in made]).count() == 3
+
+
+@pytest.mark.parametrize("group", ["Support viewer", "Support agent"])
+def test_403_for_staff_who_may_not_revoke(enter: Callable[..., Client], group: str) -> None:
+    client = enter(group)
+    may: Any = client.get(ADDRESS).status_code
+    assert may == 403
+    assert client.post(ADDRESS, {"key_prefix": "nw", "reason": "x", "_begin": "1"}).status_code == 403
+
+
+def test_staff_bring_a_key_back_in_time(
+    administrator: Client, app: App, make_app: Callable[..., App], make_key: Callable[..., IssuedKey], actor: Any
+) -> None:
+    soft = make_app("aa_2", policy={"revocation": {"undo_minutes": 10}})
+    for within, is_back in ((soft, True), (app, False)):
+        key = make_key(in_app=within).key
+        keys.revoke_key(app_id=within.pk, key_id=key.pk, actor=actor, now=clock.now())
+        form = {"action": "undo", ACTION_CHECKBOX_NAME: str(key.pk), "confirmed": "1"}
+        administrator.post("/admin/apiauth/key/", form)
+        key.refresh_from_db()
+        assert (key.revoked_at is None) is is_back
