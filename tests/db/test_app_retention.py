@@ -108,6 +108,7 @@ def test_one_worker_at_a_time_does_it(direct: psycopg.Connection[Any], app: App)
         other.execute("SELECT pg_advisory_lock(hashtext('keystead_forget_of_apps'))")
         assert not forget_of_apps(direct, today=TODAY)
         assert Decision.objects.count() == 1
+        other.execute("SELECT pg_advisory_unlock_all()")
     assert forget_of_apps(direct, today=TODAY)
     assert not Decision.objects.exists()
 
