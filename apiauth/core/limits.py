@@ -199,9 +199,9 @@ def parse_rule(entry: object, field: str, *, mode: Mode = Mode.PER_APP) -> Limit
         unit=unit,
         duration=_parse_number(entry.get("duration"), 1, LONGEST[unit], f"{field}.duration"),
         max_requests=_parse_number(entry.get("max_requests"), 1, MOST_REQUESTS, f"{field}.max_requests"),
-        mode=_parse_choice(Mode, entry.get("mode") or mode, f"{field}.mode"),
+        mode=_parse_choice(Mode, _or_default(entry.get("mode"), mode), f"{field}.mode"),
         endpoints=_parse_endpoints(entry.get("endpoints"), f"{field}.endpoints"),
-        priority=_parse_number(entry.get("priority") or 0, -1000, 1000, f"{field}.priority"),
+        priority=_parse_number(_or_default(entry.get("priority"), 0), -1000, 1000, f"{field}.priority"),
     )
 
 
@@ -219,6 +219,10 @@ def _month_at(now_ms: int) -> tuple[int, int]:
     start = datetime(moment.year, moment.month, 1, tzinfo=UTC)
     end = datetime(moment.year + moment.month // 12, moment.month % 12 + 1, 1, tzinfo=UTC)
     return int(start.timestamp()) * 1000, int(end.timestamp()) * 1000
+
+
+def _or_default(value: object, default: object) -> object:
+    return default if value is None else value
 
 
 def _parse_id(value: object, field: str) -> str:

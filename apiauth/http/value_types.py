@@ -59,14 +59,14 @@ def rule_list(least: int, most: int, modes: Collection[Mode], *, mode: Mode) -> 
                 "unit": {"type": "string", "enum": list(Unit)},
                 "duration": {"type": "integer", "minimum": 1, "maximum": max(LONGEST.values())},
                 "max_requests": {"type": "integer", "minimum": 1, "maximum": MOST_REQUESTS},
-                "mode": {"type": "string", "enum": list(modes), "default": mode},
+                "mode": {"type": ["string", "null"], "enum": [*modes, None], "default": mode},
                 "endpoints": {
                     "type": ["array", "null"],
                     "minItems": 1,
                     "maxItems": MOST_ENDPOINTS,
                     "items": {"type": "string", "maxLength": LONGEST_ENDPOINT, "pattern": r"^(\*$|/)"},
                 },
-                "priority": {"type": "integer", "minimum": -1000, "maximum": 1000, "default": 0},
+                "priority": {"type": ["integer", "null"], "minimum": -1000, "maximum": 1000, "default": 0},
             },
         },
     }

@@ -11,7 +11,8 @@ from typing import Any
 
 from apiauth.core.errors import Invalid
 from apiauth.core.ids import parse_id
-from apiauth.core.limits import parse_rules
+from apiauth.core.key_limits import parse_key_rules
+from apiauth.core.limits import BUILT_IN, parse_rules
 from apiauth.core.metadata import check_metadata
 from apiauth.http.strict_json import parse_object
 from apiauth.http.values import moment, whole
@@ -69,6 +70,11 @@ def is_readable(value: Any) -> bool:
     return True
 
 
+def own_limits(values: list[Any]) -> object:
+    """A key's own limits, of an app without a scheme."""
+    return parse_key_rules(values, app_rules=(BUILT_IN,))
+
+
 def lines(values: list[str]) -> object:
     return [visible_line(value) for value in values]
 
@@ -88,6 +94,7 @@ SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "expires_at": (end_to_come, "2090-01-01T00:00:00Z"),
     "allowed_cidrs": (key_values.addresses, ["203.0.113.0/24"]),
     "rules": (parse_rules, [{"unit": "minute", "duration": 1, "max_requests": 60}]),
+    "limits": (own_limits, [{"unit": "minute", "duration": 1, "max_requests": 60}]),
     "start_date": (date, "2031-04-05"),
     "end_date": (date, "2090-04-05"),
     "key_id": (known_id, "1"),
