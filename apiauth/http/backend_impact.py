@@ -23,6 +23,6 @@ def preview_impact(request: BackendRequest, app_slug: str, key_id: str, body: Ke
     key = Key.objects.in_app(app.id).filter(pk=parse_id(key_id) or 0).first()
     if key is None:
         raise NotFound("This key doesn't exist, or it belongs to another app.")
-    changes = body.given()
+    changes = body.sent()
     proposal = impact.propose(app=app, key=key, action=changes.pop("action", None), changes=changes, now=now)
     return impact_json(impact.require(key=key, proposal=proposal, now=now))

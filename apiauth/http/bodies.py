@@ -156,10 +156,19 @@ class KeyExtend(Body):
 class KeyProposal(Body):
     """What one would do to a key: an action, or a change of one or more of the others."""
 
-    action: DeedName | None = None
-    permissions: Permissions | None = None
-    allowed_cidrs: AddressRanges | None = None
-    limits: KeyRules | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["action"]},
+                {"anyOf": [{"required": [name]} for name in ("permissions", "allowed_cidrs", "limits")]},
+            ]
+        }
+    )
+
+    action: DeedName = UNSENT
+    permissions: Permissions = UNSENT
+    allowed_cidrs: AddressRanges = UNSENT
+    limits: KeyRules = UNSENT
 
 
 class SchemeCreate(Body):
