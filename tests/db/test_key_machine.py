@@ -39,6 +39,7 @@ MILLISECOND = timedelta(milliseconds=1)
 FOREVER = 10_000
 LIVES = [None, HOUR, 3 * DAY, 60 * DAY]
 OVERLAPS = [timedelta(0), HOUR, 30 * DAY]
+OFF_BY = [-MILLISECOND, timedelta(0), MILLISECOND]
 JUMPS = [timedelta(seconds=1), timedelta(minutes=10), HOUR, DAY, 7 * DAY, 30 * DAY]
 
 
@@ -106,8 +107,8 @@ class ModelKey:
 class Life(RuleBasedStateMachine):
     """Steps that anybody can take, each with what must come of it."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(policy=st.sampled_from(POLICIES))
+    def begin(self, policy: ModelPolicy) -> None:
         self.now = clock.from_ms(clock.to_ms(clock.now())) + DAY  # ahead: the database bounds an undo by its own clock
         deployment = deployments.create_deployment(name="N", allowed_origins=[], actor=ACTOR, now=self.now)
         fields = {"slug": "aa_1", "name": "Maps", "key_prefix": "nw_live"}
@@ -115,6 +116,8 @@ class Life(RuleBasedStateMachine):
         self.policy, self.enforced = ModelPolicy(), None
         self.keys: list[ModelKey] = []
         self.steps = 0
+        self.change_policy(policy, timedelta(0))
+        self.create(HOUR)
 
     def attempt(self, is_allowed: bool, service: Callable[..., Any], **given: Any) -> Any:
         """Call a service; fail where it does what it must not, or refuses what it must do."""
@@ -201,6 +204,15 @@ class Life(RuleBasedStateMachine):
         is_allowed = until is not None and self.now < until and all(self.now < end for end in ends)
         if self.attempt(is_allowed, keys.undo_revoke, key_id=key.pk):
             key.revoked = None
+
+    @precondition(lambda self: self.keys and self.policy.undo)
+    @rule(number=st.integers(0, 99), off=st.sampled_from(OFF_BY))
+    def revoke_and_undo_at_the_last_moment(self, number: int, off: timedelta) -> None:
+        self.revoke(number)
+        until = self.undo_ends(self.pick(number))
+        if until and until + off > self.now:
+            self.now = until + off
+        self.undo(number)
 
     @precondition(lambda self: self.keys)
     @rule(number=st.integers(0, 99), by=st.sampled_from(JUMPS))
