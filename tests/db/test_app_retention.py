@@ -72,6 +72,15 @@ def test_the_last_whole_days_and_today_stay(
     assert {row.id for row in Decision.objects.all()} == {row.id for row in kept}
 
 
+def test_of_a_partition_that_holds_more_days_only_the_older_go(direct: psycopg.Connection[Any], app: App) -> None:
+    keep(app, 30)
+    kept = decide(app, datetime(2026, 10, 25, tzinfo=UTC))  # thirty days before, from its first moment on
+    decide(app, datetime(2026, 10, 24, 23, 59, 59, tzinfo=UTC))
+    while forget_of_apps(direct, today=TODAY):
+        pass
+    assert [row.id for row in Decision.objects.all()] == [kept.id]
+
+
 def test_an_app_that_says_nothing_keeps_what_the_installation_keeps(direct: psycopg.Connection[Any], app: App) -> None:
     decide(app, NOON - 400 * DAY)
     for days in (None, 3650):
