@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from apiauth.audit.search import DecisionRow
 from apiauth.core import clock
+from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limits import DAY_MS, LimitRule, Mode
 from apiauth.models import App, Key
 from apiauth.models.audit import MinuteRollup
@@ -60,6 +61,7 @@ class Use:
 def of_key(app: App, key: Key, newest: Sequence[DecisionRow], now: datetime) -> list[Use]:
     """Return each limit in force with a key's use of it, from the newest decisions about the key."""
     rules = limit_words.rules_in_force(app)
+    rules = (*rules, *load_key_rules(key.limits, rules))
     minutes = _minutes(key, now) if any(_is_by_the_minute(rule) for rule in rules) else []
     return [_use(rule, newest, minutes, now) for rule in rules]
 

@@ -106,3 +106,9 @@ def test_the_page_shows_it(key: Key, portal_client: Callable[..., Client], make_
     assert "100 per hour, per key" in html
     assert "41 <small>of 100 used</small>" in html
     assert "As of " in html
+
+
+def test_a_limit_of_the_key_s_own_stands_behind_those_of_its_app(limited: App, make_key: Callable[..., Any]) -> None:
+    own = {"unit": "minute", "duration": 1, "max_requests": 5, "mode": "per_key"}
+    key = make_key(limits=[own]).key
+    assert [use.most for use in limit_use.of_key(limited, key, [], NOON)] == [100, 5]
