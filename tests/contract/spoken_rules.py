@@ -92,6 +92,7 @@ SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "docs_url": (link, ""),
     "metadata": (check_metadata, {"team": "blue"}),
     "expires_at": (end_to_come, "2090-01-01T00:00:00Z"),
+    "overlap_ends_at": (end_to_come, "2090-01-01T00:00:00Z"),
     "allowed_cidrs": (key_values.addresses, ["203.0.113.0/24"]),
     "rules": (parse_rules, [{"unit": "minute", "duration": 1, "max_requests": 60}]),
     "limits": (own_limits, [{"unit": "minute", "duration": 1, "max_requests": 60}]),
