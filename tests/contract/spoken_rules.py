@@ -14,6 +14,7 @@ from apiauth.core.ids import parse_id
 from apiauth.core.key_limits import parse_key_rules
 from apiauth.core.limits import BUILT_IN, parse_rules
 from apiauth.core.metadata import check_metadata
+from apiauth.core.policy import read_policy
 from apiauth.http.strict_json import parse_object
 from apiauth.http.values import moment, whole
 from apiauth.services import key_values
@@ -92,6 +93,7 @@ SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "docs_url": (link, ""),
     "metadata": (check_metadata, {"team": "blue"}),
     "expires_at": (end_to_come, "2090-01-01T00:00:00Z"),
+    "policy": (read_policy, {}),
     "overlap_ends_at": (end_to_come, "2090-01-01T00:00:00Z"),
     "allowed_cidrs": (key_values.addresses, ["203.0.113.0/24"]),
     "rules": (parse_rules, [{"unit": "minute", "duration": 1, "max_requests": 60}]),
@@ -112,6 +114,7 @@ DROPPED = (
     "cursor_id",
     "tz",
     "client_ip",
+    "policy_applies_at",
 )  # need others beside them, or a form that no schema says
 
 
