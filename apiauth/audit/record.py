@@ -59,6 +59,8 @@ class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
+_FIELDS = len(Record.__struct_fields__)
+_BEFORE_ID = b"\xdc" + _FIELDS.to_bytes(2, "big") + b"\xc4\x10"  # an array of so many, and first a binary of 16 bytes
 
 
 def new_decision_number(now_ms: int) -> int:
@@ -69,6 +71,25 @@ def new_decision_number(now_ms: int) -> int:
 def frame(record: Record) -> bytes:
     """Return the bytes that stand for a record in a spool file."""
     return frame_payload(_encoder.encode(record))
+
+
+def fields(*values: object) -> bytes:
+    """Return neighbouring fields of a record, at most 15, as they stand in its payload."""
+    return _encoder.encode(values)[1:]  # an array of so few has a header of one byte
+
+
+def frame_fields(number: int, whom: bytes, call: tuple[object, ...], node: bytes) -> bytes:
+    """Return what `frame` returns, from fields of which some were encoded before: half the cost.
+
+    `whom` has the fields `deployment_id` to `presented_start`, and `node` the last; `call` holds the values of
+    those between.
+    """
+    return frame_payload(b"".join((_BEFORE_ID, number.to_bytes(16, "big"), whom, _encoder.encode(call)[1:], node)))
+
+
+def record_of(whole: bytes) -> Record:
+    """Return the record of a frame that is known to be whole."""
+    return _decoder.decode(whole[HEADER_BYTES:])
 
 
 def frame_payload(payload: bytes, crc: Callable[[bytes], int] = google_crc32c.value) -> bytes:

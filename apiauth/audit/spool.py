@@ -26,7 +26,7 @@ from typing import Literal
 
 import structlog
 
-from apiauth.audit.record import Record, frame
+from apiauth.audit.record import Record, frame, record_of
 from apiauth.audit.room import Room, allocate, free_bytes, make_folder, quarantined_in, sync_folder, used_of
 from apiauth.core.errors import Unavailable
 
@@ -171,29 +171,29 @@ class Spool:
 
     def append(self, record: Record) -> None:
         """Return once the record is in the file; raise SpoolFull where it cannot be."""
-        try:
-            self._append([frame(record)])
-        except SpoolFull:
-            self._store_elsewhere([record])
+        self.append_frames([frame(record)])
 
     def append_all(self, records: Iterable[Record]) -> None:
         """Return once all records are in the file; raise SpoolFull where they cannot be, and none is."""
-        records = list(records)
+        self.append_frames([frame(record) for record in records])
+
+    def append_frames(self, frames: list[bytes]) -> None:
+        """Do as `append_all` does, with the frames of the records."""
         try:
-            self._append([frame(record) for record in records])
+            self._append(frames)
         except SpoolFull:
-            self._store_elsewhere(records)
+            self._store_elsewhere(frames)
 
     def room(self) -> Room:
         """Return how much of its disk the spool has used, and whether its reserve is whole."""
         has_reserve = self._reserve is not None or not self._reserve_bytes
         return Room(used_of(self._folder), has_reserve, quarantined_in(self._folder))
 
-    def _store_elsewhere(self, records: Sequence[Record]) -> None:
+    def _store_elsewhere(self, frames: list[bytes]) -> None:
         """Hand records that the disk does not take to the second sink. Raises SpoolFull where there is none."""
         if self._second_sink is None:
             raise SpoolFull
-        self._second_sink(records)
+        self._second_sink([record_of(each) for each in frames])
 
     def _append(self, frames: list[bytes]) -> None:
         with self._lock:

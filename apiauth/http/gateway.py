@@ -24,7 +24,7 @@ from apiauth.http.check_request import (
     parse_resource,
     within_batch,
 )
-from apiauth.verify.addresses import Address, is_within, parse_address
+from apiauth.verify.addresses import Address, is_within, networks_of, parse_address
 from apiauth.verify.check import Checker, Question
 from apiauth.verify.measures import Measures
 from apiauth.verify.snapshot import Snapshot
@@ -97,7 +97,7 @@ class NetworkAdmission:
     """Takes questions from loopback and private addresses, or from the listed ranges alone."""
 
     def __init__(self, allow: Sequence[IPv4Network | IPv6Network] = ()) -> None:
-        self._allow = tuple(allow)
+        self._allow = networks_of(allow)
         self._admitted: set[str] = set()
 
     def admit(self, peer: Address | None, environ: Environ) -> None:

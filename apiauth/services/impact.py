@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import ip_network
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
@@ -16,6 +15,7 @@ from apiauth.core.errors import Invalid, Unavailable
 from apiauth.core.key_limits import load_key_rules
 from apiauth.models import App, Key
 from apiauth.services import key_edits
+from apiauth.verify.addresses import parse_networks
 from apiauth.verify.replay import Impact, Proposal, replay
 
 MOST_CALLS = 100_000
@@ -65,7 +65,7 @@ def propose(*, app: App, key: Key, action: str | None = None, changes: Mapping[s
     given = {name: key_edits.checked(name, value, key, app, now) for name, value in changes.items()}
     return Proposal(
         permissions=frozenset(given["permissions"]) if "permissions" in given else None,
-        networks=tuple(map(ip_network, given["allowed_cidrs"])) if "allowed_cidrs" in given else None,
+        networks=parse_networks(given["allowed_cidrs"]) if "allowed_cidrs" in given else None,
         limits=load_key_rules(given.get("limits", ())),
     )
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from apiauth.audit.record import Record, new_decision_number
+from apiauth.audit.record import fields, frame_fields, new_decision_number
 from apiauth.audit.room import Room
 from apiauth.audit.spool import Spool, host_name
 from apiauth.core.decision import Rule
@@ -29,9 +29,9 @@ from apiauth.verify.limiter import ADMITTED, Claim, Limiter, LimitsState
 from apiauth.verify.listener import POLL_SECONDS, Listener
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.measures import Measures
-from apiauth.verify.prepared import Prepared, claims_of, prepare, state_facts
+from apiauth.verify.prepared import Prepared, RecentClaims, prepare, state_facts
 from apiauth.verify.rules import Facts, decide
-from apiauth.verify.snapshot import App, Key, Snapshot
+from apiauth.verify.snapshot import Key, Snapshot
 
 LOOKED_UP_WITHIN_SECONDS = 2 * POLL_SECONDS
 _LIKE_A_KEY = re.compile(rf"({PREFIX_PATTERN})_([0-9A-Za-z]{{4}})[0-9A-Za-z]{{26,60}}")
@@ -122,7 +122,8 @@ class Checker:
         self.measures = Measures()
         # Freshness is confirmed once a second: a bound below that could not be told from an outage.
         self._bound = max(float(stale_bound_seconds), LOOKED_UP_WITHIN_SECONDS)
-        self._node = host_name()
+        self._recent_claims = RecentClaims()
+        self._node = fields(host_name())
 
     def freshness(self) -> Freshness:
         """Return how old answers are now, and whether that is within the bound."""
@@ -150,7 +151,7 @@ class Checker:
         if found is _UNKNOWN:
             (found,) = self._look_up([question], [found], age)
         outcome = self._decide(found, question, now_ms, age)
-        self._spool.append(self._record(outcome, question, began))
+        self._spool.append_frames([self._frame(outcome, question, began)])
         self.measures.decided(outcome.rule, began)
         return outcome
 
@@ -168,13 +169,13 @@ class Checker:
         if _UNKNOWN in found:
             found = self._look_up(questions, found, age)
         outcomes = []
-        records = []
+        frames = []
         for each, question in zip(found, questions, strict=True):
             began = time.monotonic_ns()
             outcome = self._decide(each, question, now_ms, age)
             outcomes.append(outcome)
-            records.append(self._record(outcome, question, began))
-        self._spool.append_all(records)
+            frames.append(self._frame(outcome, question, began))
+        self._spool.append_frames(frames)
         for outcome in outcomes:
             self.measures.decided(outcome.rule, asked)
         self.measures.batch(len(outcomes))
@@ -242,7 +243,7 @@ class Checker:
                 return _blocked(rule, key, prepared)
         claims = prepared.claims
         if claims is None:
-            claims = claims_of(key, prepared, question.path, question.client)
+            claims = self._recent_claims.of(key, prepared, question.path, question.client)
         if not claims:
             return Outcome(0, None, None, key, prepared)
         denied, left = self._limiter.take(claims, now_ms)
@@ -255,25 +256,19 @@ class Checker:
             outcome.retry_after = self._limiter.retry_after(limit, now_ms)
         return outcome
 
-    def _record(self, outcome: Outcome, question: Question, began: int) -> Record:
+    def _frame(self, outcome: Outcome, question: Question, began: int) -> bytes:
+        """Return the decision's record as it stands in the spool."""
         key = outcome.key
-        held = None
-        start = None
-        if key is None:
-            start, app = self._presented(question, outcome.rule)
+        prepared = outcome.prepared
+        rule = outcome.rule
+        left = outcome.left
+        if len(left) == 1:  # as most calls have it: a third of the cost
+            limit = outcome.claims[0][0]
+            limits = [(limit.text, left[0], limit.max_requests)]
         else:
-            assert outcome.prepared is not None
-            app = outcome.prepared.app
-            if outcome.rule is Rule.PERMISSION_DENIED:
-                held = list(key.permissions)
-        return Record(
-            outcome.number.to_bytes(16, "big"),
-            app.deployment_id if app is not None else question.deployment_id,
-            app.id if app is not None else None,
-            key.id if key is not None else None,
-            key.name if key is not None else None,
-            start,
-            outcome.rule.value if outcome.rule is Rule.RATE_LIMITED else outcome.blocked_by,
+            limits = [(limit.text, each, limit.max_requests) for limit, each in outcome.limits]
+        call = (
+            outcome.blocked_by if rule is not Rule.RATE_LIMITED else rule.value,
             outcome.blocked_by,
             question.method,
             question.logged_path,
@@ -281,24 +276,28 @@ class Checker:
             question.peer_ip or None,
             question.user_agent,
             question.required_permissions,
-            held,
-            [(rule.text, left, rule.max_requests) for rule, left in outcome.limits],
+            key.permissions if rule is Rule.PERMISSION_DENIED and key is not None else None,
+            limits,
             outcome.retry_after,
             outcome.stale_ms,
             (time.monotonic_ns() - began) // 1000,
-            self._node,
         )
+        whom = prepared.recorded if prepared is not None else self._presented(question, rule)
+        return frame_fields(outcome.number, whom, call, self._node)
 
-    def _presented(self, question: Question, rule: Rule | None) -> tuple[str | None, App | None]:
-        """Return what may be kept of a key that is not known, and the app it must have been meant for."""
+    def _presented(self, question: Question, rule: Rule | None) -> bytes:
+        """Return what may be kept of a key that is not known, with the app it must have been meant for."""
         text = question.presented
         if rule is not _MALFORMED:  # so its parts are where they belong
             prefix, start = prefix_of(text), text[: -TAIL_CHARACTERS + 4]
         elif match := _LIKE_A_KEY.fullmatch(text):
             prefix, start = match[1], f"{match[1]}_{match[2]}"
         else:
-            return None, None
-        return start, self._snapshot.app_by_prefix(prefix, question.deployment_id)
+            return fields(question.deployment_id, None, None, None, None)
+        app = self._snapshot.app_by_prefix(prefix, question.deployment_id)
+        if app is None:
+            return fields(question.deployment_id, None, None, None, start)
+        return fields(app.deployment_id, app.id, None, None, start)
 
 
 def _is_permitted(required: list[str], held: frozenset[str]) -> bool:

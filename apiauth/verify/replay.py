@@ -7,13 +7,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 
 from apiauth.audit.calls import Call
 from apiauth.core.decision import Rule
 from apiauth.core.limits import LimitRule, Mode
 from apiauth.core.permissions import requirement
-from apiauth.verify.addresses import is_within, parse_address
+from apiauth.verify.addresses import Network, is_within, parse_address
 from apiauth.verify.rules import Facts, decide
 
 MOST_NAMED = 5
@@ -26,7 +25,7 @@ class Proposal:
     revoked: bool = False
     disabled: bool = False
     permissions: frozenset[str] | None = None
-    networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+    networks: tuple[Network, ...] | None = None
     limits: tuple[LimitRule, ...] = ()
     """Limits that the calls would count against. Of one that keys share, only this key's calls are counted."""
 

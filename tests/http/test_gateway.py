@@ -400,7 +400,7 @@ def test_503_and_never_an_allow_that_is_not_recorded(gateway, app, secret, monke
     def refuse(record):
         raise SpoolFull
 
-    monkeypatch.setattr(gateway.spool, "append", refuse)
+    monkeypatch.setattr(gateway.spool, "append_frames", refuse)
     status, answer = gateway.check(secret)
     assert (status, answer["allowed"], answer["code"]) == (503, False, "unrecordable")
 

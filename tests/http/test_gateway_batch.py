@@ -179,7 +179,7 @@ def test_503_and_never_an_allow_that_is_not_recorded(gateway, app, secret, monke
     def refuse(records):
         raise SpoolFull
 
-    monkeypatch.setattr(gateway.spool, "append_all", refuse)
+    monkeypatch.setattr(gateway.spool, "append_frames", refuse)
     status, _, answer = ask(gateway, question(secret), question(secret))
     assert (status, answer["code"]) == (503, "unrecordable")
     assert "decisions" not in answer

@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apiauth.audit import spool as spool_module
-from apiauth.audit.record import Damaged, Intact, Record, frame, new_decision_number, read_frames
+from apiauth.audit.record import (
+    Damaged,
+    Intact,
+    Record,
+    fields,
+    frame,
+    frame_fields,
+    new_decision_number,
+    read_frames,
+    record_of,
+)
 from apiauth.audit.spool import Spool, SpoolFull, is_owned
 
 
@@ -22,6 +32,40 @@ def record(number: int = 0, path: str = "/v1/a") -> Record:
         decision, 1, 2, 3, "ci", None, None, None, "GET", path, "203.0.113.9", "127.0.0.1", "x/1", ["read:x"], None,
         [("60/60s", 59, 60)], None, 12, 30, "host",
     )  # fmt: skip
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=300)
+RECORDS = st.builds(
+    Record,
+    id=st.binary(min_size=16, max_size=16),
+    deployment_id=st.none() | st.integers(0, 2**63 - 1),
+    app_id=st.none() | st.integers(0, 2**63 - 1),
+    key_id=st.none() | st.integers(0, 2**63 - 1),
+    key_name=st.none() | TEXTS,
+    presented_start=st.none() | TEXTS,
+    rule=st.none() | TEXTS,
+    blocked_by=st.none() | TEXTS,
+    method=TEXTS,
+    path=TEXTS,
+    client_ip=st.none() | TEXTS,
+    peer_ip=st.none() | TEXTS,
+    user_agent=TEXTS,
+    required_permissions=st.lists(TEXTS, max_size=64),
+    held_permissions=st.none() | st.lists(TEXTS, max_size=20),
+    rate_limits=st.lists(st.tuples(TEXTS, st.integers(0, 2**31), st.integers(0, 2**31)), max_size=20),
+    retry_after=st.none() | st.integers(0, 2**32),
+    snapshot_age_ms=st.integers(0, 2**40),
+    duration_us=st.integers(0, 2**40),
+    node=TEXTS,
+)
+
+
+@given(RECORDS)
+def test_a_record_of_fields_encoded_before_is_the_record_itself(whole):
+    number, *values = (getattr(whole, name) for name in Record.__struct_fields__)
+    quick = frame_fields(int.from_bytes(number, "big"), fields(*values[:5]), tuple(values[5:-1]), fields(values[-1]))
+    assert quick == frame(whole)
+    assert record_of(quick) == whole
 
 
 def records_in(folder) -> list[Record]:
