@@ -119,7 +119,7 @@ def _allowed(outcome: Outcome) -> bytes:
     rendered = prepared.rendered
     if not isinstance(rendered, _Rendered):
         assert outcome.key is not None
-        rendered = prepared.rendered = _render(outcome.key, prepared)
+        rendered = prepared.rendered = _render(outcome.key, prepared, outcome.claims)
     template = rendered.whole
     if template is None:
         template = _whole(rendered.before_limits, rendered.before_headers, outcome.claims)
@@ -129,7 +129,7 @@ def _allowed(outcome: Outcome) -> bytes:
     return template % (number, *counts(outcome.limits, number >> 80), outcome.stale_ms)
 
 
-def _render(key: Key, prepared: Prepared) -> _Rendered:
+def _render(key: Key, prepared: Prepared, claims: tuple[Claim, ...]) -> _Rendered:
     metadata = without_reserved(msgspec.json.decode(key.metadata))
     permissions = sorted(key.permissions)
     identity = _encode(_identity(key, prepared))
@@ -139,9 +139,9 @@ def _render(key: Key, prepared: Prepared) -> _Rendered:
         b',"rate_limits":[' % (identity, _encode(permissions), _encode(metadata))
     ).replace(b"%", b"%%")
     before_headers = b'],"retry_after":null,"headers":%b' % headers.removesuffix(b"}").replace(b"%", b"%%")
-    if prepared.claims is None:
+    if prepared.is_by_path:
         return _Rendered(before_limits, before_headers, None)
-    return _Rendered(b"", b"", _whole(before_limits, before_headers, prepared.claims))
+    return _Rendered(b"", b"", _whole(before_limits, before_headers, claims))  # other calls count by the same rules
 
 
 def _whole(before_limits: bytes, before_headers: bytes, claims: tuple[Claim, ...]) -> bytes:
