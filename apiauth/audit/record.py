@@ -84,7 +84,9 @@ def frame_fields(number: int, whom: bytes, call: tuple[object, ...], node: bytes
     `whom` has the fields `deployment_id` to `presented_start`, and `node` the last; `call` holds the values of
     those between.
     """
-    return frame_payload(b"".join((_BEFORE_ID, number.to_bytes(16, "big"), whom, _encoder.encode(call)[1:], node)))
+    payload = b"".join((_BEFORE_ID, number.to_bytes(16, "big"), whom, _encoder.encode(call)[1:], node))
+    length = len(payload)  # from here on as `frame_payload`: a call less
+    return HEADER.pack(MAGIC, length, google_crc32c.value(_LENGTH.pack(length) + payload)) + payload
 
 
 def record_of(whole: bytes) -> Record:

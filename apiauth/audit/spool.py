@@ -180,7 +180,14 @@ class Spool:
     def append_frames(self, frames: list[bytes]) -> None:
         """Do as `append_all` does, with the frames of the records."""
         try:
-            self._append(frames)
+            with self._lock:
+                segment = self._segment
+                if segment is None or segment.size >= self._segment_bytes or not segment.write(frames):
+                    self._write_elsewhere(frames)
+            if self._sync_each:
+                self._sync_now()
+            elif not self._dirty.is_set():
+                self._dirty.set()
         except SpoolFull:
             self._store_elsewhere(frames)
 
@@ -194,16 +201,6 @@ class Spool:
         if self._second_sink is None:
             raise SpoolFull
         self._second_sink([record_of(each) for each in frames])
-
-    def _append(self, frames: list[bytes]) -> None:
-        with self._lock:
-            segment = self._segment
-            if segment is None or segment.size >= self._segment_bytes or not segment.write(frames):
-                self._write_elsewhere(frames)
-        if self._sync_each:
-            self._sync_now()
-        elif not self._dirty.is_set():
-            self._dirty.set()
 
     def close(self) -> None:
         """Make everything durable and seal the file."""

@@ -26,7 +26,6 @@ from apiauth.http.check_request import (
 )
 from apiauth.verify.addresses import Address, is_within, networks_of, parse_address
 from apiauth.verify.check import Checker, Question
-from apiauth.verify.measures import Measures
 from apiauth.verify.snapshot import Snapshot
 
 CHECK_PATH = "/v1/authz/check"
@@ -157,15 +156,24 @@ class Gateway:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        is_post = environ["REQUEST_METHOD"] == "POST"
-        if is_post and path == CHECK_PATH:
-            status, headers, body = _refusing(self._check, environ, refusal, self._checker.measures)
-        elif is_post and path == BATCH_PATH:
-            status, headers, body = _refusing(self._check_batch, environ, plain_refusal, self._checker.measures)
-        else:
+        is_single = path == CHECK_PATH
+        if environ["REQUEST_METHOD"] != "POST" or not (is_single or path == BATCH_PATH):
             status, headers, body = self._other(path, environ)
+        else:
+            try:
+                status, headers, body = self._check(environ) if is_single else self._check_batch(environ)
+            except Exception as error:  # the last resort of a process that must go on answering
+                status, headers, body = self._refused(error, refusal if is_single else plain_refusal)
         start_response(_STATUS[status], headers)
         return [body]
+
+    def _refused(self, error: Exception, refuse: Callable[[KeysteadError], bytes]) -> tuple[int, Headers, bytes]:
+        """Return the refusal of what was raised; what nobody foresaw is on the log, and never an allow."""
+        if not isinstance(error, KeysteadError):
+            log.error("gateway.failed", exc_info=error)
+            error = Unavailable()
+        self._checker.measures.refused(error.code)
+        return error.status, headers_of(error), refuse(error)
 
     def _check(self, environ: Environ) -> tuple[int, Headers, bytes]:
         peer, deployment_id = admit(self._admission, environ)
@@ -258,26 +266,6 @@ def admit(admission: Admission, environ: Environ) -> tuple[Address | None, int |
     text = environ.get("REMOTE_ADDR")
     peer = parse_address(text) if text else None
     return peer, admission.admit(peer, environ)
-
-
-def _refusing(
-    work: Callable[[Environ], tuple[int, Headers, bytes]],
-    environ: Environ,
-    refuse: Callable[[KeysteadError], bytes],
-    measures: Measures,
-) -> tuple[int, Headers, bytes]:
-    """Return what the work answers, or the refusal of what it raises."""
-    try:
-        return work(environ)
-    except KeysteadError as error:
-        measures.refused(error.code)
-        return error.status, headers_of(error), refuse(error)
-    except Exception:
-        # The last resort of a process that must go on answering: say so, and never allow.
-        log.exception("gateway.failed")
-        unavailable = Unavailable()
-        measures.refused(unavailable.code)
-        return unavailable.status, headers_of(unavailable), refuse(unavailable)
 
 
 def _question(data: bytes, peer: Address | None, environ: Environ, deployment_id: int | None) -> Question:

@@ -195,7 +195,7 @@ class Checker:
             return _BAD_CHECKSUM if is_well_formed(text) else _MALFORMED
         for digest in self._digests:
             key = keys.get(digest(text))  # what is found needs no look at its form: it was minted here
-            if key is not None and question.deployment_id in (None, key.deployment_id):
+            if key is not None and (question.deployment_id is None or question.deployment_id == key.deployment_id):
                 return key
         return _UNKNOWN if is_well_formed(text) else _MALFORMED
 
