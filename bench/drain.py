@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.check import CONNECTIONS, TICKS, _load, body_of, prepared, seed, served
+from bench.check import GATEWAY, body_of, prepared, seed
 from bench.report import Options, Row, run
+from bench.stage import CONNECTIONS, TICKS, load_answered, serving
+from config.processes import GATEWAY_THREADS
 
 KEYS = 2_000
 PATHS = 200
@@ -95,11 +97,11 @@ def alone(connection: Any, folder: Path, count: int) -> dict[str, float]:
 def beside_a_gateway(connection: Any, bodies: Path, folder: Path, seconds: float) -> dict[str, float]:
     """Saturate one gateway while a worker drains; return both rates and how far the worker is behind at the end."""
     connection.execute("TRUNCATE apiauth_decision")
-    with served("config.gateway_wsgi:application", 4) as (port, _):
+    with serving(GATEWAY, GATEWAY_THREADS) as (port, _):
         worker = subprocess.Popen([sys.executable, "-c", WORKER], stderr=subprocess.DEVNULL)
         try:
-            warm = _load(port, bodies, 1)
-            decided = _load(port, bodies, seconds)
+            warm = load_answered(port, bodies, 1)["answers"]
+            decided = load_answered(port, bodies, seconds)["answers"]
             drained = connection.execute("SELECT count(*) FROM apiauth_decision").fetchone()[0] - warm
             began = time.monotonic()
             while connection.execute("SELECT count(*) FROM apiauth_decision").fetchone()[0] < warm + decided:

@@ -21,8 +21,10 @@ from typing import Any
 
 import psycopg
 
-from bench.check import body_of, prepared, seed, served
+from bench.check import GATEWAY, body_of, prepared, seed
 from bench.report import Options, Row, run
+from bench.stage import serving
+from config.processes import GATEWAY_THREADS
 
 CALLS = 20_000
 TURNS = 5
@@ -150,7 +152,7 @@ def gateways(count: int, most_keys: int = MOST_KEYS) -> Iterator[list[int]]:
     """Serve so many gateways; yield their ports."""
     os.environ["KEYSTEAD_SNAPSHOT_KEYS"] = str(most_keys)
     with ExitStack() as stack:
-        yield [stack.enter_context(served("config.gateway_wsgi:application", 4))[0] for _ in range(count)]
+        yield [stack.enter_context(serving(GATEWAY, GATEWAY_THREADS))[0] for _ in range(count)]
 
 
 @contextmanager

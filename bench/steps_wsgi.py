@@ -36,7 +36,7 @@ def decision(environ: Environ) -> None:
 STEP = os.environ["BENCH_STEP"]
 WORK = {"constant": constant, "body": body, "question": question, "decision": decision, "record": decision}[STEP]
 if STEP == "decision":
-    gateway._checker._spool.append = lambda record: None  # type: ignore[method-assign]  # it takes nothing
+    gateway._checker._spool.append_frames = lambda frames: None  # type: ignore[method-assign]  # it takes nothing
 
 
 def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
