@@ -28,7 +28,9 @@ def remove_subject(*, deployment_id: int, slug: str, subject_id: str, actor: Act
         raise NotFound("There is no such subject in this app.")
     owned = Key.objects.in_app(app.id).filter(user_id=subject_id).not_ended_for_good(now)
     if not app.policy.scope.keys_outlive_creator:
-        revoked = [_revoke(app, key_id, actor, now) for key_id in owned.order_by("id").values_list("id", flat=True)]
+        # All of them before the first entry of the log: who revokes one elsewhere takes key and log in that order.
+        locked = owned.order_by("id").select_for_update().values_list("id", flat=True)
+        revoked = [_revoke(app, key_id, actor, now) for key_id in list(locked)]
     else:
         revoked = []
     found = {"sessions_ended": _end_access(app, subject_id, now), "keys_revoked": len(revoked)}

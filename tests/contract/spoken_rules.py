@@ -17,7 +17,7 @@ from apiauth.core.metadata import check_metadata
 from apiauth.core.policy import read_policy
 from apiauth.http.strict_json import parse_object
 from apiauth.http.values import moment, whole
-from apiauth.services import key_values
+from apiauth.services import catalogue, key_values
 from apiauth.services.text import plain_text, web_address
 
 Check = Callable[[Any], object]
@@ -96,6 +96,8 @@ SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "policy": (read_policy, {}),
     "overlap_ends_at": (end_to_come, "2090-01-01T00:00:00Z"),
     "allowed_cidrs": (key_values.addresses, ["203.0.113.0/24"]),
+    "permission_details": (catalogue.checked_details, {}),
+    "permission_presets": (catalogue.checked_presets, {}),
     "rules": (parse_rules, [{"unit": "minute", "duration": 1, "max_requests": 60}]),
     "limits": (own_limits, [{"unit": "minute", "duration": 1, "max_requests": 60}]),
     "start_date": (date, "2031-04-05"),
