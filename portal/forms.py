@@ -53,13 +53,14 @@ class PortalForm(forms.Form):
         try:
             return act()
         except (Invalid, NotAllowed, Unprocessable) as refusal:
-            field = (refusal.field or "").split("[")[0]
-            self.add_error({"expires_at": "ends"}.get(field, field) if field in self._known else None, refusal.message)
+            self.add_error(self.field_of(refusal.field or ""), refusal.message)
             return None
 
-    @property
-    def _known(self) -> set[str]:
-        return {*self.fields, "expires_at"}
+    def field_of(self, name: str) -> str | None:
+        """Return the field that a service speaks of; None where the form has no such field."""
+        first = name.split("[")[0]
+        field = {"expires_at": "ends"}.get(first, first)
+        return field if field in self.fields else None
 
     @property
     def problems(self) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """A change to a key before it is made: what it adds and takes away, and what it would have blocked."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,11 +8,12 @@ from typing import Any
 
 from django.db import transaction
 
+from apiauth.core.key_limits import load_key_rules
 from apiauth.models import Key
 from apiauth.services import key_edits
 from apiauth.verify.addresses import parse_networks
 from apiauth.verify.replay import Proposal
-from portal import inputs, times
+from portal import inputs, limit_words, times
 from portal.key_forms import EditKeyForm
 from portal.session import PortalRequest
 
@@ -54,6 +56,7 @@ def differences(before: Key, after: Key) -> list[Difference]:
         _text("Name", before.name, after.name),
         _set("Permissions", before.permissions, after.permissions),
         _set("Addresses", before.allowed_cidrs, after.allowed_cidrs),
+        _set("Limits", _limits(before), _limits(after)),
         _text("Ends", _end(before.expires_at), _end(after.expires_at)),
         _text("Note", before.note or "none", after.note or "none"),
     ]
@@ -62,7 +65,7 @@ def differences(before: Key, after: Key) -> list[Difference]:
 
 def needs_review(before: Key, after: Key) -> bool:
     """Tell whether a change is about what the key may do: its name and note are not."""
-    fields = ("permissions", "allowed_cidrs", "expires_at")
+    fields = ("permissions", "allowed_cidrs", "limits", "expires_at")
     return any(getattr(before, name) != getattr(after, name) for name in fields)
 
 
@@ -70,17 +73,19 @@ def narrowing(before: Key, after: Key) -> Proposal | None:
     """Return what of a change could block calls that were allowed; None where nothing could."""
     loses = set(before.permissions) - set(after.permissions)
     is_narrower = bool(after.allowed_cidrs) and after.allowed_cidrs != before.allowed_cidrs
-    if not loses and not is_narrower:
+    is_limited = any(entry not in before.limits for entry in after.limits)
+    if not loses and not is_narrower and not is_limited:
         return None
     return Proposal(
         permissions=frozenset(after.permissions) if loses else None,
         networks=parse_networks(tuple(after.allowed_cidrs)) if is_narrower else None,
+        limits=load_key_rules(after.limits) if is_limited else (),
     )
 
 
 def sent_again(form: EditKeyForm, after: Key) -> Mapping[str, Any]:
     """Return the fields of the form that confirms a change: what was sent, with every choice spelled out."""
-    names = ("name", "note", "allowed_cidrs", "ends", "ends_on", "seen")
+    names = ("name", "note", "allowed_cidrs", "ends", "ends_on", "seen", *form.limit_names)
     return {
         "fields": [(name, form[name].value() or "") for name in names],
         "permissions": after.permissions,
@@ -92,8 +97,12 @@ def _text(label: str, before: str, after: str) -> Difference | None:
 
 
 def _set(label: str, before: Iterable[str], after: Iterable[str]) -> Difference | None:
-    adds, removes = sorted(set(after) - set(before)), sorted(set(before) - set(after))
+    adds, removes = (sorted((Counter(a) - Counter(b)).elements()) for a, b in ((after, before), (before, after)))
     return Difference(label, adds=tuple(adds), removes=tuple(removes)) if adds or removes else None
+
+
+def _limits(key: Key) -> list[str]:
+    return [limit_words.in_one_line(rule) for rule in load_key_rules(key.limits)]
 
 
 def _end(moment: datetime | None) -> str:

@@ -11,7 +11,7 @@ from django.http import QueryDict
 
 from apiauth.models import Key
 from apiauth.services.catalogue import Preset, presets
-from portal import times
+from portal import limit_rows, limit_words, times
 from portal.forms import Option, PortalForm
 from portal.session import PortalRequest, client_address
 
@@ -161,7 +161,10 @@ class EditKeyForm(GrantForm):
             "ends": "keep",
             "seen": key.updated_at.isoformat(),
         }
-        super().__init__(request, offered, initial)
+        self.may_change_limits = request.rights.change_limits
+        self._limits = limit_rows.LimitRows(key)
+        super().__init__(request, offered, initial | self._limits.initial())
+        self.fields.update(self._limits.fields() if self.may_change_limits else {})
         self.fields["ends"].choices = [(option.value, option.label) for option in self.end_options]  # type: ignore[attr-defined]  # a choice field
 
     def clean(self) -> dict[str, Any]:
@@ -169,7 +172,9 @@ class EditKeyForm(GrantForm):
 
     def changes(self) -> dict[str, Any]:
         """Return everything that the form says of the key, changed or not."""
+        limits = self._limits.entries(self.data, self.cleaned_data) if self.may_change_limits else None
         return {
+            **({} if limits is None else {"limits": limits}),
             "name": self.cleaned_data["name"],
             "note": self.cleaned_data["note"],
             "permissions": self.granted(),
@@ -186,6 +191,24 @@ class EditKeyForm(GrantForm):
         if end and not self._has_latest:
             found.append(Option("never", "Never", "A key that never ends stays risky if it leaks.", chosen == "never"))
         return found
+
+    def field_of(self, name: str) -> str | None:
+        return self._limits.field_of(name) or super().field_of(name)
+
+    @property
+    def limit_names(self) -> list[str]:
+        """Return the names of the fields that say which limits the key has; none where the session may not."""
+        return self._limits.names if self.may_change_limits else []
+
+    @property
+    def limit_lines(self) -> list[limit_words.LimitLine]:
+        """Return the limits of the key that the form shows and does not change."""
+        return limit_rows.lines(self._key, with_rows=self.may_change_limits)
+
+    @property
+    def limits_shown(self) -> list[limit_rows.Row]:
+        """Return the rows for the limits of the key."""
+        return self._limits.shown(self) if self.may_change_limits else []
 
     def _expires_at(self) -> datetime | None:
         ends = self.cleaned_data["ends"]

@@ -45,6 +45,17 @@ def in_force(app: App) -> list[LimitLine]:
     return [line(rule) for rule in rules_in_force(app)]
 
 
+def unit_name(unit: Unit) -> str:
+    """Return what one of a unit is called."""
+    return _UNITS[unit][0]
+
+
+def in_one_line(rule: LimitRule) -> str:
+    """Return one limit in words, with its paths where it has some."""
+    found = line(rule)
+    return f"{found.words}, for {', '.join(found.paths)}" if found.paths else found.words
+
+
 def line(rule: LimitRule) -> LimitLine:
     """Return one limit in words."""
     one, many = _UNITS[rule.unit]

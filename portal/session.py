@@ -69,6 +69,11 @@ class Rights:
         return self.session.app.is_active and sessions.may(self.session, Action.EDIT_OWN, key)
 
     @property
+    def change_limits(self) -> bool:
+        """Tell whether a key's own limits can be changed."""
+        return sessions.may(self.session, Action.CHANGE_LIMITS)
+
+    @property
     def cannot_create(self) -> str:
         """Return whom it takes to make keys, where this role may not."""
         return "" if sessions.may(self.session, Action.CREATE) else self._needs({"create keys": Action.CREATE})

@@ -8,7 +8,7 @@ from django.urls import reverse
 from apiauth.core.errors import Conflict
 from apiauth.core.roles import Action
 from apiauth.models import Key, KeyStatus
-from portal import key_edit, key_pages
+from portal import key_edit, key_pages, limit_rows
 from portal.form_page import find_key, form_page
 from portal.key_forms import EditKeyForm
 from portal.render import go_to
@@ -21,6 +21,8 @@ _LIVES_ON = (KeyStatus.ACTIVE, KeyStatus.IN_GRACE, KeyStatus.DISABLED)
 def edit(request: PortalRequest, key_id: str) -> HttpResponse:
     """Show the form of a key, or what a change of it would do, or make the change."""
     key = find_key(request, key_id, Action.EDIT_OWN)
+    if limit_rows.are_sent(request.POST):
+        find_key(request, key_id, Action.CHANGE_LIMITS)
     if key.status(request.now) not in _LIVES_ON:
         raise Conflict("This key has ended, so it can't be changed.")
     form = EditKeyForm(request, key)

@@ -126,6 +126,136 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(
     assert Key.objects.get().name == "Billing worker"
 
 
+def limit(row: int, calls: str, duration: str = "1", unit: str = "minute", mode: str = "per_key") -> dict[str, str]:
+    """Return what one row of limits sends."""
+    values = {"max_requests": calls, "duration": duration, "unit": unit, "mode": mode}
+    return {f"limits-{row}-{name}": value for name, value in values.items()}
+
+
+def text_of_rule(entry: dict[str, Any]) -> str:
+    return f"{entry['max_requests']} per {entry['duration']} {entry['unit']} {entry['mode']}"
+
+
+def test_a_limit_is_added_after_the_page_has_said_which_calls_it_would_have_blocked(
+    portal_client: Callable[..., Client], key: Key, address: str, make_decision: Callable[..., Any]
+) -> None:
+    for _ in range(3):
+        make_decision(key_id=key.pk, at=clock.now() - timedelta(days=1))
+    client = portal_client()
+    html = text_of(client.post(address, opened(client, address, **limit(0, "2", unit="calendar_month"))))
+    assert '<span class="adds">Adds</span> <code>2 per calendar month (UTC), per key</code>' in html
+    assert "This would have blocked 1 of 3 calls" in html
+    assert Key.objects.get().limits == []
+    assert client.post(address, form_of(html)).status_code == 303
+    assert [text_of_rule(entry) for entry in Key.objects.get().limits] == ["2 per 1 calendar_month per_key"]
+
+
+def test_there_is_one_empty_row_more_than_there_are_limits_and_five_at_most(
+    portal_client: Callable[..., Client], make_key: Callable[..., keys.IssuedKey]
+) -> None:
+    client = portal_client()
+    for count, rows in ((0, 1), (2, 3), (4, 5), (5, 5)):
+        limits = [{"unit": "minute", "duration": 1, "max_requests": number} for number in range(1, count + 1)]
+        html = text_of(client.get(f"/portal/keys/{make_key(limits=limits).key.pk}/edit"))
+        assert html.count('class="limit"') == rows
+
+
+def test_a_changed_limit_keeps_its_id_and_an_emptied_row_is_removed(
+    portal_client: Callable[..., Client], make_key: Callable[..., keys.IssuedKey]
+) -> None:
+    own = [{"unit": "minute", "duration": 1, "max_requests": most} for most in (5, 6, 7)]
+    key = make_key(permissions=["routes:read"], limits=own).key
+    client, address = portal_client(), f"/portal/keys/{key.pk}/edit"
+    rows = limit(0, "", "") | limit(1, "4", "2", mode="per_key_and_ip") | limit(2, "7") | limit(3, "", "")
+    html = text_of(client.post(address, opened(client, address, **rows)))
+    assert '<span class="adds">Adds</span> <code>4 per 2 minutes, per key and address</code>' in html
+    assert "<code>5 per minute, per key</code>, <code>6 per minute, per key</code>" in html
+    assert client.post(address, form_of(html)).status_code == 303
+    after = Key.objects.get().limits
+    assert [text_of_rule(entry) for entry in after] == ["4 per 2 minute per_key_and_ip", "7 per 1 minute per_key"]
+    assert [entry["id"] for entry in after] == [entry["id"] for entry in key.limits[1:]]
+
+
+def test_a_limit_for_some_paths_is_shown_and_kept(
+    portal_client: Callable[..., Client], make_key: Callable[..., keys.IssuedKey]
+) -> None:
+    rule = {"unit": "hour", "duration": 1, "max_requests": 9}
+    key = make_key(permissions=["routes:read"], limits=[rule | {"endpoints": ["/v2/routes"]}, rule]).key
+    client, address = portal_client(), f"/portal/keys/{key.pk}/edit"
+    html = text_of(client.get(address))
+    assert "9 per hour, per key" in html
+    assert "<code>/v2/routes</code>" in html
+    assert html.count('class="limit"') == 2
+    review = text_of(client.post(address, opened(client, address, **limit(0, "", "") | limit(1, "3"))))
+    assert client.post(address, form_of(review)).status_code == 303
+    after = Key.objects.get().limits
+    assert after[0] == key.limits[0]
+    assert [entry["max_requests"] for entry in after] == [9, 3]
+
+
+def test_limits_that_stay_as_they_are_leave_nothing_to_review(
+    portal_client: Callable[..., Client], make_key: Callable[..., keys.IssuedKey]
+) -> None:
+    key = make_key(permissions=["routes:read"], limits=[{"unit": "minute", "duration": 1, "max_requests": 5}]).key
+    client, address = portal_client(), f"/portal/keys/{key.pk}/edit"
+    rows = limit(0, "5") | limit(1, "", "")
+    assert client.post(address, opened(client, address, name="Other", **rows)).status_code == 303
+    after = Key.objects.get()
+    assert (after.name, after.limits) == ("Other", key.limits)
+
+
+def test_back_to_editing_keeps_the_rows_of_limits(portal_client: Callable[..., Client], key: Key, address: str) -> None:
+    client = portal_client()
+    review = text_of(client.post(address, opened(client, address, **limit(0, "31", unit="hour"))))
+    again = text_of(client.post(address, form_of(review) | {"again": "yes"}))
+    assert 'name="limits-0-max_requests" value="31"' in again
+    assert '<option value="hour" selected>' in again
+    assert 'name="limits-1-max_requests" value=""' in again
+
+
+def test_who_may_not_change_limits_sees_them_without_fields_and_is_refused(
+    portal_client: Callable[..., Client], app: App, make_key: Callable[..., keys.IssuedKey]
+) -> None:
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"authority": {"change_limits": "owner"}}))
+    key = make_key(permissions=["routes:read"], limits=[{"unit": "minute", "duration": 1, "max_requests": 5}]).key
+    client, address = portal_client(), f"/portal/keys/{key.pk}/edit"
+    html = text_of(client.get(address))
+    assert "5 per minute, per key" in html
+    assert "limits-0" not in html
+    assert client.post(address, opened(client, address, **limit(0, "9"))).status_code == 403
+    assert client.post(address, opened(client, address, name="Other")).status_code == 303
+    after = Key.objects.get()
+    assert (after.name, after.limits) == ("Other", key.limits)
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "sentence"),
+    [
+        pytest.param(limit(0, "0"), "max_requests", "Must be a whole number from 1", id="no calls"),
+        pytest.param(limit(0, ""), "max_requests", "Must be a whole number from 1", id="only a time"),
+        pytest.param(limit(0, "5", ""), "duration", "Must be a whole number from 1 to 1440.", id="only calls"),
+        pytest.param(limit(0, "\u0665"), "max_requests", "Must be a whole number", id="digits of another script"),
+        pytest.param(limit(0, "9" * 21), "max_requests", "at most 20 characters", id="a long number"),
+        pytest.param(limit(0, "5\x00"), "max_requests", "Null characters", id="a null character"),
+        pytest.param(limit(0, "5", unit="week"), "unit", "Must be one of", id="no such unit"),
+        pytest.param(limit(0, "5", mode="per_app"), "mode", "counts per_key or per_key_and_ip", id="over all keys"),
+        pytest.param(limit(0, "1001"), "max_requests", "would never be reached", id="more than the app allows"),
+    ],
+)
+def test_a_bad_limit_is_a_422_at_its_row(
+    portal_client: Callable[..., Client], key: Key, address: str, row: dict[str, str], field: str, sentence: str
+) -> None:
+    client = portal_client()
+    behind = {name.replace("-0-", "-1-"): value for name, value in row.items()}
+    response = client.post(address, opened(client, address, **limit(0, "", "") | behind))
+    assert response.status_code == 422
+    html = text_of(response)
+    assert f'href="#field-limits-1-{field}"' in html
+    assert f'id="error-limits-1-{field}">' in html
+    assert sentence in html
+    assert Key.objects.get().updated_at == key.updated_at
+
+
 def test_an_end_beyond_the_policy_is_a_422_at_its_field(
     portal_client: Callable[..., Client], app: App, key: Key, address: str
 ) -> None:
