@@ -85,7 +85,7 @@ def narrowing(before: Key, after: Key) -> Proposal | None:
 
 def sent_again(form: EditKeyForm, after: Key) -> Mapping[str, Any]:
     """Return the fields of the form that confirms a change: what was sent, with every choice spelled out."""
-    names = ("name", "note", "allowed_cidrs", "ends", "ends_on", "seen", *form.limit_names)
+    names = ("name", "note", "allowed_cidrs", "ends", "ends_on", "seen", *form.limits_sent)
     return {
         "fields": [(name, form[name].value() or "") for name in names],
         "permissions": after.permissions,

@@ -196,9 +196,9 @@ class EditKeyForm(GrantForm):
         return self._limits.field_of(name) or super().field_of(name)
 
     @property
-    def limit_names(self) -> list[str]:
-        """Return the names of the fields that say which limits the key has; none where the session may not."""
-        return self._limits.names if self.may_change_limits else []
+    def limits_sent(self) -> list[str]:
+        """Return the names of the fields about limits that were sent."""
+        return [name for name in self._limits.names if name in self.data]
 
     @property
     def limit_lines(self) -> list[limit_words.LimitLine]:

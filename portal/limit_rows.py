@@ -131,7 +131,8 @@ def _number(text: str) -> int | str:
 
 
 def _choices(name: str, field: forms.BoundField) -> list[tuple[str, str, bool]]:
-    return [(value, label, value == field.value()) for value, label in CHOICES[name].items()]
+    chosen = field.value() or field.initial  # a row that was not on the page sends nothing
+    return [(value, label, value == chosen) for value, label in CHOICES[name].items()]
 
 
 def _field(row: int, name: str) -> str:

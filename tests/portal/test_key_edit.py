@@ -211,6 +211,16 @@ def test_back_to_editing_keeps_the_rows_of_limits(portal_client: Callable[..., C
     assert 'name="limits-0-max_requests" value="31"' in again
     assert '<option value="hour" selected>' in again
     assert 'name="limits-1-max_requests" value=""' in again
+    assert again.count('<option value="minute" selected>') == 1
+
+
+def test_the_empty_row_behind_a_wrong_one_begins_as_every_empty_row_does(
+    portal_client: Callable[..., Client], key: Key, address: str
+) -> None:
+    client = portal_client()
+    wrong = text_of(client.post(address, opened(client, address, **limit(0, "none", unit="hour"))))
+    assert wrong.count('class="limit"') == 2
+    assert wrong.count('<option value="minute" selected>') == 1
 
 
 def test_who_may_not_change_limits_sees_them_without_fields_and_is_refused(
