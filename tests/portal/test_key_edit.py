@@ -200,8 +200,9 @@ def test_limits_that_stay_as_they_are_leave_nothing_to_review(
     client, address = portal_client(), f"/portal/keys/{key.pk}/edit"
     rows = limit(0, "5") | limit(1, "", "")
     assert client.post(address, opened(client, address, name="Other", **rows)).status_code == 303
+    assert client.post(address, opened(client, address, note="Sent without any row")).status_code == 303
     after = Key.objects.get()
-    assert (after.name, after.limits) == ("Other", key.limits)
+    assert (after.name, after.note, after.limits) == ("Other", "Sent without any row", key.limits)
 
 
 def test_back_to_editing_keeps_the_rows_of_limits(portal_client: Callable[..., Client], key: Key, address: str) -> None:
