@@ -25,10 +25,12 @@ import django
 django.setup()
 from apiauth.core import clock
 from apiauth.core.actor import Actor
-from apiauth.services import apps, deployments, keys
+from apiauth.services import apps, deployments, keys, limits
 by = {"actor": Actor(kind="command", id="test", name="Test", via="command"), "now": clock.now()}
 deployment = deployments.create_deployment(name="Northwind", allowed_origins=(), **by)
-fields = {"slug": "aa_1", "name": "Maps", "key_prefix": "nw_live"}
+many = {"unit": "minute", "duration": 1, "max_requests": 2_000_000_000}  # nobody waits for a window to end
+limits.create_scheme(deployment_id=deployment.id, slug="many", name="Many", rules=[many], **by)
+fields = {"slug": "aa_1", "name": "Maps", "key_prefix": "nw_live", "rate_limit_scheme_slug": "many"}
 app = apps.create_app(deployment_id=deployment.id, fields=fields, **by)
 print(keys.create_key(app_id=app.id, name="ci", **by).secret.text)
 """
@@ -40,7 +42,7 @@ def server(monkeypatch):
     monkeypatch.delenv("KEYSTEAD_POSTGRES_PASSWORD", raising=False)
     with tempfile.TemporaryDirectory(prefix="keystead-back-") as folder:
         Path(folder).chmod(0o755)
-        server = EmbeddedPostgres(Path(folder) / "data", durable=False)
+        server = EmbeddedPostgres(Path(folder) / "data")  # durable: what was committed is there after a cut
         server.start()
         yield server
         server.remove()

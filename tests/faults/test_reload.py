@@ -228,7 +228,9 @@ def test_an_interrupt_does_not_wait_for_callers(start):
 
 def test_a_closed_terminal_ends_what_was_started_in_it(start):
     controller, terminal = os.openpty()
+    ours = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # one that is ignored here, as under nohup, is inherited
     servers = start(terminal=os.ttyname(terminal))
+    signal.signal(signal.SIGHUP, ours)
     os.close(terminal)
     os.close(controller)
     assert servers.process.wait(PATIENCE_SECONDS) == 0

@@ -42,7 +42,7 @@ def test_a_revoke_is_heard_after_the_connection_fell_silent(proxy, make_key, tmp
 def test_the_worker_gives_a_silent_connection_up_and_drains_over_another(proxy, tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "PATIENCE_SECONDS", 0.5)
     empty_decisions()
-    environment = SimpleNamespace(direct_database_url=proxy.address, spool_dir=tmp_path)
+    environment = SimpleNamespace(direct_database_url=proxy.address, spool_dir=tmp_path, keep_decisions_days=0)
     stop, started = threading.Event(), threading.Event()
     thread = threading.Thread(target=worker.run, args=(environment, stop, started.set))
     thread.start()

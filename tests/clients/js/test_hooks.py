@@ -178,7 +178,7 @@ def test_a_refusal_is_a_value_with_its_code(product: Product, open_page: OpenPag
     page.get_by_label("Name").fill("Not mine to make")
     page.get_by_role("button", name="Create key").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("KeysteadError not_allowed 403 no field: Your access")
+    expect(page.get_by_role("alert")).to_contain_text("KeysteadError missing_permission 403 no field: Your access")
     expect(page.get_by_role("alert")).to_contain_text("(to look up)")
 
 
