@@ -60,8 +60,7 @@ class Use:
 
 def of_key(app: App, key: Key, newest: Sequence[DecisionRow], now: datetime) -> list[Use]:
     """Return each limit in force with a key's use of it, from the newest decisions about the key."""
-    rules = limit_words.rules_in_force(app)
-    rules = (*rules, *load_key_rules(key.limits, rules))
+    rules = (*app.limits, *load_key_rules(key.limits, app.limits))
     minutes = _minutes(key, now) if any(_is_by_the_minute(rule) for rule in rules) else []
     return [_use(rule, newest, minutes, now) for rule in rules]
 

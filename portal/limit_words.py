@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apiauth.core.limits import BUILT_IN, LimitRule, Mode, Unit, load_rules
+from apiauth.core.limits import LimitRule, Mode, Unit
 from apiauth.models import App
 
 _MODES = {
@@ -34,15 +34,9 @@ class LimitLine:
     code: str
 
 
-def rules_in_force(app: App) -> tuple[LimitRule, ...]:
-    """Return the limits that hold for an app's keys; one is built in where the app has no scheme."""
-    scheme = app.rate_limit_scheme
-    return load_rules(scheme.rules) if scheme and scheme.deleted_at is None else (BUILT_IN,)
-
-
 def in_force(app: App) -> list[LimitLine]:
     """Return these limits in words."""
-    return [line(rule) for rule in rules_in_force(app)]
+    return [line(rule) for rule in app.limits]
 
 
 def unit_name(unit: Unit) -> str:

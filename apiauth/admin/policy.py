@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
-from apiauth.admin.window import Base, moment, staff
+from apiauth.admin.window import moment, staff
 from apiauth.core import clock
 from apiauth.core.errors import KeysteadError
 from apiauth.core.policy import ExpiryMode, Policy, RotationMode, WhenOverdue, read_policy
@@ -125,8 +125,8 @@ class PolicyPage:
         app = App.objects.filter(pk=int(object_id), deleted_at=None).select_related("deployment").first()
         if app is None:
             raise Http404
-        changes = Base.has_change_permission(self, request)  # type: ignore[arg-type]  # the window that this is part of
-        if not (changes or (request.method == "GET" and Base.has_view_permission(self, request))):  # type: ignore[arg-type]  # the same
+        changes = request.user.has_perm("apiauth.change_app")
+        if not (changes or (request.method == "GET" and request.user.has_perm("apiauth.view_app"))):
             raise PermissionDenied
         now = clock.now()
         form = PolicyForm(request.POST or None, app=app)

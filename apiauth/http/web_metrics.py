@@ -11,7 +11,8 @@ from apiauth.http.metrics import CONTENT_TYPE, shows_token
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
+# Or each counter would have a second series, of the moment when it began.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client gives it no types
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
     "keystead_http_requests", "Requests by the name of their route.", ["route", "method", "status"], registry=REGISTRY
@@ -30,7 +31,7 @@ def note(request: HttpRequest, status: int, seconds: float) -> None:
     DURATIONS.labels(route).observe(seconds)
 
 
-@csrf_exempt  # it only reads: another method hears 405, not of a token
+@csrf_exempt  # it changes nothing and knows no cookie: another method is to hear 405, not of a form token
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Tell all metrics of this process. Raises NotFound for whoever does not show the token."""

@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import JSONField, Q, Value
 
+from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 from apiauth.core.policy import Policy
 from apiauth.core.roles import Role
 from apiauth.core.scope import Owner
@@ -86,6 +87,11 @@ class App(Row):
     def is_open(self) -> bool:
         """Tell whether its keys may be used and managed."""
         return self.is_active and self.deleted_at is None
+
+    @property
+    def limits(self) -> tuple[LimitRule, ...]:
+        """Return the limits that hold for its keys, as the gateway has them: its scheme's, or the built-in one."""
+        return load_rules(self.rate_limit_scheme.rules) if self.rate_limit_scheme else (BUILT_IN,)
 
     @property
     def owner(self) -> Owner:

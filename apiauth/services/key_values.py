@@ -7,7 +7,6 @@ from typing import Any
 
 from apiauth.core.errors import Invalid
 from apiauth.core.key_limits import load_key_rules, parse_key_rules
-from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 from apiauth.core.metadata import check_metadata
 from apiauth.core.permissions import check_permissions
 from apiauth.core.scope import Owner
@@ -69,10 +68,5 @@ def addresses(ranges: Iterable[object]) -> list[str]:
 
 def limits(app: App, wanted: object, known: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """Return a key's own limits as they are stored; `known` are those that it has. Raises Invalid."""
-    rules = parse_key_rules(wanted, app_rules=limits_of(app), known=load_key_rules(known))
+    rules = parse_key_rules(wanted, app_rules=app.limits, known=load_key_rules(known))
     return [rule.as_json() for rule in rules]
-
-
-def limits_of(app: App) -> tuple[LimitRule, ...]:
-    """Return the rules that hold for an app: its scheme's, or the built-in one."""
-    return load_rules(app.rate_limit_scheme.rules) if app.rate_limit_scheme else (BUILT_IN,)

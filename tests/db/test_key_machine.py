@@ -4,7 +4,6 @@ The model below knows no database and no code of ours. `KEYSTEAD_DEEP=1` walks m
 """
 
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connections
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,6 +30,7 @@ from apiauth.models import ActivityEntry, App, Key
 from apiauth.services import activity, apps, deployments, key_edits, keys, policies
 from apiauth.verify.prepared import state_facts
 from apiauth.verify.rules import decide
+from tests.support.races import at_once
 
 ACTOR = Actor(kind="command", id="test", name="Test", via="command")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -330,29 +329,6 @@ def test_status_rules_and_services_agree_with_the_model_through_any_life() -> No
     )
 
 
-def at_once(*acts: Callable[[], object]) -> list[BaseException]:
-    """Do all of it at the same time, each over a connection of its own; return what was not a plain refusal."""
-    barrier, surprises = threading.Barrier(len(acts)), []
-
-    def run(act: Callable[[], object]) -> None:
-        barrier.wait(10)
-        try:
-            act()
-        except (Invalid, Conflict):
-            pass
-        except BaseException as surprise:
-            surprises.append(surprise)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return surprises
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("repetition", range(3))
 def test_no_key_slips_past_a_policy_that_is_set_while_it_is_edited_or_brought_back(
@@ -363,14 +339,14 @@ def test_no_key_slips_past_a_policy_that_is_set_while_it_is_edited_or_brought_ba
     where = {"app_id": app.pk, "actor": actor, "now": now}
     keys.revoke_key(key_id=back.pk, **where)
     tight = read_policy({"expiry": {"mode": "mandatory", "longest_days": 30}})
-    surprises = at_once(
+    acts = [
         lambda: policies.set_policy(
             deployment_id=app.deployment_id, slug=app.slug, policy=tight, applies_at=now, actor=actor, now=now
         ),
         lambda: key_edits.edit_key(key_id=edited.pk, changes={"expires_at": now + 300 * DAY}, **where),
         lambda: keys.undo_revoke(key_id=back.pk, **where),
-    )
-    assert surprises == []
+    ]
+    assert at_once(acts, refusals=(Invalid, Conflict)) == []
     for key in Key.objects.filter(revoked_at=None):
         assert key.expires_at is not None
         assert key.expires_at <= now + 30 * DAY
