@@ -124,6 +124,7 @@ def test_an_ended_session_is_opened_again_in_one_click(running: Running, open_co
     page = open_context().new_page()
     sign_in(page, running)
     open_keys(page)
+    page.wait_for_load_state("networkidle")  # or what is still on its way would hear of the end before the button does
     page.context.clear_cookies(name=re.compile("ks_"))
 
     page.get_by_role("button", name="Refresh").click()

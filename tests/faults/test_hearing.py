@@ -126,6 +126,8 @@ def test_known_keys_need_no_connection_and_the_rest_is_a_503_without_one(make_ke
         assert gateway.check(mint("nw_live")).status == 401, "the gateway's own connection is there"
         held.close()
         until(lambda: web.answer(requests[1])[0] == 200, 20, "the web process is ready")
+    django_connection.close()
+    django_connection.close_pool()  # it goes on trying less and less often, and the next test would wait for it
 
 
 def refuses(web, requests):
