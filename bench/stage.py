@@ -23,6 +23,8 @@ START_SECONDS = 30
 _SERVE = """
 import sys
 from config import processes
+if number := int(sys.argv[4]):
+    processes.keep_to_processor(number)
 processes.serve_wsgi(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
 """
 
@@ -38,17 +40,24 @@ class Cost:
 
 @contextmanager
 def serving(
-    target: str, threads: int, processes: int = 1, environment: Mapping[str, str] | None = None
+    target: str,
+    threads: int,
+    processes: int = 1,
+    environment: Mapping[str, str] | None = None,
+    is_kept: bool = True,
 ) -> Iterator[tuple[int, int]]:
-    """Serve a WSGI application in so many processes on one port; yield the port and the process group of all."""
+    """Serve a WSGI application in so many processes on one port; yield the port and the process group of all.
+
+    Each keeps to one processor, as gateways do, unless they are not kept.
+    """
     with ports.hold(0, "--port") as held, tempfile.TemporaryDirectory() as folder:
         reports = [Path(folder) / str(number) for number in range(processes)]
         started: list[subprocess.Popen[bytes]] = []
         try:
-            for report in reports:
+            for number, report in enumerate(reports, 1):
                 variables = {**os.environ, **(environment or {}), "KEYSTEAD_READY_REPORT": str(report)}
                 group = started[0].pid if started else 0
-                started.append(_start(target, held.fileno(), threads, variables, group))
+                started.append(_start(target, held.fileno(), threads, variables, group, number * is_kept))
             _wait_for(reports, started)
             yield ports.number(held), started[0].pid
         finally:
@@ -59,9 +68,9 @@ def serving(
 
 
 def _start(
-    target: str, listener: int, threads: int, variables: Mapping[str, str], group: int
+    target: str, listener: int, threads: int, variables: Mapping[str, str], group: int, number: int
 ) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", _SERVE, target, str(listener), str(threads)]
+    command = [sys.executable, "-c", _SERVE, target, str(listener), str(threads), str(number)]
     return subprocess.Popen(command, env=variables, pass_fds=[listener], process_group=group, stderr=subprocess.DEVNULL)
 
 

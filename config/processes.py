@@ -120,6 +120,17 @@ def _asks_ready(application: WSGIApplication) -> str:
     return status
 
 
+def keep_to_processor(number: int) -> None:
+    """Let this process and what it starts run on one processor: the number-th of those it may use, and round again.
+
+    The server's thread and those that decide wake each other at each request. Where that goes from one
+    processor to another, it costs more than the check (docs/decisions/0011).
+    """
+    if sys.platform == "linux":
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {allowed[number % len(allowed)]})
+
+
 def serve_wsgi(target: str, listener: int, blocking_threads: int) -> None:
     """Serve a WSGI application on a bound socket, in one worker of this process, until SIGTERM or SIGINT.
 
@@ -188,6 +199,8 @@ def run_gateway(options: argparse.Namespace) -> int:
     """Run the gateway, in as many processes as asked for."""
     environment = env.load()
     if options.listener is not None:
+        if environment.gateway_affinity == "processor":
+            keep_to_processor(options.number)
         serve_wsgi("config.gateway_wsgi:application", options.listener, GATEWAY_THREADS)
         return 0
     check_gateway_address(options.host, environment)
@@ -203,6 +216,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"./keystead {command}", allow_abbrev=False)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)  # a socket from our supervisor
+    parser.add_argument("--number", type=int, default=1, help=argparse.SUPPRESS)  # which of those on the socket
     if command == "serve":
         parser.add_argument("--port", type=port_number, default=8000, help="port (default 8000)")
         return run_serve(parser.parse_args(rest))

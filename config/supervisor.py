@@ -175,13 +175,13 @@ def server_children(
     return [
         Child(
             name,
-            line,
+            [*line, "--number", str(number)],
             variables,
             logs / f"{name}.log" if logs else None,
             reports / name,
             listener.fileno(),
         )
-        for name in names
+        for number, name in enumerate(names, 1)
     ]
 
 

@@ -54,6 +54,10 @@ class Caller(threading.Thread):
         connection.close()
 
 
+def children_of(pid):
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 class Servers:
     """`./keystead gateway` as an operator's process manager runs it."""
 
@@ -77,7 +81,7 @@ class Servers:
 
     def children(self):
         """Return the pids of the processes that it supervises."""
-        return set(map(int, Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()))
+        return children_of(self.process.pid)
 
     def reload(self):
         before = self.said("Reloaded.")
@@ -88,6 +92,16 @@ class Servers:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+def affinities(servers):
+    """Return where each supervised process may run, in order; what it has started may run there too."""
+    found = []
+    for pid in servers.children():
+        allowed = os.sched_getaffinity(pid)
+        assert all(os.sched_getaffinity(child) == allowed for child in children_of(pid))
+        found.append(sorted(allowed))
+    return sorted(found)
 
 
 @pytest.fixture
@@ -234,3 +248,16 @@ def test_a_closed_terminal_ends_what_was_started_in_it(start):
     os.close(terminal)
     os.close(controller)
     assert servers.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_each_gateway_keeps_to_a_processor_and_so_does_its_successor(start):
+    allowed = sorted(os.sched_getaffinity(0))
+    servers = start(2)
+    kept = affinities(servers)
+    assert kept == sorted([[allowed[1 % len(allowed)]], [allowed[2 % len(allowed)]]])
+    servers.reload()
+    assert affinities(servers) == kept
+
+
+def test_a_gateway_runs_anywhere_where_it_is_told_so(start):
+    assert affinities(start(KEYSTEAD_GATEWAY_AFFINITY="none")) == [sorted(os.sched_getaffinity(0))]
