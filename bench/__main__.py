@@ -34,7 +34,7 @@ PARTS = (
     "faults",
     "start",
 )
-SHORT = ("check", "peers", "scaling", "management", "python_client")
+SHORT = ("check", "peers", "scaling", "policy", "management", "python_client")
 
 
 def main() -> None:

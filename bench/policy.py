@@ -1,10 +1,11 @@
-"""What policy costs: the preview of a change, and the review of an app's keys.
+"""What policy costs: on each check, for the preview of a change, and for the review of an app's keys.
 
     python -m bench.policy [--smoke] [--save]
 
 The preview reads a key's newest 100,000 calls and decides each once more; a plain count of the same rows
-stands beside it. The review looks at an app's 100,000 live keys; one of 1,000 stands beside it. Every
-figure is the median wall time of a warm call.
+stands beside it. The review looks at an app's 100,000 live keys; one of 1,000 stands beside it. These are
+median wall times of a warm call. Checks are CPU: keys of an app whose policy sets an end and a cadence of
+rotation that blocks, beside keys of one without a policy.
 """
 
 import os
@@ -12,18 +13,26 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from bench import decisions
-from bench.check import prepared
-from bench.report import Options, Row, run
+from bench.check import GATEWAY, body_of, prepared, queries_per_hit
+from bench.report import Options, Row, ratios, row, run
+from bench.seeding import A_LIMIT_NOBODY_REACHES, new_app, new_deployment, new_keys
+from bench.stage import cost, serving
+from config.processes import GATEWAY_THREADS
 
 CALLS, FEW_CALLS = 100_000, 2_000
 FEW_KEYS, MANY_KEYS, PAGE, REPEATS = 1_000, 100_000, 50, 31
 MOST_MS = 1_000
+MOST_OF_A_CHECK = 1.15
+STRICT = {
+    "expiry": {"mode": "mandatory", "longest_days": 90, "default_days": 30},
+    "rotation": {"mode": "required", "every_days": 60, "grace_days": 10, "when_overdue": "block"},
+}
 COUNT = "SELECT count(*) FROM apiauth_decision WHERE key_id = %s AND app_id = %s AND allowed AND decided_at >= %s"
 ADD_KEYS = """
 INSERT INTO apiauth_key (
@@ -61,6 +70,7 @@ def previews(connection: psycopg.Connection[Any], calls: int, now: datetime) -> 
     from apiauth.core.limits import LimitRule, Mode, Unit
     from apiauth.models import Key
     from apiauth.services import impact
+    from apiauth.verify.addresses import parse_networks
     from apiauth.verify.replay import Proposal
 
     decisions.fill_key(connection, calls, now)
@@ -69,7 +79,7 @@ def previews(connection: psycopg.Connection[Any], calls: int, now: datetime) -> 
     proposals = {
         "revoke": Proposal(revoked=True),
         "addresses and permissions": Proposal(
-            permissions=frozenset({"routes:read"}), networks=(ip_network("203.0.113.0/24"),)
+            permissions=frozenset({"routes:read"}), networks=parse_networks(["203.0.113.0/24"])
         ),
         "a limit": Proposal(limits=(LimitRule("l", Unit.MINUTE, 1, 10, Mode.PER_KEY_AND_IP),)),
     }
@@ -110,21 +120,50 @@ def reviews(connection: psycopg.Connection[Any], sizes: tuple[int, ...], now: da
     return rows
 
 
+def checks(
+    connection: psycopg.Connection[Any], deployment_id: int, folder: Path, now: datetime, seconds: float, repeats: int
+) -> list[Row]:
+    """Return what a check of a key costs under a strict policy and without one, and what it asks the database."""
+    from apiauth.core.policy import read_policy
+
+    bodies: dict[str, Path] = {}
+    for name in ("without a policy", "under a policy"):
+        app = new_app(deployment_id, f"aa_{name.split()[0]}", [A_LIMIT_NOBODY_REACHES])
+        bodies[name] = folder / app.slug
+        bodies[name].write_bytes(b"\n".join(map(body_of, new_keys(app))))
+        if name == "under a policy":
+            app.keys.update(expires_at=now + timedelta(days=30))
+            type(app).objects.filter(pk=app.pk).update(policy=read_policy(STRICT))
+    found: dict[str, list[float]] = {name: [] for name in bodies}
+    for _ in range(repeats):
+        for name, path in bodies.items():
+            with serving(GATEWAY, GATEWAY_THREADS) as (port, group):
+                found[name].append(cost(port, group, path, seconds, connection).cpu)
+    free, strict = found.values()
+    queries, writes = queries_per_hit(bodies["under a policy"], seconds, connection)
+    return [
+        row("check under a policy / without, CPU", ratios(strict, free), at_most=MOST_OF_A_CHECK),
+        Row("transactions a hit under a policy", round(queries, 3), "0", queries < 0.001),
+        Row("row writes a hit under a policy", round(writes, 3), "0", writes < 0.001),
+        *(row(f"check {name}: CPU µs", costs) for name, costs in found.items()),
+    ]
+
+
 def table(options: Options) -> list[Row]:
-    """Measure previews and reviews."""
+    """Measure checks, previews and reviews."""
     calls, sizes = options.pick((FEW_CALLS, (FEW_KEYS,)), (CALLS, (FEW_KEYS, MANY_KEYS)))
-    with prepared():
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
+    seconds, repeats = options.pick((0.5, 1), (3.0, 5))
+    with prepared() as folder:
+        deployment_id = new_deployment()
         from apiauth.core import clock
 
-        call_command("migrate", verbosity=0)
+        now = clock.now()
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-            now = clock.now()
-            return previews(connection, calls, now) + reviews(connection, sizes, now)
+            return [
+                *checks(connection, deployment_id, folder, now, seconds, repeats),
+                *previews(connection, calls, now),
+                *reviews(connection, sizes, now),
+            ]
 
 
 if __name__ == "__main__":

@@ -316,7 +316,7 @@ class Life(RuleBasedStateMachine):
 @pytest.mark.timeout(1800)  # a deep walk takes minutes
 @pytest.mark.django_db
 def test_status_rules_and_services_agree_with_the_model_through_any_life() -> None:
-    examples, steps = (120, 60) if os.environ.get("KEYSTEAD_DEEP") else (12, 40)
+    examples, steps = (120, 60) if os.environ.get("KEYSTEAD_DEEP") else (40, 50)
     run_state_machine_as_test(
         Life,
         settings=settings(
