@@ -16,11 +16,13 @@ from apiauth.admin.confirm import Deed, carry_out, door
 from apiauth.admin.policy import PolicyPage
 from apiauth.admin.window import Base, Window, badge, column, mono, staff, when
 from apiauth.core import clock
+from apiauth.core.environment import Environment
 from apiauth.core.errors import Invalid
 from apiauth.core.roles import preset_name
 from apiauth.models import App, AppRollup, Key, RateLimitScheme
 from apiauth.services import apps
 
+NAMES_ONE = rf"(^|_)({'|'.join(Environment)})$"
 SAFE = (
     "name",
     "description",
@@ -81,14 +83,39 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(state) if state is not None else queryset
 
 
+class EnvironmentFilter(admin.SimpleListFilter):
+    """Live, test, or a prefix that names neither."""
+
+    title = "environment"
+    parameter_name = "environment"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*((each.value, each.value.capitalize()) for each in Environment), ("none", "Neither")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        if self.value() in tuple(Environment):
+            return queryset.filter(key_prefix__regex=rf"(^|_){self.value()}$")
+        return queryset.exclude(key_prefix__regex=NAMES_ONE) if self.value() == "none" else queryset
+
+
 @admin.register(App)
 class AppAdmin(PolicyPage, Window):
     """Apps."""
 
     form = AppForm
-    list_display = ("slug", "name", "deployment", "status", "active_keys", "requests", "blocked", when("created_at"))
+    list_display = (
+        "slug",
+        "name",
+        "environment",
+        "deployment",
+        "status",
+        "active_keys",
+        "requests",
+        "blocked",
+        when("created_at"),
+    )
     list_select_related = ("deployment",)
-    list_filter = (StatusFilter,)
+    list_filter = (StatusFilter, EnvironmentFilter)
     search_fields = ("=slug", "name", "=user_id", "=organization_id", "=workspace_id")
     fields = (
         "slug",
@@ -97,6 +124,7 @@ class AppAdmin(PolicyPage, Window):
         "status",
         "disabled_reason",
         "prefix",
+        "environment",
         "policy_link",
         "permissions",
         "active_keys",
@@ -153,6 +181,10 @@ class AppAdmin(PolicyPage, Window):
     @column("Key prefix")
     def prefix(self, row: App) -> str:
         return mono(f"{row.key_prefix}_…")
+
+    @column("Environment")
+    def environment(self, row: App) -> str:
+        return badge(row.environment.value.capitalize(), "quiet") if row.environment else "-"
 
     @column("Active keys")
     def active_keys(self, row: Any) -> int:

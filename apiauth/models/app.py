@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import JSONField, Q, Value
 
+from apiauth.core.environment import Environment, environment_of
 from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 from apiauth.core.policy import Policy
 from apiauth.core.roles import Role
@@ -87,6 +88,11 @@ class App(Row):
     def is_open(self) -> bool:
         """Tell whether its keys may be used and managed."""
         return self.is_active and self.deleted_at is None
+
+    @property
+    def environment(self) -> Environment | None:
+        """Return the environment of its keys, which their prefix tells."""
+        return environment_of(self.key_prefix)
 
     @property
     def limits(self) -> tuple[LimitRule, ...]:

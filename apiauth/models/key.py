@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from apiauth.core.environment import Environment, environment_of
 from apiauth.core.policy import RotationPolicy
 from apiauth.core.scope import Owner, Reach
 from apiauth.models.app import App
@@ -149,6 +150,11 @@ class Key(Row):
     def is_active(self, now: datetime) -> bool:
         """Tell whether the key itself lets calls through; its app may still be disabled."""
         return self.status(now) in (KeyStatus.ACTIVE, KeyStatus.IN_GRACE)
+
+    @property
+    def environment(self) -> Environment | None:
+        """Return the environment that the key's prefix names."""
+        return environment_of(self.key_prefix)
 
     @property
     def owner(self) -> Owner:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
 
+from apiauth.core.environment import Environment
 from apiauth.core.events import Event
 from apiauth.models import ActivityEntry, App, Ticket
 from apiauth.models.activity import app_chain, deployment_chain
@@ -55,6 +56,7 @@ def checklist(app: App, *, now: datetime, ask: Asker | None = None) -> list[Item
     return [
         _gate(app, now),
         _expiry(app),
+        _environment(app),
         *(_flow(app, name, event, now) for name, event in _FLOWS.items()),
         _staff(now),
         _docs(app, ask),
@@ -89,6 +91,15 @@ def _expiry(app: App) -> Item:
         advice = "Let your backend issue a ticket, and look again within a day."
         return Item("ticket_expiry", State.UNKNOWN, f"no ticket in the last day; {bound}", advice)
     return Item("ticket_expiry", State.OK, f"the longest of {len(lives)} lived for {max(lives)} s; {bound}")
+
+
+def _environment(app: App) -> Item:
+    """See that the keys which customers will get do not say that they are for trying out."""
+    evidence = f"keys begin with {app.key_prefix}_"
+    if app.environment is Environment.TEST:
+        advice = "Give customers keys of another app, whose prefix ends in _live, and keep this one for trying out."
+        return Item("environment", State.MISSING, f"{evidence}, which says test", advice)
+    return Item("environment", State.OK, evidence)
 
 
 _FLOWS: Final = {"key_create": Event.KEY_CREATED, "key_rotate": Event.KEY_ROTATED, "key_revoke": Event.KEY_REVOKED}

@@ -70,13 +70,14 @@ def test_an_app_that_is_new_ends_with_1_and_advice_for_each_item(run: Run, app: 
     assert states(ran) == {
         "ticket_gate": "missing",
         "ticket_expiry": "unknown",
+        "environment": "ok",
         "key_create": "missing",
         "key_rotate": "missing",
         "key_revoke": "missing",
         "staff_logs": "missing",
         "customer_docs": "missing",
     }
-    assert all(item["advice"] for item in ran.json["items"])
+    assert all(item["advice"] for item in ran.json["items"] if item["state"] != "ok")
     assert ran.code == 1
     assert "MISSING   customer_docs: no docs_url is set" in run("doctor", "--app", "aa_1").out
 
@@ -90,6 +91,13 @@ def test_what_was_seen_working_counts_for_a_day(run: Run, live: None) -> None:
         "key_revoke",
     ]
     assert "not in the last day; before that key.created at" in found.out
+
+
+def test_an_app_whose_keys_say_test_is_not_ready(run: Run, app: App, live: None) -> None:
+    App.objects.filter(pk=app.pk).update(key_prefix="nw_test")
+    ran = run("doctor", "--app", "aa_1", "--json")
+    assert [name for name, state in states(ran).items() if state != "ok"] == ["environment"]
+    assert "_live" in next(item["advice"] for item in ran.json["items"] if item["name"] == "environment")
 
 
 def test_a_key_that_a_command_made_proves_nothing(run: Run, make_key: Callable[..., Any]) -> None:

@@ -387,3 +387,11 @@ def test_a_paused_app_shows_its_keys_and_changes_none(portal_client, make_key, a
     apps.disable_app(deployment_id=app.deployment_id, slug=app.slug, reason="x", actor=ACTOR, now=clock.now())
     assert "is paused." in text_of(client.get("/portal/keys"))
     assert client.post(f"/portal/keys/{key.pk}/revoke", form | {"reason": "Other"}).status_code == 403
+
+
+@pytest.mark.parametrize(("prefix", "is_test"), [("nw_test", True), ("nw_live", False)])
+def test_the_pages_of_a_test_environment_say_so(portal_client, make_app, make_key, prefix, is_test):
+    app = make_app("aa_9", key_prefix=prefix)
+    key = make_key(in_app=app).key
+    page = portal_client(app).get(f"/portal/keys/{key.pk}").content.decode()
+    assert ("Test environment" in page, "Test key" in page) == (is_test, is_test)

@@ -31,6 +31,7 @@ APP: Example = {
     "app_slug": "aa_northwind",
     "name": "Northwind Maps",
     "key_prefix": "nw_live",
+    "environment": "live",
     "description": None,
     "is_active": True,
     "permissions": ["routes:read", "routes:write"],

@@ -47,6 +47,7 @@ FIELDS: dict[str, str] = {
     "`:read` are one.",
     "group": "The heading under which the portal shows the permission; empty for none.",
     "PermissionDetail.description": "What the permission lets a key do, in a line.",
+    "environment": "`test` or `live` where the key prefix ends in that word, else null.",
     "resources": "What the app's keys open, for your own use.",
     "rate_limits": "The rules that hold, in the order in which they are asked.",
     "limits": "The key's own limits, asked after those of its app: at most 5 rules that count this key alone.",

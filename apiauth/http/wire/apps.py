@@ -5,6 +5,7 @@ from typing import Any, NotRequired, cast
 
 from typing_extensions import TypedDict
 
+from apiauth.core.environment import Environment
 from apiauth.core.roles import Role
 from apiauth.http.wire.limits import LimitRuleJson, limits_of
 from apiauth.http.wire.moments import MomentText, moment_json, moment_or_null
@@ -27,6 +28,7 @@ class AppJson(TypedDict):
     app_slug: str
     name: str
     key_prefix: str
+    environment: Environment | None
     description: str | None
     is_active: bool
     permissions: list[str]
@@ -78,6 +80,7 @@ def app_json(app: App) -> AppJson:
         "app_slug": app.slug,
         "name": app.name,
         "key_prefix": app.key_prefix,
+        "environment": app.environment,
         "description": app.description,
         "is_active": app.is_active,
         "permissions": app.permissions,
