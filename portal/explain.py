@@ -20,6 +20,7 @@ LABELS = {
     Rule.KEY_EXPIRED: "Key expired",
     Rule.ROTATION_OVERDUE: "Rotation overdue",
     Rule.IP_NOT_ALLOWED: "Address not allowed",
+    Rule.RESOURCE_NOT_ALLOWED: "Outside its resources",
     Rule.PERMISSION_DENIED: "Missing permission",
     Rule.RATE_LIMITED: "Too many requests",
 }
@@ -100,6 +101,7 @@ _STEPS: tuple[tuple[str, frozenset[Rule]], ...] = (
     ("Key has not expired", frozenset({Rule.KEY_EXPIRED})),
     ("Rotation is not overdue", frozenset({Rule.ROTATION_OVERDUE})),
     ("Address is allowed", frozenset({Rule.IP_NOT_ALLOWED})),
+    ("Path is within its resources", frozenset({Rule.RESOURCE_NOT_ALLOWED})),
     ("Permission", frozenset({Rule.PERMISSION_DENIED})),
     ("Rate limit", frozenset({Rule.RATE_LIMITED})),
 )
@@ -191,6 +193,14 @@ def _address_refused(case: Case) -> Words:
     )
 
 
+def _resource_refused(case: Case) -> Words:
+    opens = f" Today it opens {_listed(case.key.resources)}." if case.key and case.key.resources else ""
+    return Words(
+        f"The call was for {case.row.path}, which is outside of what this key opens.{opens}",
+        "Let the key open this resource too, or make the call with one that does.",
+    )
+
+
 def _denied(case: Case) -> Words:
     held = case.row.held_permissions
     has = f" The key has {_listed(held)}." if held is not None else ""
@@ -244,6 +254,7 @@ _WORDS: dict[Rule, Callable[[Case], Words]] = {
     Rule.KEY_EXPIRED: _expired,
     Rule.ROTATION_OVERDUE: _overdue,
     Rule.IP_NOT_ALLOWED: _address_refused,
+    Rule.RESOURCE_NOT_ALLOWED: _resource_refused,
     Rule.PERMISSION_DENIED: _denied,
     Rule.RATE_LIMITED: _limited,
 }

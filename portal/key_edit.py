@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from apiauth.core.key_limits import load_key_rules
+from apiauth.core.resource import roots_of
 from apiauth.models import Key
 from apiauth.services import key_edits
 from apiauth.verify.addresses import parse_networks
@@ -56,6 +57,7 @@ def differences(before: Key, after: Key) -> list[Difference]:
         _text("Name", before.name, after.name),
         _set("Permissions", before.permissions, after.permissions),
         _set("Addresses", before.allowed_cidrs, after.allowed_cidrs),
+        _set("Resources", before.resources, after.resources),
         _set("Limits", _limits(before), _limits(after)),
         _text("Ends", _end(before.expires_at), _end(after.expires_at)),
         _text("Note", before.note or "none", after.note or "none"),
@@ -65,7 +67,7 @@ def differences(before: Key, after: Key) -> list[Difference]:
 
 def needs_review(before: Key, after: Key) -> bool:
     """Tell whether a change is about what the key may do: its name and note are not."""
-    fields = ("permissions", "allowed_cidrs", "limits", "expires_at")
+    fields = ("permissions", "allowed_cidrs", "resources", "limits", "expires_at")
     return any(getattr(before, name) != getattr(after, name) for name in fields)
 
 
@@ -74,11 +76,13 @@ def narrowing(before: Key, after: Key) -> Proposal | None:
     loses = set(before.permissions) - set(after.permissions)
     is_narrower = bool(after.allowed_cidrs) and after.allowed_cidrs != before.allowed_cidrs
     is_limited = any(entry not in before.limits for entry in after.limits)
-    if not loses and not is_narrower and not is_limited:
+    is_bound = bool(after.resources) and after.resources != before.resources
+    if not (loses or is_narrower or is_limited or is_bound):
         return None
     return Proposal(
         permissions=frozenset(after.permissions) if loses else None,
         networks=parse_networks(tuple(after.allowed_cidrs)) if is_narrower else None,
+        resources=roots_of(after.resources) if is_bound else None,
         limits=load_key_rules(after.limits) if is_limited else (),
     )
 
@@ -89,6 +93,7 @@ def sent_again(form: EditKeyForm, after: Key) -> Mapping[str, Any]:
     return {
         "fields": [(name, form[name].value() or "") for name in names],
         "permissions": after.permissions,
+        "resources": after.resources,
     }
 
 

@@ -1,6 +1,6 @@
 """The forms that say what a key is called, what it may do, from where and until when."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from ipaddress import ip_address
@@ -30,12 +30,13 @@ class Group:
 
 
 class GrantForm(PortalForm):
-    """Name, permissions, addresses and note of a key."""
+    """Name, permissions, addresses, resources and note of a key."""
 
     name = forms.CharField(max_length=100, error_messages={"required": "Enter a name."})
     access = forms.ChoiceField(required=False)
     permissions = forms.MultipleChoiceField(required=False)
     allowed_cidrs = forms.CharField(required=False, max_length=4000)
+    resources = forms.MultipleChoiceField(required=False)
     note = forms.CharField(required=False, max_length=500)
 
     def __init__(self, request: PortalRequest, offered: list[str], initial: dict[str, Any]) -> None:
@@ -45,9 +46,11 @@ class GrantForm(PortalForm):
         super().__init__(request.POST if is_sent else None, initial={**initial, **filled})
         self._catalogue = request.app.permission_details
         self._offered = offered
+        self._resources = [*request.app.resources, *_lost(initial.get("resources", ()), request.app.resources)]
         self._presets = presets(request.app.permission_presets, offered)
         self.fields["access"].choices = [(value, value) for value in self._accesses()]  # type: ignore[attr-defined]  # a choice field
-        self.fields["permissions"].choices = [(name, name) for name in offered]  # type: ignore[attr-defined]  # a choice field
+        for field, names in (("permissions", offered), ("resources", self._resources)):
+            self.fields[field].choices = [(name, name) for name in names]  # type: ignore[attr-defined]  # a choice field
 
     def granted(self) -> list[str]:
         """Return the permissions that were chosen, one by one or under one name."""
@@ -58,6 +61,12 @@ class GrantForm(PortalForm):
     def ranges(self) -> list[str]:
         """Return the addresses that were typed, one a line or with commas between."""
         return str(self.cleaned_data["allowed_cidrs"]).replace(",", " ").split()
+
+    @property
+    def resource_options(self) -> list[Option]:
+        """Return the resources to bind a key to; nothing where the app names none."""
+        held = self["resources"].value() or []
+        return [Option(name, name, "", name in held) for name in self._resources]
 
     @property
     def access_options(self) -> list[Option]:
@@ -158,6 +167,7 @@ class EditKeyForm(GrantForm):
             "access": CHOOSE,
             "permissions": key.permissions,
             "allowed_cidrs": "\n".join(lines),
+            "resources": key.resources,
             "ends": "keep",
             "seen": key.updated_at.isoformat(),
         }
@@ -179,6 +189,7 @@ class EditKeyForm(GrantForm):
             "note": self.cleaned_data["note"],
             "permissions": self.granted(),
             "allowed_cidrs": self.ranges(),
+            "resources": self.cleaned_data["resources"],
             "expires_at": self._expires_at(),
         }
 
@@ -222,6 +233,11 @@ def _within(permissions: list[str], request: PortalRequest) -> list[str]:
     return [name for name in permissions if ceiling is None or name in ceiling]
 
 
+def _lost(held: Iterable[str], named: list[str]) -> list[str]:
+    """Return the resources of a key that its app names no longer."""
+    return [name for name in held if name not in named]
+
+
 def _asked_for(request: PortalRequest) -> list[str]:
     """Return the address that a link to the form would add, such as the one of a call that was blocked."""
     try:
@@ -251,7 +267,7 @@ def _named(preset: Preset | None) -> str:
 def _filled(sent: QueryDict, address: str) -> Mapping[str, Any]:
     """Return what was sent as what the form begins with, with one more address where that is asked for."""
     values: dict[str, Any] = {name: sent[name] for name in sent}
-    values["permissions"] = sent.getlist("permissions")
+    values |= {name: sent.getlist(name) for name in ("permissions", "resources")}
     lines = values.get("allowed_cidrs", "").split()
     if "add_address" in sent and address and address not in lines:
         lines.append(address)

@@ -30,6 +30,7 @@ def create(request: PortalRequest, form: CreateKeyForm) -> keys.IssuedKey:
         note=form.cleaned_data["note"],
         permissions=form.granted(),
         allowed_cidrs=form.ranges(),
+        resources=form.cleaned_data["resources"],
         expires_at=form.expires_at(),
         form=form.submitted(request),
         owner=request.session_row.owner,

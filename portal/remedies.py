@@ -29,6 +29,8 @@ def remedies(request: PortalRequest, row: DecisionRow, key: Key | None) -> list[
         return []
     if row.rule == Rule.PERMISSION_DENIED:
         return [Remedy("Edit permissions", _page("key_edit", key))]
+    if row.rule == Rule.RESOURCE_NOT_ALLOWED:
+        return [Remedy("Edit resources", _page("key_edit", key))]
     if row.rule == Rule.IP_NOT_ALLOWED and row.client_ip:
         return [Remedy("Add this address", f"{_page('key_edit', key)}?{urlencode({'add': row.client_ip})}")]
     return []

@@ -81,6 +81,7 @@ class KeyAdmin(Window):
         "note",
         "permissions",
         "allowed_cidrs",
+        "resources",
         "own_limits",
         "metadata",
         "last_used",

@@ -17,6 +17,7 @@ class Rule(StrEnum):
     KEY_EXPIRED = "key_expired"
     ROTATION_OVERDUE = "rotation_overdue"
     IP_NOT_ALLOWED = "ip_not_allowed"
+    RESOURCE_NOT_ALLOWED = "resource_not_allowed"
     PERMISSION_DENIED = "permission_denied"
     RATE_LIMITED = "rate_limited"
 

@@ -5,6 +5,7 @@ exactly once and every spelling that some router might read differently is an er
 """
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 from apiauth.core.errors import Invalid
@@ -31,6 +32,16 @@ def normal_form(resource: str) -> str:
     decoded = _decode_once(path)
     _refuse_ambiguous(decoded)
     return decoded if decoded.startswith("/") else f"/{decoded}"
+
+
+def roots_of(resources: Iterable[str]) -> tuple[str, ...]:
+    """Return resources as `is_within` takes them. Raises Invalid where one has no normal form."""
+    return tuple(f"{normal_form(resource).rstrip('/')}/" for resource in resources)
+
+
+def is_within(path: str, roots: tuple[str, ...]) -> bool:
+    """Tell whether a path, in its normal form, is one of these resources or lies below one: whole segments count."""
+    return f"{path}/".startswith(roots)
 
 
 def _decode_once(path: str) -> str:

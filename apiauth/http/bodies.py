@@ -110,6 +110,7 @@ class KeyCreate(Body):
     metadata: Metadata | None = None
     expires_at: Moment | None = None
     allowed_cidrs: AddressRanges | None = None
+    resources: Resources | None = None
     limits: KeyRules | None = None
     note: Note | None = None
     user_id: OwnerId | None = None
@@ -136,6 +137,7 @@ class KeyUpdate(Body):
     note: Note = UNSENT
     permissions: Permissions = UNSENT
     allowed_cidrs: AddressRanges = UNSENT
+    resources: Resources = UNSENT
     limits: KeyRules = UNSENT
     metadata: Metadata = UNSENT
     expires_at: Moment | None = None
@@ -160,7 +162,7 @@ class KeyProposal(Body):
         json_schema_extra={
             "oneOf": [
                 {"required": ["action"]},
-                {"anyOf": [{"required": [name]} for name in ("permissions", "allowed_cidrs", "limits")]},
+                {"anyOf": [{"required": [name]} for name in ("permissions", "allowed_cidrs", "resources", "limits")]},
             ]
         }
     )
@@ -168,6 +170,7 @@ class KeyProposal(Body):
     action: DeedName = UNSENT
     permissions: Permissions = UNSENT
     allowed_cidrs: AddressRanges = UNSENT
+    resources: Resources = UNSENT
     limits: KeyRules = UNSENT
 
 
@@ -223,6 +226,7 @@ class KeyForm(BaseModel):
     permissions: Permissions = []
     expires_at: Moment = ""
     allowed_cidrs: AddressRanges = []
+    resources: Resources = []
     limits: KeyRulesText = ""
     note: Note = ""
 
@@ -246,6 +250,7 @@ class EditForm(BaseModel):
     note: Note = UNSENT
     permissions: Permissions = UNSENT
     allowed_cidrs: AddressRanges = UNSENT
+    resources: Resources = UNSENT
     limits: KeyRulesText = UNSENT
     expires_at: Moment = UNSENT
 
@@ -256,6 +261,7 @@ class ImpactForm(BaseModel):
     action: DeedName = UNSENT
     permissions: Permissions = UNSENT
     allowed_cidrs: AddressRanges = UNSENT
+    resources: Resources = UNSENT
     limits: KeyRulesText = UNSENT
 
 

@@ -42,6 +42,7 @@ SENTENCES = {
     Rule.KEY_EXPIRED: "This key has expired.",
     Rule.ROTATION_OVERDUE: "This key is overdue for rotation.",
 }
+_NOT_PERMITTED = frozenset({Rule.IP_NOT_ALLOWED, Rule.RESOURCE_NOT_ALLOWED})
 RETRY_SECONDS = 1  # the snapshot is read again once a second
 
 _HEADER_SAFE = " !#$&'()*+-./:;<>?@[]^_`{|}~"
@@ -218,7 +219,7 @@ def _blocked(outcome: Outcome, rule: Rule) -> tuple[int, bytes]:
 
 
 def _reason(rule: Rule, public: str) -> str:
-    return Rule.PERMISSION_DENIED.value if rule is Rule.IP_NOT_ALLOWED else public
+    return Rule.PERMISSION_DENIED.value if rule in _NOT_PERMITTED else public
 
 
 def _limit_headers(outcome: Outcome) -> dict[str, str]:

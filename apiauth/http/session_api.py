@@ -91,7 +91,7 @@ def list_keys(
 @repeatable
 def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
     """Make a key within the session's ceilings; its secret is in this answer alone."""
-    caller, form = request.auth, read_form(request, lists=("permissions", "allowed_cidrs"))
+    caller, form = request.auth, read_form(request, lists=("permissions", "allowed_cidrs", "resources"))
     if "name" not in form:
         raise Invalid("Send name.", field="name")
     expires_at = form.get("expires_at", "")
@@ -104,6 +104,7 @@ def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
         note=form.get("note", ""),
         permissions=request.POST.getlist("permissions"),
         allowed_cidrs=request.POST.getlist("allowed_cidrs"),
+        resources=request.POST.getlist("resources"),
         limits=limits,
         expires_at=moment(expires_at, "expires_at") if expires_at else None,
         owner=caller.session.owner,

@@ -17,7 +17,7 @@ from apiauth.services import impact, sessions
 from apiauth.services.impact import Deed
 
 router = Router()
-_LISTS = ("permissions", "allowed_cidrs")
+_LISTS = ("permissions", "allowed_cidrs", "resources")
 _DEEDS: dict[str, Action] = {Deed.REVOKE: Action.REVOKE_OWN, Deed.DISABLE: Action.DISABLE_OWN}
 
 

@@ -17,7 +17,7 @@ from apiauth.models import Key
 from apiauth.services import key_edits, keys, sessions
 
 router = Router()
-_LISTS = ("permissions", "allowed_cidrs")
+_LISTS = ("permissions", "allowed_cidrs", "resources")
 _RENAMES = ("name", "note")
 
 

@@ -177,6 +177,12 @@ class Migration(migrations.Migration):
                         base_field=models.CharField(max_length=50), blank=True, default=list, size=None
                     ),
                 ),
+                (
+                    "resources",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=200), blank=True, db_default=[], default=list, size=None
+                    ),
+                ),
                 ("limits", models.JSONField(blank=True, db_default=[], default=list)),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
                 ("disabled_at", models.DateTimeField(null=True)),

@@ -85,6 +85,7 @@ class Key(Row):
     permissions = ArrayField(models.CharField(max_length=100), default=list, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
     allowed_cidrs = ArrayField(models.CharField(max_length=50), default=list, blank=True)
+    resources = ArrayField(models.CharField(max_length=200), default=list, db_default=[], blank=True)
     limits = models.JSONField(default=list, db_default=[], blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     disabled_at = models.DateTimeField(null=True)

@@ -12,6 +12,7 @@ from apiauth.core.errors import Invalid, NotFound, SlugTaken
 from apiauth.core.events import Event
 from apiauth.core.permissions import check_permissions
 from apiauth.core.policy import read_policy
+from apiauth.core.resource import normal_form
 from apiauth.core.roles import Role
 from apiauth.core.secrets import RESERVED_PREFIXES
 from apiauth.models import App, Deployment
@@ -170,7 +171,17 @@ def _permissions(value: Any) -> list[str]:
 def _resources(value: object) -> list[str]:
     if not isinstance(value, list) or len(value) > _RESOURCES_AT_MOST:
         raise Invalid(f"resources must be a list of at most {_RESOURCES_AT_MOST} texts.", field="resources")
-    return [plain_text(item, field=f"resources[{place}]", most=200) for place, item in enumerate(value)]
+    return [_resource(item, f"resources[{place}]") for place, item in enumerate(value)]
+
+
+def _resource(value: object, field: str) -> str:
+    """Return a resource as it was sent; it must be one that a check can name."""
+    text = plain_text(value, field=field, most=200)
+    try:
+        normal_form(text)
+    except Invalid as problem:
+        raise Invalid(problem.message, field=field) from None
+    return text
 
 
 def _owner(field: str) -> Any:

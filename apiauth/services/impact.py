@@ -13,6 +13,7 @@ from apiauth.audit.calls import Call, recent_calls
 from apiauth.core import clock
 from apiauth.core.errors import Invalid, Unavailable
 from apiauth.core.key_limits import load_key_rules
+from apiauth.core.resource import roots_of
 from apiauth.models import App, Key
 from apiauth.services import key_edits
 from apiauth.verify.addresses import parse_networks
@@ -53,7 +54,7 @@ class Preview:
 def propose(*, app: App, key: Key, action: str | None = None, changes: Mapping[str, Any], now: datetime) -> Proposal:
     """Return a proposal to revoke or disable a key of the app, or to change what `changes` names of it.
 
-    That is one or more of permissions, allowed_cidrs and limits, checked as the change itself would
+    That is one or more of permissions, allowed_cidrs, resources and limits, checked as the change itself would
     be. Raises Invalid that names the field; also for an action together with changes, and for neither.
     """
     if action is not None and changes:
@@ -61,11 +62,14 @@ def propose(*, app: App, key: Key, action: str | None = None, changes: Mapping[s
     if action is not None:
         return _ended(action)
     if not changes:
-        raise Invalid("Send an action, or what you would change: permissions, allowed_cidrs, limits.", field="action")
+        raise Invalid(
+            "Send an action, or what you would change: permissions, allowed_cidrs, resources, limits.", field="action"
+        )
     given = {name: key_edits.checked(name, value, key, app, now) for name, value in changes.items()}
     return Proposal(
         permissions=frozenset(given["permissions"]) if "permissions" in given else None,
         networks=parse_networks(given["allowed_cidrs"]) if "allowed_cidrs" in given else None,
+        resources=roots_of(given["resources"]) if given.get("resources") else None,
         limits=load_key_rules(given.get("limits", ())),
     )
 

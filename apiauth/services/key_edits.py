@@ -16,7 +16,7 @@ from apiauth.services.key_rows import lock_key, lock_open_app, record, written
 from apiauth.services.text import plain_text
 from apiauth.services.versions import refuse_unseen
 
-EDITABLE = ("name", "note", "permissions", "allowed_cidrs", "limits", "metadata", "expires_at")
+EDITABLE = ("name", "note", "permissions", "allowed_cidrs", "resources", "limits", "metadata", "expires_at")
 _EDITABLE_WHEN = (KeyStatus.ACTIVE, KeyStatus.IN_GRACE, KeyStatus.DISABLED)
 
 
@@ -31,7 +31,8 @@ def edit_key(
     now: datetime,
     seen: Collection[datetime] | None = None,
 ) -> Key:
-    """Change what `changes` names of a key: name, note, permissions, allowed_cidrs, limits, metadata or expires_at.
+    """Change what `changes` names of a key: name, note, permissions, allowed_cidrs, resources, limits, metadata
+    or expires_at.
 
     All of it or nothing; what stays the same leaves no entry in the log. A new end keeps to the app's
     policy, counted from when the key was made. The ceiling bounds what is added: a permission that
@@ -66,6 +67,8 @@ def checked(name: str, value: Any, key: Key, app: App, now: datetime) -> Any:
         return _permissions(key, app, value)
     if name == "allowed_cidrs":
         return key_values.addresses(() if value is None else value)
+    if name == "resources":
+        return _resources(key, app, value)
     if name == "limits":
         return key_values.limits(app, () if value is None else value, key.limits)
     if name == "metadata":
@@ -78,6 +81,13 @@ def _permissions(key: Key, app: App, wanted: Any) -> list[str]:
     names = key_values.permissions(() if wanted is None else wanted)
     key_values.within_catalogue(app, [name for name in names if name not in key.permissions])
     return names
+
+
+def _resources(key: Key, app: App, wanted: Any) -> list[str]:
+    """Return the resources; those that the key has stay when the app's list has lost them, and open nothing."""
+    named = [] if wanted is None else wanted
+    kept = [each for each in key.resources if each not in app.resources and each in named]
+    return kept + key_values.resources(app, [each for each in named if each not in kept])
 
 
 def _end(key: Key, app: App, wanted: datetime | None, now: datetime) -> datetime | None:

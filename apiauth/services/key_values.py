@@ -66,6 +66,17 @@ def addresses(ranges: Iterable[object]) -> list[str]:
     return sorted(set(found))
 
 
+def resources(app: App, wanted: Iterable[object]) -> list[str]:
+    """Return what a key is to be bound to, nothing for no bounds: entries of its app's list. Raises Invalid."""
+    if isinstance(wanted, str | Mapping) or not isinstance(wanted, Iterable):
+        raise Invalid("resources must be a list.", field="resources")
+    named = list(wanted)
+    unknown = next((each for each in named if each not in app.resources), None)
+    if unknown is not None:
+        raise Invalid(f"{app.name} has no resource called {str(unknown)[:100]!r}.", field="resources")
+    return [each for each in app.resources if each in named]
+
+
 def limits(app: App, wanted: object, known: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """Return a key's own limits as they are stored; `known` are those that it has. Raises Invalid."""
     rules = parse_key_rules(wanted, app_rules=app.limits, known=load_key_rules(known))

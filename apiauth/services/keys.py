@@ -36,6 +36,7 @@ _KEPT_BY_ROTATION = (
     "metadata",
     "expires_at",
     "allowed_cidrs",
+    "resources",
     "limits",
     "lineage_id",
     "user_id",
@@ -63,6 +64,7 @@ def create_key(
     metadata: Mapping[str, Any] | None = None,
     expires_at: datetime | None = None,
     allowed_cidrs: Iterable[object] = (),
+    resources: Iterable[object] = (),
     limits: object = (),
     note: str = "",
     form: SubmittedForm | None = None,
@@ -85,8 +87,7 @@ def create_key(
         "permissions": key_values.within_catalogue(app, permissions),
         "metadata": {**ceiling.metadata, **key_values.own_metadata(metadata)},
         "expires_at": _end(app, expires_at, ceiling, now),
-        "allowed_cidrs": key_values.addresses(allowed_cidrs),
-        "limits": key_values.limits(app, limits),
+        **_bounds(app, allowed_cidrs, resources, limits),
         **_owned(app, owner),
     }
     ceiling.check_permissions(values["permissions"])
@@ -305,6 +306,15 @@ def _end(app: App, expires_at: datetime | None, ceiling: Ceiling, now: datetime)
     return end
 
 
+def _bounds(app: App, allowed_cidrs: Iterable[object], resources: Iterable[object], limits: object) -> dict[str, Any]:
+    """Return from where, for what and how often a new key may be used."""
+    return {
+        "allowed_cidrs": key_values.addresses(allowed_cidrs),
+        "resources": key_values.resources(app, resources),
+        "limits": key_values.limits(app, limits),
+    }
+
+
 def _owned(app: App, owner: Owner) -> dict[str, str | None]:
     """Return whom a new key belongs to."""
     return {
@@ -355,4 +365,5 @@ def _issue(app: App, *, actor: Actor, now: datetime, values: dict[str, Any]) -> 
 
 def _described(key: Key) -> dict[str, Any]:
     details = {"name": key.name, "permissions": key.permissions, "expires_at": written(key.expires_at)}
-    return {**details, "limits": key.limits} if key.limits else details
+    bounds = {"resources": key.resources, "limits": key.limits}
+    return details | {name: value for name, value in bounds.items() if value}

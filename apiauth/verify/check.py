@@ -14,6 +14,7 @@ from apiauth.core.decision import Rule
 from apiauth.core.errors import Unavailable
 from apiauth.core.limits import LimitRule
 from apiauth.core.permissions import requirement
+from apiauth.core.resource import is_within as is_opened
 from apiauth.core.secrets import (
     LONGEST_SECRET,
     PREFIX_PATTERN,
@@ -234,11 +235,13 @@ class Checker:
             assert app is not None, "a key's app is loaded before the key"
             prepared = key.prepared = prepare(key, app)
         ip_allowed = prepared.networks is None or is_within(question.client, prepared.networks)
+        opened = prepared.resources is None or is_opened(question.path, prepared.resources)
         permitted = prepared.permissions.issuperset(question.required_permissions) or _is_permitted(
             question.required_permissions, prepared.permissions
         )
-        if now_ms >= prepared.sound_until_ms or not ip_allowed or not permitted:
-            rule = decide(state_facts(key, prepared.app, now_ms, ip_allowed=ip_allowed, permitted=permitted))
+        if now_ms >= prepared.sound_until_ms or not ip_allowed or not opened or not permitted:
+            about = {"ip_allowed": ip_allowed, "resource_allowed": opened, "permitted": permitted}
+            rule = decide(state_facts(key, prepared.app, now_ms, **about))
             if rule is not None:
                 return _blocked(rule, key, prepared)
         claims = prepared.claims

@@ -7,6 +7,7 @@ from apiauth.audit.record import fields
 from apiauth.core.errors import Invalid
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limits import LimitRule, Mode
+from apiauth.core.resource import roots_of
 from apiauth.verify.addresses import Address, Network, parse_networks
 from apiauth.verify.limiter import Claim, identity_of
 from apiauth.verify.rules import Facts, decide
@@ -28,6 +29,8 @@ class Prepared(msgspec.Struct, gc=False):
     """No rule about the key's or the app's state blocks before this moment; 0 where one does already."""
     permissions: frozenset[str]
     networks: tuple[Network, ...] | None
+    resources: tuple[str, ...] | None
+    """The roots of what it may be used for; None for everything."""
     claims: tuple[Claim, ...] | None
     """The claims of every call, where neither its path nor its address changes them."""
     is_by_path: bool
@@ -39,7 +42,15 @@ class Prepared(msgspec.Struct, gc=False):
     rendered: object = None
 
 
-def state_facts(key: Key, app: App, now_ms: int, *, ip_allowed: bool = True, permitted: bool = True) -> Facts:
+def state_facts(
+    key: Key,
+    app: App,
+    now_ms: int,
+    *,
+    ip_allowed: bool = True,
+    resource_allowed: bool = True,
+    permitted: bool = True,
+) -> Facts:
     """Return the facts of a known key, as far as no limit is concerned."""
     return Facts(
         now_ms=now_ms,
@@ -50,6 +61,7 @@ def state_facts(key: Key, app: App, now_ms: int, *, ip_allowed: bool = True, per
         expires_ms=key.expires_ms,
         rotation_due_ms=_overdue_from_ms(key, app),
         ip_allowed=ip_allowed,
+        resource_allowed=resource_allowed,
         permitted=permitted,
     )
 
@@ -69,6 +81,7 @@ def prepare(key: Key, app: App) -> Prepared:
         sound_until_ms=0 if decide(state_facts(key, app, 0)) is not None else until,
         permissions=frozenset(key.permissions),
         networks=_networks(key),
+        resources=_resources(key, app),
         claims=_fixed_claims(key, app, own_rules),
         is_by_path=any(rule.endpoints is not None for rule in (*app.rules, *own_rules)),
         recorded=fields(app.deployment_id, app.id, key.id, key.name, None),
@@ -101,6 +114,17 @@ def _networks(key: Key) -> tuple[Network, ...] | None:
     try:
         return parse_networks(key.allowed_cidrs)
     except ValueError:
+        return ()
+
+
+def _resources(key: Key, app: App) -> tuple[str, ...] | None:
+    """Return what a key is bound to, as far as its app still names it: what is bound never opens everything."""
+    if key.resources is None:
+        return None
+    try:
+        return roots_of(resource for resource in key.resources if resource in app.resources)
+    except Invalid:
+        log.exception("prepared.unreadable_resources", key_id=key.id)
         return ()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apiauth.audit.calls import Call
+from apiauth.core import resource
 from apiauth.core.decision import Rule
 from apiauth.core.limits import LimitRule, Mode
 from apiauth.core.permissions import requirement
@@ -26,6 +27,8 @@ class Proposal:
     disabled: bool = False
     permissions: frozenset[str] | None = None
     networks: tuple[Network, ...] | None = None
+    resources: tuple[str, ...] | None = None
+    """The roots of the only resources that it opens; no roots are none."""
     limits: tuple[LimitRule, ...] = ()
     """Limits that the calls would count against. Of one that keys share, only this key's calls are counted."""
 
@@ -67,19 +70,19 @@ def replay(calls: Sequence[Call], proposal: Proposal) -> Impact:
 
 def _by_the_key(calls: Sequence[Call], proposal: Proposal) -> list[tuple[int, Rule]]:
     """Return the calls that the key's own state would block; calls that ask the same are judged once."""
-    verdicts: dict[tuple[str | None, str], Rule | None] = {}
+    verdicts: dict[tuple[str | None, str, str], Rule | None] = {}
     blocked = []
-    for index, (_, address, _, _, required) in enumerate(calls):
-        asked = address, required
+    for index, (_, address, _, path, required) in enumerate(calls):
+        asked = address, path if proposal.resources is not None else "", required
         if asked not in verdicts:
-            verdicts[asked] = _rule(address, required, proposal)
+            verdicts[asked] = _rule(*asked, proposal)
         rule = verdicts[asked]
         if rule is not None:
             blocked.append((index, rule))
     return blocked
 
 
-def _rule(address: str | None, required: str, proposal: Proposal) -> Rule | None:
+def _rule(address: str | None, path: str, required: str, proposal: Proposal) -> Rule | None:
     networks, held = proposal.networks, proposal.permissions
     return decide(
         Facts(
@@ -87,6 +90,7 @@ def _rule(address: str | None, required: str, proposal: Proposal) -> Rule | None
             revoked=proposal.revoked,
             disabled=proposal.disabled,
             ip_allowed=not networks or (address is not None and is_within(parse_address(address), networks)),
+            resource_allowed=proposal.resources is None or resource.is_within(path, proposal.resources),
             permitted=held is None or all(requirement(entry)(held) for entry in json.loads(required)),
         )
     )

@@ -25,6 +25,7 @@ class Facts:
     expires_ms: int | None = None
     rotation_due_ms: int | None = None
     ip_allowed: bool = True
+    resource_allowed: bool = True
     permitted: bool = True
     limit_reached: bool = False
 
@@ -45,6 +46,7 @@ RULES: tuple[tuple[Rule, Callable[[Facts], bool]], ...] = (
     (Rule.KEY_EXPIRED, lambda facts: _past(facts.expires_ms, facts.now_ms)),
     (Rule.ROTATION_OVERDUE, lambda facts: _past(facts.rotation_due_ms, facts.now_ms)),
     (Rule.IP_NOT_ALLOWED, lambda facts: not facts.ip_allowed),
+    (Rule.RESOURCE_NOT_ALLOWED, lambda facts: not facts.resource_allowed),
     (Rule.PERMISSION_DENIED, lambda facts: not facts.permitted),
     (Rule.RATE_LIMITED, lambda facts: facts.limit_reached),
 )

@@ -48,6 +48,7 @@ class App(msgspec.Struct, gc=False):
     organization_id: str | None
     workspace_id: str | None
     change_xid: int
+    resources: tuple[str, ...] = ()
     rotation: RotationPolicy = MANUAL
     rules: tuple[LimitRule, ...] = ()
 
@@ -71,6 +72,8 @@ class Key(msgspec.Struct, gc=False):
     change_xid: int
     limits: str | None = None
     """Its own limits as the database wrote them; None without any. The check reads them once it needs them."""
+    resources: tuple[str, ...] | None = None
+    """The only resources that it may be used for; None without any."""
     prepared: Any = None
 
 
@@ -191,10 +194,11 @@ class Tables:
     def _take_apps(self, rows: Iterable[Row]) -> int:
         changed = 0
         for row in rows:
-            app = App(*row[:-1])
+            app = App(*row[:-2])
             known = self.apps.get(app.id)
             if known is None or known.change_xid != app.change_xid:
                 app.rules, app.rotation = self._rules_of(app.scheme_id), _rotation(app.id, row[-1])
+                app.resources = self._listed(row[-2])
                 self._put_app(app)
                 changed += 1
         if changed:
@@ -225,6 +229,7 @@ class Tables:
         key.permissions = self._listed(row[5])
         key.metadata = share(key.metadata, key.metadata)
         key.allowed_cidrs = self._listed(row[7])
+        key.resources = None if row[15] is None else self._listed(row[15])
         key.change_xid = share(key.change_xid, key.change_xid)
         if len(self._shared) > _MOST_SHARED:
             self._shared.clear()

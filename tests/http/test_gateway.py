@@ -113,6 +113,29 @@ def test_200_ip_not_allowed(gateway, app, make_key):
     assert (answer["blocked_rule"], answer["rule"]) == ("ip_not_allowed", "ip_not_allowed")
 
 
+def test_200_resource_not_allowed(gateway, make_app, make_key):
+    app = make_app("aa_bound", resources=["/v1/orders", "reports", "/v1/invoices"])
+    secret = make_key(in_app=app, resources=["/v1/orders", "reports"]).secret.text
+    for within in ("/v1/orders", "/v1/orders/", "/v1/orders/7?page=2", "v1/orders", "/v1/%6frders/7", "/reports/2027"):
+        assert gateway.check(secret, resource=within)[1]["allowed"], within
+    for outside in ("/v1/orders2", "/v1/invoices", "/v1", "/", "/V1/orders", "/x/v1/orders"):
+        status, answer = gateway.check(secret, resource=outside, required_permissions=["routes:write"])
+        assert (status, answer["reason"], answer["rate_limits"]) == (200, "permission_denied", [])
+        assert (answer["blocked_rule"], answer["rule"]) == ("resource_not_allowed", "resource_not_allowed"), outside
+
+
+def test_a_resource_that_the_app_names_no_longer_opens_nothing(gateway, make_app, make_key):
+    app = make_app("aa_bound", resources=["/v1/orders", "/v1/reports"])
+    both = make_key(in_app=app, resources=["/v1/orders", "/v1/reports"]).secret.text
+    one = make_key(in_app=app, resources=["/v1/orders"]).secret.text
+    assert gateway.check(one, resource="/v1/orders")[1]["allowed"]
+    app.resources = ["/v1/reports"]
+    app.save()
+    gateway.listener.look_up()
+    assert [gateway.check(secret, resource="/v1/orders")[1]["allowed"] for secret in (both, one)] == [False, False]
+    assert [gateway.check(secret, resource="/v1/reports")[1]["allowed"] for secret in (both, one)] == [True, False]
+
+
 def test_200_rate_limited_says_which_limit_and_how_long(app, secret, limit_app, tmp_path, transactional_db):
     limit_app({"unit": "calendar_day", "duration": 1, "max_requests": 2})
     gateway = GatewayInProcess(tmp_path)

@@ -18,7 +18,7 @@ from tests.support.rows import every_row
 JSON = "application/json"
 ORIGIN = {"Origin": "http://127.0.0.1:9000"}
 DAY = {"unit": "day", "duration": 30, "max_requests": 2}
-LISTS = ("permissions", "allowed_cidrs")
+LISTS = ("permissions", "allowed_cidrs", "resources")
 CALLS: tuple[dict[str, Any], ...] = (
     {"client_ip": "203.0.113.9", "required_permissions": ["routes:read"]},
     {"client_ip": "203.0.113.9"},
@@ -31,6 +31,7 @@ Door = Callable[..., tuple[int, Any]]
 def key(make_key: Callable[..., IssuedKey]) -> Key:
     """A key that made three calls in the last minutes."""
     key = make_key(permissions=["routes:read"]).key
+    App.objects.filter(pk=key.app_id).update(resources=["/v1/a"])
     ids = {"deployment_id": key.deployment_id, "app_id": key.app_id, "key_id": key.pk}
     put_on_record(
         decision(clock.now() - timedelta(minutes=number + 1), **ids, **call) for number, call in enumerate(CALLS)
@@ -86,6 +87,8 @@ def test_200_an_end_would_block_every_call(door: Door, key: Key, action: str, ru
         ({"permissions": []}, {"permission_denied": 1}),
         ({"allowed_cidrs": ["203.0.113.0/24"]}, {"ip_not_allowed": 1}),
         ({"allowed_cidrs": []}, {}),
+        ({"resources": ["/v1/a"]}, {"resource_not_allowed": 1}),
+        ({"resources": []}, {}),
         ({"limits": [DAY]}, {"rate_limited": 1}),
         ({"limits": [{**DAY, "mode": "per_key_and_ip"}]}, {}),
         ({"limits": [{**DAY, "max_requests": 1, "endpoints": ["/v1/a"]}]}, {"rate_limited": 1}),

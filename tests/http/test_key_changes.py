@@ -19,7 +19,11 @@ Door = Callable[..., Any]
 
 @pytest.fixture
 def app(make_app: Callable[..., App]) -> App:
-    return make_app(permissions=["routes:read", "routes:write"], policy={"revocation": {"undo_minutes": 10}})
+    return make_app(
+        permissions=["routes:read", "routes:write"],
+        resources=["/v1/orders", "/v1/reports"],
+        policy={"revocation": {"undo_minutes": 10}},
+    )
 
 
 @pytest.fixture
@@ -92,6 +96,36 @@ def test_200_an_empty_field_of_a_form_clears(page: Client, make_key: Callable[..
     )
     key.refresh_from_db()
     assert (key.permissions, key.allowed_cidrs, key.expires_at, key.note) == ([], [], None, "")
+
+
+def test_200_a_key_is_bound_to_resources_of_its_app(door: Door, make_key: Callable[..., IssuedKey]) -> None:
+    key = make_key().key
+    status, changed = door(key, "edit", resources=["/v1/reports"])
+    assert (status, changed["resources"]) == (200, ["/v1/reports"])
+    status, refused = door(key, "edit", resources=["/v1/reports", "/v1/secrets"])
+    assert (status, refused["errors"][0]["field"]) == (400, "resources")
+    key.refresh_from_db()
+    assert key.resources == ["/v1/reports"]
+
+
+def test_a_resource_that_the_app_has_lost_stays_with_the_key_until_it_is_taken_away(
+    backend: Client, app: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    key = make_key(resources=["/v1/orders"]).key
+    App.objects.filter(pk=app.pk).update(resources=["/v1/reports"])
+    address = f"/api-auth/apps/{app.slug}/keys/{key.pk}"
+    kept = backend.patch(address, {"resources": ["/v1/orders", "/v1/reports"]}, content_type=JSON).json()
+    assert kept["resources"] == ["/v1/orders", "/v1/reports"]
+    assert backend.patch(address, {"resources": ["/v1/reports"]}, content_type=JSON).json()["resources"] == [
+        "/v1/reports"
+    ]
+    assert backend.patch(address, {"resources": ["/v1/orders"]}, content_type=JSON).status_code == 400
+
+
+def test_a_successor_is_bound_as_the_key_was(backend: Client, app: App, make_key: Callable[..., IssuedKey]) -> None:
+    key = make_key(resources=["/v1/orders"]).key
+    answer = backend.post(f"/api-auth/apps/{app.slug}/keys/{key.pk}/rotate", {}, content_type=JSON)
+    assert answer.json()["key"]["resources"] == ["/v1/orders"]
 
 
 def test_412_a_key_that_was_changed_meanwhile(backend: Client, app: App, make_key: Callable[..., IssuedKey]) -> None:

@@ -15,6 +15,7 @@ from apiauth.services import keys
 from tests.conftest import ACTOR
 
 pytestmark = pytest.mark.django_db
+LISTS = ("permissions", "resources")
 FIELD = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 
 
@@ -37,9 +38,7 @@ def form_of(html: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in FIELD.findall(html[html.rindex("<form id=") :]):
         fields[name] = (
-            [*fields[name], value]
-            if name == "permissions" and name in fields
-            else ([value] if name == "permissions" else value)
+            [*fields[name], value] if name in LISTS and name in fields else ([value] if name in LISTS else value)
         )
     return fields
 
@@ -50,6 +49,7 @@ def opened(client: Client, address: str, **changes: Any) -> dict[str, Any]:
         "name": key.name,
         "note": key.note,
         "permissions": key.permissions,
+        "resources": key.resources,
         "allowed_cidrs": "\n".join(key.allowed_cidrs),
         "ends": "keep",
     }
@@ -321,3 +321,33 @@ def test_a_key_that_has_ended_is_not_changed(
 ) -> None:
     keys.revoke_key(app_id=app.pk, key_id=key.pk, actor=ACTOR, now=clock.now())
     assert portal_client().get(address).status_code == 409
+
+
+def test_a_key_is_bound_to_resources_after_a_look_at_what_that_would_have_blocked(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str, make_decision: Callable[..., Any]
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/routes", "/v2/reports"])
+    make_decision(key_id=key.pk, path="/v2/routes/7")
+    client = portal_client()
+    assert 'name="resources" value="/v2/reports"' in text_of(client.get(address))
+    review = client.post(address, opened(client, address, resources=["/v2/reports"]))
+    html = text_of(review)
+    assert "Resources" in html
+    assert "GET /v2/routes/7" in html
+    assert client.post(address, form_of(html)).status_code == 303
+    key.refresh_from_db()
+    assert key.resources == ["/v2/reports"]
+    assert "<dt>Resources</dt><dd><code>/v2/reports</code>" in text_of(client.get(f"/portal/keys/{key.pk}"))
+
+
+def test_a_new_key_is_bound_to_the_resources_that_are_ticked(
+    portal_client: Callable[..., Client], app: App, filled: Callable[..., dict[str, str]]
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/routes"])
+    client = portal_client()
+    fields = filled(client, "/portal/keys/new", name="Bound", ends="30", access="full", resources="/v2/routes")
+    client.post("/portal/keys/new", fields)
+    assert Key.objects.get(name="Bound").resources == ["/v2/routes"]
+    fields = filled(client, "/portal/keys/new", name="Beyond", ends="30", access="full", resources="/v2/other")
+    assert client.post("/portal/keys/new", fields).status_code == 422
+    assert not Key.objects.filter(name="Beyond").exists()

@@ -27,6 +27,7 @@ def decision_page(client: Client, decision: Any) -> str:
     ("rule", "rest"),
     [
         pytest.param("permission_denied", "/edit", id="edit its permissions"),
+        pytest.param("resource_not_allowed", "/edit", id="edit its resources"),
         pytest.param("ip_not_allowed", "/edit?add=203.0.113.24", id="add the address"),
     ],
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiauth.core.errors import Invalid
-from apiauth.core.resource import normal_form
+from apiauth.core.resource import is_within, normal_form, roots_of
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,24 @@ def test_a_normal_form_never_holds_a_way_out(resource):
     assert not {"..", "."} & set(path.split("/"))
     assert "\\" not in path
     assert "\0" not in path
+
+
+SEGMENTS = st.lists(st.text("ab*.%", min_size=1, max_size=3).filter(lambda each: each not in {".", ".."}), max_size=4)
+
+
+@given(SEGMENTS, st.lists(SEGMENTS, max_size=3))
+def test_a_path_is_within_what_its_segments_begin_with(path, resources):
+    roots = tuple(f"/{'/'.join(each)}/".replace("//", "/") for each in resources)
+    expected = any(path[: len(each)] == each for each in resources)
+    assert is_within(f"/{'/'.join(path)}", roots) == expected
+
+
+@pytest.mark.parametrize("resource", ["/a/../b", "//a", "a\\b", "/a%2fb", "?x", ""])
+def test_a_resource_that_could_be_read_in_two_ways_has_no_root(resource):
+    with pytest.raises(Invalid):
+        roots_of([resource])
+
+
+def test_every_spelling_of_a_resource_has_one_root():
+    assert set(roots_of(["/v1/a", "v1/a", "/v1/a/", "/v1/%61", "/v1/a?x=1"])) == {"/v1/a/"}
+    assert roots_of(["/"]) == ("/",)

@@ -26,6 +26,7 @@ BLOCKING = {
     Rule.KEY_EXPIRED: {"expires_ms": NOW_MS},
     Rule.ROTATION_OVERDUE: {"rotation_due_ms": NOW_MS},
     Rule.IP_NOT_ALLOWED: {"ip_allowed": False},
+    Rule.RESOURCE_NOT_ALLOWED: {"resource_allowed": False},
     Rule.PERMISSION_DENIED: {"permitted": False},
     Rule.RATE_LIMITED: {"limit_reached": True},
 }

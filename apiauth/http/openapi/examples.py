@@ -64,6 +64,7 @@ KEY: Example = {
     "org_role_permissions": [],
     "workspace_role_permissions": [],
     "allowed_cidrs": [],
+    "resources": [],
     "user_id": "user_7",
     "organization_id": None,
     "workspace_id": None,

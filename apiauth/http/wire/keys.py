@@ -30,6 +30,7 @@ class _KeyJson(TypedDict):
     org_role_permissions: list[str]
     workspace_role_permissions: list[str]
     allowed_cidrs: list[str]
+    resources: list[str]
     user_id: str | None
     organization_id: str | None
     workspace_id: str | None
@@ -123,6 +124,7 @@ def key_json(key: Key, app: App, *, now: datetime, usage: KeyUsage | None = None
         "org_role_permissions": [],
         "workspace_role_permissions": [],
         "allowed_cidrs": key.allowed_cidrs,
+        "resources": key.resources,
         "user_id": key.user_id,
         "organization_id": key.organization_id,
         "workspace_id": key.workspace_id,

@@ -6,5 +6,6 @@ SELECT
     (extract(epoch FROM overlap_ends_at) * 1000)::bigint,
     (extract(epoch FROM created_at) * 1000)::bigint,
     change_xid::text::bigint,
-    nullif(limits, '[]')::text
+    nullif(limits, '[]')::text,
+    nullif(to_json(resources)::text, '[]')
 FROM apiauth_key
