@@ -12,6 +12,7 @@ from apiauth.services import keys, propagation
 from apiauth.verify.replay import Proposal
 from portal import impact_words, inputs, limit_use, lineages, log_pages, overlap, policy_lines, times, traffic
 from portal.activity_words import Sentence, sentences
+from portal.form_page import Lineage
 from portal.forms import RevokeKeyForm, RotateKeyForm
 from portal.key_forms import CreateKeyForm
 from portal.session import PortalRequest
@@ -54,24 +55,25 @@ def rotate(request: PortalRequest, form: RotateKeyForm, key: Key) -> keys.Issued
 
 
 @transaction.atomic
-def revoke(request: PortalRequest, form: RevokeKeyForm, key: Key) -> Key:
+def revoke(request: PortalRequest, form: RevokeKeyForm, lineage: Lineage) -> Key:
     """Revoke a key, and with it the old secrets that still work where the form says so."""
     reason = form.sentence()
-    ending = [key.pk]
+    ending = [lineage.key.pk]
     if form.cleaned_data["old_too"]:
-        ending += [old.pk for old in _old_ones(request, key)]
+        ending += [old.pk for old in lineage.old_ones]
     for key_id in ending:
         keys.revoke_key(app_id=request.app.pk, key_id=key_id, reason=reason, actor=request.actor, now=request.now)
-    return key
+    return lineage.key
 
 
-def about(request: PortalRequest, key: Key) -> dict[str, Any]:
+def about(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
     """Return what the forms about one key show of it."""
+    key = lineage.key
     return {
         "key": key,
         "key_id": str(key.pk),
         "now": request.now,
-        "old_ones": list(_old_ones(request, key)),
+        "old_ones": lineage.old_ones,
         "overlaps_until": key.overlap_ends_at if key.replaced_by_id else None,
     }
 
@@ -80,7 +82,7 @@ def ending(request: PortalRequest, key: Key) -> dict[str, Any]:
     """Return what revoking a key would break, as far as the counts and its recent calls know."""
     start = request.now - timedelta(hours=24)
     totals = series.totals(app_id=request.app.pk, within=request.reach, key_id=key.pk, start=start, end=request.now)
-    [row] = lineages.rows([key], rights=request.rights, now=request.now)
+    row = lineages.row(key, rights=request.rights, now=request.now)
     return {
         "totals": totals,
         "calls": totals.allowed + totals.blocked,
@@ -101,22 +103,28 @@ def breakage(request: PortalRequest, key: Key, proposal: Proposal) -> impact_wor
     return impact_words.breakage(key, proposal, see_addresses=request.rights.see_addresses, now=request.now)
 
 
-def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
+def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
     """Return everything on the page of one key."""
-    span = inputs.RANGES["7d"]
+    key, span = lineage.key, inputs.RANGES["7d"]
     filters = search.DecisionFilters(key_id=key.pk, start=request.now - span.length, end=request.now)
-    recent = search.decisions(app_id=request.app.pk, within=request.reach, filters=filters, cursor=None, limit=RECENT)
-    shown = about(request, key)
-    row, *olds = lineages.rows([key, *shown["old_ones"]], rights=request.rights, now=request.now)
-    return shown | {
+    recent = search.decisions(app_id=key.app_id, filters=filters, cursor=None, limit=RECENT)  # the key is within reach
+    hours, minutes = series.hours_and_minutes_of_key(
+        app_id=key.app_id,
+        key_id=key.pk,
+        hours_from=span.start(request.now),
+        minutes_from=request.now - limit_use.LOOKED_BACK,
+        end=request.now,
+    )
+    row, *olds = (lineages.row(each, rights=request.rights, now=request.now) for each in (key, *lineage.old_ones))
+    return about(request, lineage) | {
         "row": row,
         "secrets": overlap.secrets_of(row, olds, see_addresses=request.rights.see_addresses, now=request.now)
         if olds
         else [],
         "undo_until": request.rights.undo(key, request.now),
-        "newest": _newest(request, key),
-        "chart": traffic.chart(request.reach, span, request.now, key_id=key.pk),
-        "uses": limit_use.of_key(request.app, key, recent.rows, request.now) if row.is_active else [],
+        "newest": lineage.newest,
+        "chart": traffic.drawn(hours, span, request.now),
+        "uses": limit_use.of_key(request.app, key, recent.rows, minutes, request.now) if row.is_active else [],
         "decisions": log_pages.visible_rows(request, recent.rows),
         "sentences": _sentences(request, key),
         "rights": request.rights,
@@ -125,10 +133,15 @@ def detail(request: PortalRequest, key: Key) -> dict[str, Any]:
         "lines": policy_lines.lines(request.app.policy),
         "due_at": policy_lines.due_at(key, request.app.policy.rotation),
         "notice": _notice(request, key),
-        "propagation": propagation.of_key(key) if request.GET.get("notice") in CHANGES else None,
+        "propagation": propagation.of_told(key) if is_after_change(request) else None,
         "session_id": request.session_id,
         "range": span,
     }
+
+
+def is_after_change(request: PortalRequest) -> bool:
+    """Tell whether an address says that a key has just been changed."""
+    return request.GET.get("notice") in CHANGES
 
 
 def secret(request: PortalRequest, issued: keys.IssuedKey, replaced: Key | None) -> dict[str, Any]:
@@ -186,15 +199,3 @@ def _verdict(request: PortalRequest, row: lineages.KeyRow) -> str:
     if request.now - row.usage.last_used_at < IN_USE:
         return "In use right now. Revoking breaks those callers within about a second."
     return f"Quiet: last call {times.ago(row.usage.last_used_at, request.now)}."
-
-
-def _old_ones(request: PortalRequest, key: Key) -> list[Key]:
-    found = lineages.in_grace(request.reach, request.now).filter(lineage_id=key.lineage_id, pk__lt=key.pk)
-    return list(found.newest_first())
-
-
-def _newest(request: PortalRequest, key: Key) -> Key | None:
-    """Return the key that stands in this one's place today, if another does."""
-    if key.replaced_by_id is None:
-        return None
-    return Key.objects.within(request.reach).newest_of_lineage().filter(lineage_id=key.lineage_id).first()

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apiauth.audit.search import DecisionRow
+from apiauth.audit.series import Point
 from apiauth.core import clock
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limits import DAY_MS, LimitRule, Mode
 from apiauth.models import App, Key
-from apiauth.models.audit import MinuteRollup
 from portal import limit_words
 
 LOOKED_BACK = timedelta(days=1)
@@ -58,14 +58,13 @@ class Use:
         return self.share >= NEARLY_FULL
 
 
-def of_key(app: App, key: Key, newest: Sequence[DecisionRow], now: datetime) -> list[Use]:
-    """Return each limit in force with a key's use of it, from the newest decisions about the key."""
+def of_key(app: App, key: Key, newest: Sequence[DecisionRow], minutes: Sequence[Point], now: datetime) -> list[Use]:
+    """Return each limit in force with a key's use of it, by the newest decisions about it and its minutes of a day."""
     rules = (*app.limits, *load_key_rules(key.limits, app.limits))
-    minutes = _minutes(key, now) if any(_is_by_the_minute(rule) for rule in rules) else []
     return [_use(rule, newest, minutes, now) for rule in rules]
 
 
-def _use(rule: LimitRule, newest: Iterable[DecisionRow], minutes: list[tuple[int, int]], now: datetime) -> Use:
+def _use(rule: LimitRule, newest: Iterable[DecisionRow], minutes: Iterable[Point], now: datetime) -> Use:
     said = _last_said(rule, newest)
     start, end = rule.window_at(clock.to_ms(now))
     is_current = said is not None and clock.to_ms(said[1]) >= start
@@ -96,13 +95,8 @@ def _is_by_the_minute(rule: LimitRule) -> bool:
     return rule.mode is Mode.PER_KEY and rule.covers("") and length % _MINUTE_MS == 0 and length <= DAY_MS
 
 
-def _minutes(key: Key, now: datetime) -> list[tuple[int, int]]:
-    rows = MinuteRollup.objects.in_app(key.app_id).of_key(key.pk).between(now - LOOKED_BACK, now)
-    return [(clock.to_ms(minute), allowed) for minute, allowed in rows.values_list("minute", "allowed")]
-
-
-def _peak(rule: LimitRule, minutes: Iterable[tuple[int, int]]) -> Peak | None:
+def _peak(rule: LimitRule, minutes: Iterable[Point]) -> Peak | None:
     windows: Counter[int] = Counter()
-    for minute, allowed in minutes:
-        windows[rule.window_at(minute)[0]] += allowed
+    for minute in minutes:
+        windows[rule.window_at(clock.to_ms(minute.start))[0]] += minute.allowed
     return next((Peak(calls, clock.from_ms(start)) for start, calls in windows.most_common(1) if calls), None)

@@ -84,7 +84,7 @@ def page(*, rights: Rights, status: str, query: str, after: int | None, now: dat
         found = found.filter(Q(name__icontains=query) | Q(key_suffix=query))
     if after is not None:
         found = found.filter(pk__lt=after)
-    keys = list(found.newest_first()[: PAGE + 1])
+    keys = list(found.select_related("usage").newest_first()[: PAGE + 1])
     shown = keys[:PAGE]
     return Listing(
         rows=rows(_with_old_ones(rights.session.reach, shown, now), rights=rights, now=now),
@@ -97,40 +97,40 @@ def page(*, rights: Rights, status: str, query: str, after: int | None, now: dat
 def rows(keys: Iterable[Key], *, rights: Rights, now: datetime) -> list[KeyRow]:
     """Return keys with what is known of their use and what may be done with them, in the order given."""
     listed = list(keys)
-    ids = [key.pk for key in listed]
-    usage = _usage(ids, rights)
-    traffic = _traffic(rights.session.app_id, ids, now)
-    return [
-        KeyRow(
-            key=key,
-            id=str(key.pk),
-            tag=status_tag(key, now, usage.get(key.pk)),
-            rotation_tag=policy_lines.rotation_tag(key, rights.session.app.policy.rotation, now),
-            usage=usage.get(key.pk),
-            traffic=traffic.get(key.pk, Traffic()),
-            is_old=key.replaced_by_id is not None,
-            is_active=key.is_active(now),
-            is_disabled=key.status(now) is KeyStatus.DISABLED,
-            may_disable=rights.disable(key),
-            may_edit=rights.edit(key),
-            may_rotate=rights.rotate(key),
-            may_revoke=rights.revoke(key),
-        )
-        for key in listed
-    ]
+    traffic = _traffic(rights.session.app_id, [key.pk for key in listed], now)
+    return [row(key, rights=rights, now=now, traffic=traffic.get(key.pk, Traffic())) for key in listed]
+
+
+def row(key: Key, *, rights: Rights, now: datetime, traffic: Traffic = Traffic()) -> KeyRow:
+    """Return a key, read with its last use, with what may be done with it."""
+    usage = _usage(key, rights)
+    return KeyRow(
+        key=key,
+        id=str(key.pk),
+        tag=status_tag(key, now, usage),
+        rotation_tag=policy_lines.rotation_tag(key, rights.session.app.policy.rotation, now),
+        usage=usage,
+        traffic=traffic,
+        is_old=key.replaced_by_id is not None,
+        is_active=key.is_active(now),
+        is_disabled=key.status(now) is KeyStatus.DISABLED,
+        may_disable=rights.disable(key),
+        may_edit=rights.edit(key),
+        may_rotate=rights.rotate(key),
+        may_revoke=rights.revoke(key),
+    )
 
 
 def in_grace(reach: Reach, now: datetime) -> KeyQuerySet:
     """Return the old keys within a scope that still work."""
-    return Key.objects.within(reach).filter(replaced_by__isnull=False).active_at(now)
+    return Key.objects.within(reach).filter(replaced_by__isnull=False).active_at(now).select_related("usage")
 
 
-def _usage(ids: list[int], rights: Rights) -> dict[int, KeyUsage]:
-    """Return the last use of each key, without its address where the session may not see any."""
-    found = {use.key_id: use for use in KeyUsage.objects.filter(key_id__in=ids)}
-    if not rights.see_addresses:
-        for use in found.values():
-            use.client_ip = None
+def _usage(key: Key, rights: Rights) -> KeyUsage | None:
+    """Return the last use of a key, without its address where the session may not see any."""
+    found: KeyUsage | None = getattr(key, "usage", None)
+    if found is not None and not rights.see_addresses:
+        found.client_ip = None
     return found
 
 

@@ -63,11 +63,16 @@ class Chart:
         return f"{100 * self.blocked.total / every:.2f}%" if every else "0%"
 
 
-def chart(reach: Reach, span: Range, now: datetime, *, key_id: int | None = None) -> Chart:
-    """Return the chart of a session's keys, or of one of them, over a range up to now."""
-    start = span.start(now)
+def chart(reach: Reach, span: Range, now: datetime) -> Chart:
+    """Return the chart of a session's keys over a range up to now."""
     step: Step = "day" if span.step_hours == 24 else "hour"
-    points = series.timeline(app_id=reach.app_id, within=reach, key_id=key_id, start=start, end=now, step=step)
+    points = series.timeline(app_id=reach.app_id, within=reach, start=span.start(now), end=now, step=step)
+    return drawn(points, span, now)
+
+
+def drawn(points: list[series.Point], span: Range, now: datetime) -> Chart:
+    """Return the chart of counts over a range up to now; those may be by a shorter step than its bars."""
+    start = span.start(now)
     buckets = _buckets(points, start, span, now)
     return Chart(
         step={1: "Every hour, UTC", 6: "Every 6 hours, UTC", 24: "Every day, UTC"}[span.step_hours],

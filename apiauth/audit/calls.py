@@ -1,9 +1,12 @@
 """What a key was used for lately, row by row: the material for asking what a change would break."""
 
+from collections.abc import Collection
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import QueryCanceled
 
 from apiauth.audit.statements import sql
 
@@ -11,10 +14,36 @@ Call = tuple[int, str | None, str, str, str]
 """Unix time in milliseconds, address, method, path, and the required permissions as JSON text."""
 
 
-def recent_calls(*, app_id: int, key_id: int, start: datetime, end: datetime, most: int) -> list[Call]:
-    """Return at most so many allowed calls of a key from `start` on and before `end`, the newest first."""
+def recent_calls(
+    *, app_id: int, key_id: int, start: datetime, end: datetime, most: int, longest_ms: int
+) -> list[Call] | None:
+    """Return at most so many allowed calls of a key from `start` on and before `end`, the newest first.
+
+    None where reading them took longer than `longest_ms`.
+    """
     values: dict[str, Any] = {"app_id": app_id, "key_id": key_id, "start": start, "end": end, "most": most}
+    within = transaction.atomic() if connection.in_atomic_block else nullcontext()  # a caller's must live on
+    try:
+        with within, connection.cursor() as cursor:
+            cursor.execute(sql("recent_calls"), values | {"longest_ms": longest_ms})
+            cursor.nextset()
+            calls: list[Call] = cursor.fetchall()
+            return calls
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        return None
+
+
+def calls_of_secrets(
+    *, app_id: int, key_ids: Collection[int], since: datetime, now: datetime
+) -> dict[int, tuple[int, list[str]]]:
+    """Return of each key how many calls it made since a moment, and the addresses of its last calls of a day.
+
+    The calls are counted by the minute as long as those are kept, then by the hour. The addresses are
+    at most five, the most frequent of the last thousand allowed calls first.
+    """
+    values: dict[str, Any] = {"app_id": app_id, "key_ids": list(key_ids), "since": since, "now": now}
     with connection.cursor() as cursor:
-        cursor.execute(sql("recent_calls"), values)
-        calls: list[Call] = cursor.fetchall()
-    return calls
+        cursor.execute(sql("calls_of_secrets"), values)
+        return {key_id: (calls, addresses) for key_id, calls, addresses in cursor.fetchall()}

@@ -128,6 +128,21 @@ def timeline(
     return [found.get(moment, Point(moment)) for moment in moments[:-1]]
 
 
+def hours_and_minutes_of_key(
+    *, app_id: int, key_id: int, hours_from: datetime, minutes_from: datetime, end: datetime
+) -> tuple[list[Point], list[Point]]:
+    """Return one key's counts by the hour and by the minute, asked for at once; a step without checks is missing."""
+    hours = _counts(app_id, key_id, None, hours_from, end).values("hour").annotate(yes=_ALLOWED, no=_BLOCKED)
+    minutes = MinuteRollup.objects.in_app(app_id).of_key(key_id).between(minutes_from, end)
+    both = hours.values_list("hour", "yes", "no", Value(0)).union(
+        minutes.values_list("minute", "allowed", "blocked", Value(1)), all=True
+    )
+    found: tuple[list[Point], list[Point]] = ([], [])
+    for *counts, place in both:
+        found[place].append(Point(*counts))
+    return found
+
+
 def _by_minute(app_id: int, key_id: int | None, within: Reach | None, start: datetime, end: datetime) -> _Counted:
     if key_id is None and _is_whole(within):
         return AppMinuteRollup.objects.in_app(app_id).between(start, end).values_list("minute", "allowed", "blocked")

@@ -43,6 +43,10 @@ class KeyQuerySet(models.QuerySet["Key"]):
         rows = self.in_app(reach.app_id)
         return rows.none() if conditions is None else rows.filter(**conditions)
 
+    def lineage_of(self, key_id: int) -> KeyQuerySet:
+        """Keep a key and those before and after it by rotation."""
+        return self.filter(lineage_id__in=Key.objects.filter(pk=key_id).values("lineage_id"))
+
     def newest_first(self) -> KeyQuerySet:
         return self.order_by("-id")
 

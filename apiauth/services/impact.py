@@ -6,10 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from django.db import OperationalError, connection, transaction
-from psycopg.errors import QueryCanceled
-
-from apiauth.audit.calls import Call, recent_calls
+from apiauth.audit.calls import recent_calls
 from apiauth.core import clock
 from apiauth.core.errors import Invalid, Unavailable
 from apiauth.core.key_limits import load_key_rules
@@ -95,24 +92,11 @@ def preview(*, key: Key, proposal: Proposal, now: datetime) -> Preview | None:
     decided in the last second or two may not be on record yet.
     """
     for window in WINDOWS:
-        calls = _within_time(key, now - window, now)
+        start = now - window
+        calls = recent_calls(
+            app_id=key.app_id, key_id=key.pk, start=start, end=now, most=MOST_CALLS, longest_ms=LONGEST_QUERY_MS
+        )
         if calls is not None:
-            start = clock.from_ms(calls[-1][0]) if len(calls) == MOST_CALLS else now - window
+            start = clock.from_ms(calls[-1][0]) if len(calls) == MOST_CALLS else start
             return Preview(replay(calls, proposal), start, now)
     return None
-
-
-def _within_time(key: Key, start: datetime, end: datetime) -> list[Call] | None:
-    """Return a key's calls, or None where reading them took too long."""
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('statement_timeout')")
-            [before] = cursor.fetchone()
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(LONGEST_QUERY_MS)])
-            calls = recent_calls(app_id=key.app_id, key_id=key.pk, start=start, end=end, most=MOST_CALLS)
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
-            return calls
-    except OperationalError as error:
-        if not isinstance(error.__cause__, QueryCanceled):
-            raise
-        return None

@@ -178,12 +178,19 @@ def find_embedded_session(token: str, *, now: datetime) -> Session | None:
 def find_key(
     session: Session, key_id: int, action: Action, *, is_change: bool = True, actor: Actor, now: datetime
 ) -> Key:
-    """Return a key within the session's scope to which its role may do this.
+    """Return a key within the session's scope to which its role may do this. Raises as `require_key` does."""
+    key = Key.objects.within(session.reach).filter(pk=key_id).first()
+    return require_key(session, key, action, is_change=is_change, actor=actor, now=now)
+
+
+def require_key(
+    session: Session, key: Key | None, action: Action, *, is_change: bool, actor: Actor, now: datetime
+) -> Key:
+    """Return a key that was found within the session's scope if its role may do this to it.
 
     `action` is the one on the subject's own keys; on another it takes its counterpart. Raises
-    NotFound for a key outside the scope as for none at all, NotAllowed beyond the role.
+    NotFound where none was found, whether it is outside the scope or nowhere, NotAllowed beyond the role.
     """
-    key = Key.objects.within(session.reach).filter(pk=key_id).first()
     if key is None:
         raise NotFound("This key doesn't exist, or it belongs to another app.")
     wanted = roles.about_key(action, is_own=owns(session.owner, key.owner))

@@ -10,7 +10,7 @@ from apiauth.core.roles import Action
 from apiauth.models import Key, KeyStatus
 from apiauth.services import keys
 from portal import inputs, key_pages
-from portal.form_page import find_key, form_page
+from portal.form_page import find_key, find_lineage, form_page
 from portal.forms import SwitchKeyForm
 from portal.render import go_to
 from portal.session import PortalRequest, portal_view
@@ -21,19 +21,21 @@ READ_AND_WRITE = ("GET", "POST")
 @portal_view(action=Action.DISABLE_OWN, methods=READ_AND_WRITE)
 def disable(request: PortalRequest, key_id: str) -> HttpResponse:
     """Show what disabling a key would block, or disable it."""
-    key = find_key(request, key_id, Action.DISABLE_OWN)
+    lineage = find_lineage(request, key_id, Action.DISABLE_OWN)
+    key = lineage.key
     form = SwitchKeyForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.attempt(lambda: keys.disable_key(**_given(request, form, key))) is not None:
         return _done(request, key, "disabled")
     if not key.is_active(request.now):
         raise Conflict("This key has ended or is disabled already.")
-    return form_page(request, "disable", form, key_pages.about(request, key) | key_pages.disabling(request, key))
+    return form_page(request, "disable", form, key_pages.about(request, lineage) | key_pages.disabling(request, key))
 
 
 @portal_view(action=Action.DISABLE_OWN, methods=READ_AND_WRITE)
 def enable(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask whether a disabled key should work again, or let it."""
-    key = find_key(request, key_id, Action.DISABLE_OWN)
+    lineage = find_lineage(request, key_id, Action.DISABLE_OWN)
+    key = lineage.key
     form = SwitchKeyForm(request.POST if request.method == "POST" else None)
     if (
         form.is_bound
@@ -42,7 +44,7 @@ def enable(request: PortalRequest, key_id: str) -> HttpResponse:
         return _done(request, key, "enabled")
     if key.status(request.now) is not KeyStatus.DISABLED:
         raise Conflict("This key is not disabled.")
-    return form_page(request, "enable", form, key_pages.about(request, key))
+    return form_page(request, "enable", form, key_pages.about(request, lineage))
 
 
 @portal_view(action=Action.REVOKE_OWN, methods=("POST",))

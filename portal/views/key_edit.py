@@ -9,7 +9,7 @@ from apiauth.core.errors import Conflict
 from apiauth.core.roles import Action
 from apiauth.models import Key, KeyStatus
 from portal import key_edit, key_pages, limit_rows
-from portal.form_page import find_key, form_page
+from portal.form_page import find_key, find_lineage, form_page
 from portal.key_forms import EditKeyForm
 from portal.render import go_to
 from portal.session import PortalRequest, portal_view
@@ -20,7 +20,8 @@ _LIVES_ON = (KeyStatus.ACTIVE, KeyStatus.IN_GRACE, KeyStatus.DISABLED)
 @portal_view(action=Action.EDIT_OWN, methods=("GET", "POST"))
 def edit(request: PortalRequest, key_id: str) -> HttpResponse:
     """Show the form of a key, or what a change of it would do, or make the change."""
-    key = find_key(request, key_id, Action.EDIT_OWN)
+    lineage = find_lineage(request, key_id, Action.EDIT_OWN)
+    key = lineage.key
     if limit_rows.are_sent(request.POST):
         find_key(request, key_id, Action.CHANGE_LIMITS)
     if key.status(request.now) not in _LIVES_ON:
@@ -28,7 +29,7 @@ def edit(request: PortalRequest, key_id: str) -> HttpResponse:
     form = EditKeyForm(request, key)
     changed = form.attempt(lambda: key_edit.rehearse(request, form, key)) if form.is_bound else None
     if changed is None:
-        return form_page(request, "edit", form, key_pages.about(request, key))
+        return form_page(request, "edit", form, key_pages.about(request, lineage))
     if key_edit.needs_review(key, changed) and not form.cleaned_data["confirmed"]:
         return form_page(request, "edit_review", form, _review(request, form, key, changed), status=200)
     key_edit.save(request, form, key)

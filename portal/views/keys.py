@@ -9,7 +9,7 @@ from apiauth.core.roles import Action
 from apiauth.models import Key
 from apiauth.services import keys, propagation
 from portal import inputs, key_pages, lineages
-from portal.form_page import find_key, form_page
+from portal.form_page import find_key, find_lineage, form_page
 from portal.forms import RevokeKeyForm, RotateKeyForm
 from portal.key_forms import CreateKeyForm
 from portal.render import SeeOther, go_to, page_or_part
@@ -44,8 +44,8 @@ def create(request: PortalRequest) -> HttpResponse:
 @portal_view()
 def detail(request: PortalRequest, key_id: str) -> HttpResponse:
     """Show one key: its facts, its traffic, what it did last and what was done to it."""
-    key = find_key(request, key_id)
-    context = key_pages.detail(request, key) | {"section": "keys"}
+    lineage = find_lineage(request, key_id, with_progress=key_pages.is_after_change(request))
+    context = key_pages.detail(request, lineage) | {"section": "keys"}
     return page_or_part(request, "portal/keys/detail.html", {}, context)
 
 
@@ -63,26 +63,28 @@ def in_force(request: PortalRequest, key_id: str) -> HttpResponse:
 @portal_view(action=Action.ROTATE_OWN, methods=READ_AND_WRITE)
 def rotate(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for how long the old secret works, or rotate and show the new secret in this one answer."""
-    key = find_key(request, key_id, Action.ROTATE_OWN)
+    lineage = find_lineage(request, key_id, Action.ROTATE_OWN)
+    key = lineage.key
     data = request.POST if request.method == "POST" else None
     form = RotateKeyForm(data, app=request.app, key=key, now=request.now)
     if form.is_bound and (issued := form.attempt(lambda: key_pages.rotate(request, form, key))):
         return _secret(request, issued, key)
     if key.replaced_by_id or not key.is_active(request.now):
         raise Conflict("This key has ended or was replaced, so it can't be rotated.")
-    return form_page(request, "rotate", form, key_pages.about(request, key))
+    return form_page(request, "rotate", form, key_pages.about(request, lineage))
 
 
 @portal_view(action=Action.REVOKE_OWN, methods=READ_AND_WRITE)
 def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for confirmation with what it would break, or revoke."""
-    key = find_key(request, key_id, Action.REVOKE_OWN)
+    lineage = find_lineage(request, key_id, Action.REVOKE_OWN)
+    key = lineage.key
     form = RevokeKeyForm(request.POST if request.method == "POST" else None)
-    if form.is_bound and form.attempt(lambda: key_pages.revoke(request, form, key)) is not None:
+    if form.is_bound and form.attempt(lambda: key_pages.revoke(request, form, lineage)) is not None:
         return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=revoked")
     if key.revoked_at:
         return go_to(request, reverse("portal:key", args=[key.pk]))
-    return form_page(request, "revoke", form, key_pages.about(request, key) | key_pages.ending(request, key))
+    return form_page(request, "revoke", form, key_pages.about(request, lineage) | key_pages.ending(request, key))
 
 
 def _secret(request: PortalRequest, issued: keys.IssuedKey, replaced: Key | None) -> HttpResponse:

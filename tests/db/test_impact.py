@@ -1,20 +1,25 @@
 """What a change would break, shown before it is made: a key's own calls, decided once more."""
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apiauth.audit.calls import recent_calls
 from apiauth.core.decision import Rule
 from apiauth.core.limits import LimitRule, Mode, Unit
 from apiauth.models import Key
 from apiauth.services import impact
 from apiauth.verify.addresses import parse_networks
 from apiauth.verify.replay import Count, Proposal, replay
+from tests.support.database import dsn
 from tests.support.decisions import decision, put_on_record
 
 NOW = datetime(2026, 11, 23, 14, 20, tzinfo=UTC)
@@ -92,18 +97,25 @@ def test_where_a_week_takes_too_long_less_is_looked_at(monkeypatch: pytest.Monke
     read = impact.recent_calls
 
     def slow(**values: Any) -> Any:
-        if values["end"] - values["start"] > timedelta(hours=1):
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_sleep(30)")
-        return read(**values)
+        return read(**values) if values["end"] - values["start"] <= timedelta(hours=1) else None
 
     monkeypatch.setattr(impact, "recent_calls", slow)
-    monkeypatch.setattr(impact, "LONGEST_QUERY_MS", 20)
     on_record({})
     assert preview(REVOKED).start == NOW - timedelta(hours=1)
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == ("5s",)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("within", [nullcontext, transaction.atomic], ids=["alone", "in a transaction"])
+def test_calls_that_take_too_long_to_read_are_given_up_and_nothing_else_is(within: Callable[[], Any]) -> None:
+    window = {"app_id": KEY.app_id, "key_id": KEY.pk, "start": NOW - timedelta(days=7), "end": NOW, "most": 10}
+    with within():
+        with psycopg.connect(dsn()) as other:
+            other.execute("LOCK TABLE apiauth_decision IN ACCESS EXCLUSIVE MODE")
+            assert recent_calls(**window, longest_ms=50) is None
+        assert recent_calls(**window, longest_ms=5000) == []
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("5s",)
 
 
 @pytest.mark.django_db

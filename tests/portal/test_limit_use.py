@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apiauth.audit import series
 from apiauth.core import clock
 from apiauth.models import App, Key
 from apiauth.models.audit import MinuteRollup
@@ -36,7 +37,9 @@ def key(limited: App, make_key: Callable[..., Any]) -> Key:
 
 
 def use_at(app: App, key: Key, now: datetime, decisions: list[Any]) -> limit_use.Use:
-    [use] = limit_use.of_key(app, key, decisions, now)
+    day_ago = now - limit_use.LOOKED_BACK
+    of_key = {"app_id": app.pk, "key_id": key.pk, "hours_from": now, "minutes_from": day_ago, "end": now}
+    [use] = limit_use.of_key(app, key, decisions, series.hours_and_minutes_of_key(**of_key)[1], now)
     return use
 
 
@@ -97,7 +100,7 @@ def test_of_two_limits_with_one_text_nothing_is_claimed(
 ) -> None:
     limited.rate_limit_scheme.rules = [{**HOURLY, "id": "a"}, {**HOURLY, "id": "b", "mode": "per_app"}]
     said = make_decision(at=NOON, rate_limits=[{"rule": "100/3600s", "remaining": 1, "limit": 100}] * 2)
-    assert [use.used for use in limit_use.of_key(limited, key, [said], NOON)] == [None, None]
+    assert [use.used for use in limit_use.of_key(limited, key, [said], [], NOON)] == [None, None]
 
 
 def test_the_page_shows_it(key: Key, portal_client: Callable[..., Client], make_decision: Callable[..., Any]) -> None:
@@ -111,4 +114,4 @@ def test_the_page_shows_it(key: Key, portal_client: Callable[..., Client], make_
 def test_a_limit_of_the_key_s_own_stands_behind_those_of_its_app(limited: App, make_key: Callable[..., Any]) -> None:
     own = {"unit": "minute", "duration": 1, "max_requests": 5, "mode": "per_key"}
     key = make_key(limits=[own]).key
-    assert [use.most for use in limit_use.of_key(limited, key, [], NOON)] == [100, 5]
+    assert [use.most for use in limit_use.of_key(limited, key, [], [], NOON)] == [100, 5]
