@@ -394,4 +394,4 @@ def test_the_pages_of_a_test_environment_say_so(portal_client, make_app, make_ke
     app = make_app("aa_9", key_prefix=prefix)
     key = make_key(in_app=app).key
     page = portal_client(app).get(f"/portal/keys/{key.pk}").content.decode()
-    assert ("Test environment" in page, "Test key" in page) == (is_test, is_test)
+    assert ("<small>Test · " in page, "Test key" in page) == (is_test, is_test)
