@@ -1,6 +1,7 @@
 """What the portal's forms read. They shape the input; the services decide whether it may be."""
 
 import secrets
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -118,16 +119,34 @@ class RotateKeyForm(PortalForm):
 
 
 class RevokeKeyForm(PortalForm):
-    """Why a key is revoked, and whether its old secret goes too."""
+    """Why a key is revoked, and whether its old secret goes too; for a key in use, its name as a person typed it."""
 
     reason = forms.ChoiceField(required=False, choices=[(reason, reason) for reason in REASONS])
     details = forms.CharField(required=False, max_length=400)
     old_too = forms.BooleanField(required=False)
+    typed_name = forms.CharField(required=False, max_length=200)
+
+    def __init__(self, data: Any, *, name: str | None) -> None:
+        """Take the name that has to be typed, None for none."""
+        super().__init__(data)
+        self.name = name
+
+    def clean_typed_name(self) -> str:
+        """Return the name that was typed; raise ValidationError where another has to be."""
+        typed: str = self.cleaned_data["typed_name"]
+        if self.name is not None and _as_seen(typed) != _as_seen(self.name):
+            raise forms.ValidationError(f"This key is in use. To revoke it, type its name: {self.name}")
+        return typed
 
     def sentence(self) -> str:
         """Return the reason as it is kept."""
         parts = (self.cleaned_data["reason"], self.cleaned_data["details"])
         return ": ".join(part for part in parts if part)
+
+
+def _as_seen(text: str) -> str:
+    """Return a text as a page shows it: one space for many, and each character in one way."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 class SwitchKeyForm(PortalForm):

@@ -1,6 +1,6 @@
 """What the pages of a key show, and what their forms do."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -8,6 +8,7 @@ from django.db import transaction
 from apiauth.audit import search, series
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
+from apiauth.models.audit import KeyUsage
 from apiauth.services import keys, propagation
 from apiauth.verify.replay import Proposal
 from portal import impact_words, inputs, limit_use, lineages, log_pages, overlap, policy_lines, times, traffic
@@ -87,10 +88,20 @@ def ending(request: PortalRequest, key: Key) -> dict[str, Any]:
         "totals": totals,
         "calls": totals.allowed + totals.blocked,
         "row": row,
-        "verdict": _verdict(request, row),
+        "verdict": _verdict(row, request.now),
         "breakage": breakage(request, key, Proposal(revoked=True)),
         "undo": policy_lines.undo_line(request.app.policy),
     }
+
+
+def is_in_use(lineage: Lineage, now: datetime) -> bool:
+    """Tell whether ending a key, and with it its old secrets, would end calls: one was made within a day."""
+    return any(_is_called(key, now) for key in (lineage.key, *lineage.old_ones))
+
+
+def _is_called(key: Key, now: datetime) -> bool:
+    usage: KeyUsage | None = getattr(key, "usage", None)
+    return usage is not None and key.is_active(now) and now - usage.last_used_at < IN_USE
 
 
 def disabling(request: PortalRequest, key: Key) -> dict[str, Any]:
@@ -193,9 +204,10 @@ def _notice(request: PortalRequest, key: Key) -> str:
     return ""
 
 
-def _verdict(request: PortalRequest, row: lineages.KeyRow) -> str:
+def _verdict(row: lineages.KeyRow, now: datetime) -> str:
     if row.usage is None:
         return "Never used. Safe to revoke."
-    if request.now - row.usage.last_used_at < IN_USE:
+    if _is_called(row.key, now):
         return "In use right now. Revoking breaks those callers within about a second."
-    return f"Quiet: last call {times.ago(row.usage.last_used_at, request.now)}."
+    last = f"last call {times.ago(row.usage.last_used_at, now)}"
+    return f"Quiet: {last}." if row.is_active else f"Its calls are blocked already: {last}."

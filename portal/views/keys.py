@@ -79,7 +79,8 @@ def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
     """Ask for confirmation with what it would break, or revoke."""
     lineage = find_lineage(request, key_id, Action.REVOKE_OWN)
     key = lineage.key
-    form = RevokeKeyForm(request.POST if request.method == "POST" else None)
+    data = request.POST if request.method == "POST" else None
+    form = RevokeKeyForm(data, name=key.name if key_pages.is_in_use(lineage, request.now) else None)
     if form.is_bound and form.attempt(lambda: key_pages.revoke(request, form, lineage)) is not None:
         return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=revoked")
     if key.revoked_at:

@@ -195,6 +195,45 @@ def test_revoking_asks_first_and_says_what_it_breaks(portal_client, make_key, co
     assert "autofocus>Keep key" in html
 
 
+def test_a_key_in_use_is_revoked_only_where_its_name_is_typed(portal_client, filled, make_key, use_key):
+    key, client = make_key("Billing  worker").key, portal_client()
+    use_key(key.pk)
+    address = f"/portal/keys/{key.pk}/revoke"
+    for wrong in ({}, {"typed_name": "billing worker"}):
+        answer = client.post(address, filled(client, address, reason="Leaked", details="in a log", **wrong))
+        assert answer.status_code == 422
+        assert "This key is in use. To revoke it, type its name: Billing" in text_of(answer)
+        assert 'href="#field-typed_name"' in text_of(answer)
+        assert 'value="in a log"' in text_of(answer)
+        assert Key.objects.get().revoked_at is None
+    right = filled(client, address, typed_name=" Billing worker ")
+    assert client.post(address, right).status_code == 303
+    assert Key.objects.get().revoked_at is not None
+
+
+def test_a_key_whose_old_secret_is_in_use_is_in_use(portal_client, filled, make_key, use_key, app):
+    old = make_key().key
+    issued = keys.rotate_key(app_id=app.pk, key_id=old.pk, overlap=timedelta(hours=1), actor=ACTOR, now=clock.now())
+    use_key(old.pk)
+    client, address = portal_client(), f"/portal/keys/{issued.key.pk}/revoke"
+    assert client.post(address, filled(client, address, old_too="yes")).status_code == 422
+    assert not Key.objects.exclude(revoked_at=None).exists()
+
+
+@pytest.mark.parametrize("state", ["quiet for a day", "disabled", "never used"])
+def test_nobody_types_the_name_of_a_key_that_is_not_in_use(portal_client, filled, make_key, use_key, app, state):
+    key, client = make_key().key, portal_client()
+    if state != "never used":
+        use_key(key.pk, at=clock.now() - timedelta(hours=25 if state == "quiet for a day" else 1))
+    if state == "disabled":
+        keys.disable_key(app_id=app.pk, key_id=key.pk, actor=ACTOR, now=clock.now())
+    address = f"/portal/keys/{key.pk}/revoke"
+    html = text_of(client.get(address))
+    assert "typed_name" not in html
+    assert ("Its calls are blocked already" in html) == (state == "disabled")
+    assert client.post(address, filled(client, address)).status_code == 303
+
+
 def test_a_revoked_key_says_so_and_keeps_the_reason(portal_client, filled, make_key):
     key, client = make_key().key, portal_client()
     address = f"/portal/keys/{key.pk}/revoke"
