@@ -56,7 +56,7 @@ class Environment:
     spool_reserve_bytes: int
     gateway_auth: Literal["network", "token"]
     gateway_allow: tuple[IPv4Network | IPv6Network, ...]
-    gateway_affinity: Literal["processor", "none"]
+    gateway_affinity: Literal["none", "processor"]
     keep_decisions_days: int
     stop_seconds: int
     metrics_token: str | None = field(repr=False)
@@ -107,7 +107,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         spool_reserve_bytes=_whole(variables, "KEYSTEAD_SPOOL_RESERVE_MIB", 64, 0, 4096) * 2**20,
         gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),  # type: ignore[arg-type]  # one of its own literals
         gateway_allow=_networks(variables, "KEYSTEAD_GATEWAY_ALLOW"),
-        gateway_affinity=_choice(variables, "KEYSTEAD_GATEWAY_AFFINITY", ("processor", "none")),  # type: ignore[arg-type]  # one of its own literals
+        gateway_affinity=_choice(variables, "KEYSTEAD_GATEWAY_AFFINITY", ("none", "processor")),  # type: ignore[arg-type]  # one of its own literals
         keep_decisions_days=_whole(variables, "KEYSTEAD_KEEP_DECISIONS_DAYS", 0, 0, 3650),
         stop_seconds=stop_seconds(variables),
         metrics_token=optional_secret("METRICS_TOKEN", variables),

@@ -142,6 +142,7 @@ def child_variables(data_dir: Path, web_port: int, gateway_port: int) -> dict[st
     variables["KEYSTEAD_DATA_DIR"] = str(data_dir)
     variables.setdefault("KEYSTEAD_PUBLIC_URL", f"http://{ports.HOST}:{web_port}")
     variables.setdefault("KEYSTEAD_GATEWAY_URL", f"http://{ports.HOST}:{gateway_port}")
+    variables.setdefault("KEYSTEAD_GATEWAY_AFFINITY", "processor")
     for name in first_secrets.MAKERS:
         if not data_folder.is_given(name):
             variables[f"KEYSTEAD_{name.upper()}_FILE"] = str(data_dir / "secrets" / name)
