@@ -269,7 +269,7 @@ class Checker:
             limit = outcome.claims[0][0]
             limits = [(limit.text, left[0], limit.max_requests)]
         else:
-            limits = [(limit.text, each, limit.max_requests) for limit, each in outcome.limits]
+            limits = [(limit.text, each, limit.max_requests) for limit, each in outcome.limits] if left else []
         call = (
             outcome.blocked_by if rule is not Rule.RATE_LIMITED else rule.value,
             outcome.blocked_by,
