@@ -32,6 +32,12 @@ made = keystead.create_key(slug, name="ci", permissions=["routes:read"])
 call = {"method": "GET", "resource": "/v2/routes"}
 new_id, secret = replace(slug, made.key.id)
 results["both work"] = [keystead.check(each, **call).allowed for each in (made.secret, secret)]
+narrowed = narrow(slug, new_id)
+results["narrowed"] = [narrowed.permissions, narrowed.limits[0].max_requests, narrowed.propagated]
+results["paused"] = [pause(slug, made.key.id), keystead.check(made.secret, **call).reason]
+keystead.enable_key(slug, made.key.id, wait_seconds=10)
+keystead.issue_ticket(slug, subject={"id": "u2"})
+results["left"] = left(slug, "u2")
 end(slug, new_id)
 while (decision := keystead.check(secret, **call)).allowed:
     time.sleep(0.01)
@@ -96,7 +102,8 @@ def test_the_page_works_as_written(running: Running, environment: dict[str, str]
     run_shell(page.take("sh", "pip install"), environment)
     assert (tmp_path / "installed" / "keystead_client" / "py.typed").exists()
 
-    blocks = [page.take("python", text) for text in ("keystead = Keystead(", "def provision", "def replace")]
+    parts = ("keystead = Keystead(", "def provision", "def replace", "def narrow")
+    blocks = [page.take("python", text) for text in parts]
     results = last_line(run_python("\n".join([*blocks, TRY_MANAGEMENT]), environment))
     assert results.pop("url").startswith(f"{running.web_url}/vanity/api-auth?ticket=kst_")
     secret = results.pop("secret")
@@ -104,6 +111,9 @@ def test_the_page_works_as_written(running: Running, environment: dict[str, str]
         "conflict": "Conflict",
         "refused": "no right to manage API keys",
         "both work": [True, True],
+        "narrowed": [["routes:read"], 60, True],
+        "paused": [True, "key_disabled"],
+        "left": 0,
         "revoked": "key_revoked",
     }
 

@@ -1,10 +1,11 @@
-"""A small honest peer that stands where Keystead would: it counts, and fails in every way that it is told to."""
+"""A whole Keystead, and a small honest peer in its place: that one counts, and fails in every way it is told to."""
 
 import asyncio
 import json
 import socket
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keystead_client import AsyncKeystead, Keystead
+from keystead_client import AsyncKeystead, Keystead, Rule
+
+from tests.support.running import Running
+from tests.support.running import keystead as running_keystead
 
 SOURCE = Path(__file__).resolve().parents[3] / "clients" / "python" / "src"
 KEY = "nw_live_" + "k" * 49
@@ -153,3 +157,32 @@ def ask(request: pytest.FixtureRequest, peer: Peer) -> Ask:
         return run(ask_in_loop(name, args, client or {}, kwargs))
 
     return ask_in_thread if request.param == "threads" else ask_in_own_loop
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_keystead(tmp_path_factory.mktemp("client") / "data") as running:
+        yield running
+
+
+def patient(running: Running) -> dict[str, Any]:
+    """Where the gateway is; the machine may be busy."""
+    return {"gateway_url": running.gateway_url, "check_timeout_seconds": PATIENT}
+
+
+@pytest.fixture(scope="session")
+def keystead(running: Running) -> Iterator[Keystead]:
+    with Keystead(running.web_url, running.backend_key, **patient(running)) as keystead:
+        yield keystead
+
+
+@pytest.fixture
+def slug(keystead: Keystead) -> str:
+    """A new app, whose keys may call twice an hour."""
+    slug = f"aa_{time.time_ns()}"
+    rules = [Rule("calendar_month", 1, 2, mode="per_key")]
+    keystead.create_scheme(slug, name="Twice", rules=rules)
+    keystead.create_app(
+        slug, name="Acme", key_prefix="acme", permissions=["routes:read", "routes:write"], rate_limit_scheme_slug=slug
+    )
+    return slug

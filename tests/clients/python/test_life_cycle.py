@@ -1,9 +1,7 @@
 """The client against a whole Keystead of real processes: what it says is understood, what comes back is read."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,43 +18,13 @@ from keystead_client import (
     Rule,
 )
 
-from tests.clients.python.conftest import PATIENT, run
+from tests.clients.python.conftest import patient, run
 from tests.clients.python.products import PRODUCTS
 from tests.support.running import Running, until
-from tests.support.running import keystead as running_keystead
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 CALL = {"method": "GET", "resource": "/v2/routes"}
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_keystead(tmp_path_factory.mktemp("client") / "data") as running:
-        yield running
-
-
-def patient(running: Running) -> dict[str, Any]:
-    """Where the gateway is; the machine may be busy."""
-    return {"gateway_url": running.gateway_url, "check_timeout_seconds": PATIENT}
-
-
-@pytest.fixture(scope="module")
-def keystead(running: Running) -> Iterator[Keystead]:
-    with Keystead(running.web_url, running.backend_key, **patient(running)) as keystead:
-        yield keystead
-
-
-@pytest.fixture
-def slug(keystead: Keystead) -> str:
-    """A new app, whose keys may call twice an hour."""
-    slug = f"aa_{time.time_ns()}"
-    rules = [Rule("calendar_month", 1, 2, mode="per_key")]
-    keystead.create_scheme(slug, name="Twice", rules=rules)
-    keystead.create_app(
-        slug, name="Acme", key_prefix="acme", permissions=["routes:read", "routes:write"], rate_limit_scheme_slug=slug
-    )
-    return slug
 
 
 def test_an_app_is_made_read_changed_and_deleted(keystead: Keystead, slug: str) -> None:

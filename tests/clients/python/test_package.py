@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keystead_client
 import pytest
-from keystead_client import AsyncKeystead, Keystead, management
+from keystead_client import AsyncKeystead, Keystead, keys
 
 from tests.clients.python.conftest import SOURCE
 
@@ -94,7 +94,7 @@ def test_both_clients_have_the_same_methods_with_the_same_words() -> None:
 def test_a_method_shows_the_signature_of_what_it_asks() -> None:
     bound = inspect.signature(Keystead(gateway_url="http://127.0.0.1:9").create_key)
 
-    assert list(bound.parameters) == list(inspect.signature(management.create_key).parameters)
+    assert list(bound.parameters) == list(inspect.signature(keys.create_key).parameters)
 
 
 def test_everything_that_is_exported_is_there() -> None:

@@ -5,6 +5,16 @@
 """
 
 from keystead_client.admission import Admission, Incoming, Refusal
+from keystead_client.audit_results import (
+    Analytics,
+    Limit,
+    LimitHits,
+    LimitStats,
+    LogEntry,
+    LogPage,
+    Point,
+    Series,
+)
 from keystead_client.checks import Question
 from keystead_client.client import AsyncKeystead, Keystead
 from keystead_client.decisions import Decision, Identity
@@ -28,18 +38,19 @@ from keystead_client.errors import (
 )
 from keystead_client.options import Subject
 from keystead_client.results import (
-    Analytics,
     App,
     AppPage,
+    BlockedAddress,
+    BlockedByRule,
+    BlockedPath,
+    Gateways,
+    Impact,
     IssuedKey,
     Key,
-    Limit,
-    LogEntry,
-    LogPage,
-    Point,
+    Propagated,
     RateLimitScheme,
+    RemovedSubject,
     Rule,
-    Series,
     Ticket,
 )
 from keystead_client.settings import VERSION as __version__
@@ -50,10 +61,15 @@ __all__ = [
     "App",
     "AppPage",
     "AsyncKeystead",
+    "BlockedAddress",
+    "BlockedByRule",
+    "BlockedPath",
     "ChangedMeanwhile",
     "Conflict",
     "Decision",
+    "Gateways",
     "Identity",
+    "Impact",
     "Incoming",
     "Invalid",
     "IssuedKey",
@@ -64,6 +80,8 @@ __all__ = [
     "Keystead",
     "KeysteadError",
     "Limit",
+    "LimitHits",
+    "LimitStats",
     "LogEntry",
     "LogPage",
     "NotAllowed",
@@ -71,10 +89,12 @@ __all__ = [
     "NotConfigured",
     "NotFound",
     "Point",
+    "Propagated",
     "Question",
     "RateLimitScheme",
     "Refusal",
     "Refused",
+    "RemovedSubject",
     "Rule",
     "SecretLost",
     "Series",

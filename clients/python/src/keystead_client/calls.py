@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from keystead_client.errors import Invalid
-from keystead_client.reading import read_as
+from keystead_client.reading import read_as, without_absent
+from keystead_client.results import Rule
 from keystead_client.retries import exchange
 from keystead_client.settings import Settings, headers
 from keystead_client.wire import Answer, Conversation, Request, encode, error_of, json_object
@@ -30,6 +32,7 @@ class Call(Generic[T]):
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     may_repeat: bool = False
+    wait_seconds: int | None = None  # for every gateway to have the change
 
     def converse(self, settings: Settings) -> Conversation[T]:
         """Send, send again where that is safe, and read the answer."""
@@ -43,14 +46,23 @@ class Call(Generic[T]):
         sent = [*headers(settings.backend_key), *self.headers.items()]
         if content is not None:
             sent.append(("Content-Type", "application/json"))
+        if self.wait_seconds is not None:
+            sent.append(("Prefer", f"wait={self.wait_seconds}"))
         url = settings.management_url(self.path, self.query)
-        return Request(self.method, url, sent, content, settings.management_timeout_seconds, MOST_BYTES)
+        timeout_seconds = settings.management_timeout_seconds + (self.wait_seconds or 0)
+        return Request(self.method, url, sent, content, timeout_seconds, MOST_BYTES)
 
 
-def creating(path: str, body: Mapping[str, Any], read: Callable[[Answer], T], idempotency_key: str | None) -> Call[T]:
+def creating(
+    path: str,
+    body: Mapping[str, Any],
+    read: Callable[[Answer], T],
+    idempotency_key: str | None,
+    wait_seconds: int | None = None,
+) -> Call[T]:
     """Return a call that makes something, once: it carries the given Idempotency-Key, or a new one."""
-    name = idempotency_key or str(uuid.uuid4())
-    return Call("POST", path, read, body=body, headers={"Idempotency-Key": name}, may_repeat=True)
+    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    return Call("POST", path, read, body=body, headers=headers, may_repeat=True, wait_seconds=wait_seconds)
 
 
 def segment(text: str, field: str) -> str:
@@ -58,6 +70,13 @@ def segment(text: str, field: str) -> str:
     if not _SEGMENT.fullmatch(text):
         raise Invalid(f"{field} must be letters, digits, `_` and `-`.", field=field)
     return text
+
+
+def quoted(text: str, field: str) -> str:
+    """Return any text as one part of a path. Raises Invalid for none, and for a step to another path."""
+    if text in ("", ".", ".."):
+        raise Invalid(f"{field} must be an id.", field=field)
+    return quote(text, safe="")
 
 
 def app_path(app_slug: str) -> str:
@@ -88,6 +107,20 @@ def listed(texts: Sequence[str] | None) -> list[str] | None:
     if texts is None:
         return None
     return [texts] if isinstance(texts, str) else list(texts)
+
+
+def rules_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """Return rate limits as JSON; one that is there already is sent with its id, and goes on counting."""
+    names = ("id", "unit", "duration", "max_requests", "mode", "priority")
+    return [
+        without_absent({name: getattr(rule, name) for name in names} | {"endpoints": listed(rule.endpoints)})
+        for rule in rules
+    ]
+
+
+def if_match_header(etag: str | None) -> dict[str, str]:
+    """Return the condition of a change that must not overwrite another."""
+    return {"If-Match": etag} if etag is not None else {}
 
 
 def reader(kind: type[T]) -> Callable[[Answer], T]:

@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from keystead_client import admission, audit, checks, management
+from keystead_client import admission, audit, checks, keys, management
+from keystead_client.audit_results import LogEntry
 from keystead_client.options import LogFilters
-from keystead_client.results import LogEntry
 from keystead_client.shared import Client, described, httpx_request, no_answer
 from keystead_client.wire import Answer, NoAnswer, Operation, Pause, Request
 
@@ -50,10 +50,18 @@ class Keystead(Client):
     get_app = _blocking(management.get_app)
     update_app = _blocking(management.update_app)
     delete_app = _blocking(management.delete_app)
-    list_keys = _blocking(management.list_keys)
-    create_key = _blocking(management.create_key)
-    rotate_key = _blocking(management.rotate_key)
-    revoke_key = _blocking(management.revoke_key)
+    list_keys = _blocking(keys.list_keys)
+    create_key = _blocking(keys.create_key)
+    update_key = _blocking(keys.update_key)
+    rotate_key = _blocking(keys.rotate_key)
+    extend_overlap = _blocking(keys.extend_overlap)
+    end_overlap = _blocking(keys.end_overlap)
+    revoke_key = _blocking(keys.revoke_key)
+    undo_revoke = _blocking(keys.undo_revoke)
+    disable_key = _blocking(keys.disable_key)
+    enable_key = _blocking(keys.enable_key)
+    preview_impact = _blocking(keys.preview_impact)
+    remove_subject = _blocking(management.remove_subject)
     list_schemes = _blocking(management.list_schemes)
     create_scheme = _blocking(management.create_scheme)
     get_scheme = _blocking(management.get_scheme)
@@ -140,10 +148,18 @@ class AsyncKeystead(Client):
     get_app = _awaiting(management.get_app)
     update_app = _awaiting(management.update_app)
     delete_app = _awaiting(management.delete_app)
-    list_keys = _awaiting(management.list_keys)
-    create_key = _awaiting(management.create_key)
-    rotate_key = _awaiting(management.rotate_key)
-    revoke_key = _awaiting(management.revoke_key)
+    list_keys = _awaiting(keys.list_keys)
+    create_key = _awaiting(keys.create_key)
+    update_key = _awaiting(keys.update_key)
+    rotate_key = _awaiting(keys.rotate_key)
+    extend_overlap = _awaiting(keys.extend_overlap)
+    end_overlap = _awaiting(keys.end_overlap)
+    revoke_key = _awaiting(keys.revoke_key)
+    undo_revoke = _awaiting(keys.undo_revoke)
+    disable_key = _awaiting(keys.disable_key)
+    enable_key = _awaiting(keys.enable_key)
+    preview_impact = _awaiting(keys.preview_impact)
+    remove_subject = _awaiting(management.remove_subject)
     list_schemes = _awaiting(management.list_schemes)
     create_scheme = _awaiting(management.create_scheme)
     get_scheme = _awaiting(management.get_scheme)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from keystead_client.audit_results import Limit
 from keystead_client.errors import UnclearAnswer
 from keystead_client.reading import read_as
-from keystead_client.results import Limit
 from keystead_client.settings import Settings
 
 _FIELDS = re.compile(r"ratelimit(?:-policy)?|x-ratelimit-[a-z0-9-]+")

@@ -1,6 +1,7 @@
-"""The calls to the backend API: apps, keys, rate-limit schemes, tickets.
+"""The calls to the backend API besides those about keys: apps, subjects, rate-limit schemes, tickets.
 
 Each function says what to ask; `Keystead` and `AsyncKeystead` have a method for each that asks it.
+`wait_seconds` is as with keys.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,16 @@ from keystead_client.calls import (
     Call,
     app_path,
     creating,
-    listed,
+    if_match_header,
     moment_text,
     nothing,
     query_of,
+    quoted,
     reader,
+    rules_json,
     segment,
     tagged,
 )
-from keystead_client.errors import SecretLost
 from keystead_client.options import AppChanges, NewAppOptions, SchemeChanges, Subject, TicketOptions
 from keystead_client.reading import read_as, without_absent
 from keystead_client.wire import Answer, json_object
@@ -47,62 +49,26 @@ def get_app(app_slug: str) -> Call[results.App]:
     return Call("GET", app_path(app_slug), tagged(results.App), may_repeat=True)
 
 
-def update_app(app_slug: str, *, if_match: str | None = None, **changes: Unpack[AppChanges]) -> Call[results.App]:
+def update_app(
+    app_slug: str, *, if_match: str | None = None, wait_seconds: int | None = None, **changes: Unpack[AppChanges]
+) -> Call[results.App]:
     """Change an app: what is absent stays, None clears. With `if_match`, raises ChangedMeanwhile if it changed."""
-    return Call("PATCH", app_path(app_slug), tagged(results.App), body=_as_json(changes), headers=_if_match(if_match))
+    headers, read = if_match_header(if_match), tagged(results.App)
+    return Call("PATCH", app_path(app_slug), read, body=_as_json(changes), headers=headers, wait_seconds=wait_seconds)
 
 
-def delete_app(app_slug: str) -> Call[None]:
+def delete_app(app_slug: str, *, wait_seconds: int | None = None) -> Call[results.Propagated]:
     """Delete an app; its keys stop at the gateway."""
-    return Call("DELETE", app_path(app_slug), nothing)
+    return Call("DELETE", app_path(app_slug), reader(results.Propagated), wait_seconds=wait_seconds)
 
 
-def list_keys(app_slug: str, *, include_inactive: bool = False) -> Call[tuple[results.Key, ...]]:
-    """List an app's keys, the newest first; ended ones only where asked for."""
-    query = query_of(include_inactive=include_inactive)
-    return Call("GET", f"{app_path(app_slug)}/keys", _keys, query=query, may_repeat=True)
+def remove_subject(app_slug: str, subject_id: str, *, wait_seconds: int | None = None) -> Call[results.RemovedSubject]:
+    """End a user's sessions in an app, and revoke their keys where the app's policy says so.
 
-
-def create_key(
-    app_slug: str,
-    *,
-    name: str,
-    permissions: Sequence[str] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    expires_at: datetime | None = None,
-    allowed_cidrs: Sequence[str] | None = None,
-    note: str | None = None,
-    idempotency_key: str | None = None,
-) -> Call[results.IssuedKey]:
-    """Make a key; its secret is in the result, this once.
-
-    Raises SecretLost where the answer got lost and the retry found the key made: rotate it.
+    Raises NotFound for a subject that the app never knew.
     """
-    body = {
-        "name": name,
-        "permissions": listed(permissions),
-        "metadata": metadata,
-        "expires_at": moment_text(expires_at),
-        "allowed_cidrs": listed(allowed_cidrs),
-        "note": note,
-    }
-    return creating(f"{app_path(app_slug)}/keys", without_absent(body), _issued_key, idempotency_key)
-
-
-def rotate_key(
-    app_slug: str, key_id: str, *, overlap_seconds: int | None = None, idempotency_key: str | None = None
-) -> Call[results.IssuedKey]:
-    """Replace a key; the old one works for `overlap_seconds` longer, the app's default unless said.
-
-    Raises NotFound for a key that has ended, SecretLost as `create_key` does.
-    """
-    body = without_absent({"overlap_seconds": overlap_seconds})
-    return creating(f"{_key(app_slug, key_id)}/rotate", body, _issued_key, idempotency_key)
-
-
-def revoke_key(app_slug: str, key_id: str, *, reason: str | None = None) -> Call[None]:
-    """End a key for good, within a second everywhere. Raises NotFound for one that is revoked already."""
-    return Call("POST", f"{_key(app_slug, key_id)}/revoke", nothing, body=without_absent({"reason": reason}))
+    path = f"{app_path(app_slug)}/subjects/{quoted(subject_id, 'subject_id')}"
+    return Call("DELETE", path, reader(results.RemovedSubject), wait_seconds=wait_seconds)
 
 
 def list_schemes() -> Call[tuple[results.RateLimitScheme, ...]]:
@@ -120,7 +86,7 @@ def create_scheme(
 ) -> Call[results.RateLimitScheme]:
     """Make a rate-limit scheme."""
     body = without_absent({"slug": slug, "name": name, "description": description})
-    body["rules"] = _rules(rules)
+    body["rules"] = rules_json(rules)
     return creating("/api-auth/rate-limit-schemes", body, reader(results.RateLimitScheme), idempotency_key)
 
 
@@ -130,14 +96,14 @@ def get_scheme(slug: str) -> Call[results.RateLimitScheme]:
 
 
 def update_scheme(
-    slug: str, *, if_match: str | None = None, **changes: Unpack[SchemeChanges]
+    slug: str, *, if_match: str | None = None, wait_seconds: int | None = None, **changes: Unpack[SchemeChanges]
 ) -> Call[results.RateLimitScheme]:
-    """Change a rate-limit scheme, as `update_app` changes an app."""
+    """Change a rate-limit scheme, as `update_app` changes an app. A rule with its `id` goes on counting."""
     body: dict[str, Any] = dict(changes)
     if "rules" in changes:
-        body["rules"] = _rules(changes["rules"])
-    read = tagged(results.RateLimitScheme)
-    return Call("PATCH", _scheme(slug), read, body=body, headers=_if_match(if_match))
+        body["rules"] = rules_json(changes["rules"])
+    headers, read = if_match_header(if_match), tagged(results.RateLimitScheme)
+    return Call("PATCH", _scheme(slug), read, body=body, headers=headers, wait_seconds=wait_seconds)
 
 
 def delete_scheme(slug: str) -> Call[None]:
@@ -159,42 +125,20 @@ def issue_ticket(
     return Call("POST", "/session/tickets", reader(results.Ticket), body=body, may_repeat=True)
 
 
-def _key(app_slug: str, key_id: str) -> str:
-    return f"{app_path(app_slug)}/keys/{segment(key_id, 'key_id')}"
-
-
 def _scheme(slug: str) -> str:
     return f"/api-auth/rate-limit-schemes/{segment(slug, 'slug')}"
 
 
-def _if_match(etag: str | None) -> dict[str, str]:
-    return {"If-Match": etag} if etag is not None else {}
-
-
 def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with lists for sequences, as JSON has them."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    """Return options with lists for tuples and texts for moments, as JSON has them."""
+    return {name: _json_value(value) for name, value in options.items()}
 
 
-def _rules(rules: Sequence[results.Rule]) -> list[dict[str, Any]]:
-    return [_rule(rule) for rule in rules]
-
-
-def _rule(rule: results.Rule) -> dict[str, Any]:
-    known = {"unit": rule.unit, "duration": rule.duration, "max_requests": rule.max_requests, "mode": rule.mode}
-    return without_absent({**known, "endpoints": listed(rule.endpoints), "priority": rule.priority})
-
-
-def _keys(answer: Answer) -> tuple[results.Key, ...]:
-    return read_as(results.KeyList, json_object(answer)).keys
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return moment_text(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _schemes(answer: Answer) -> tuple[results.RateLimitScheme, ...]:
     return read_as(results.SchemeList, json_object(answer)).schemes
-
-
-def _issued_key(answer: Answer) -> results.IssuedKey:
-    body = json_object(answer)
-    if body.get("secret") is None and body.get("replayed") is True:
-        raise SecretLost(read_as(results.Key, body.get("key")))
-    return read_as(results.IssuedKey, body)

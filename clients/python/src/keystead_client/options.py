@@ -15,9 +15,12 @@ class AppOptions(TypedDict, total=False):
     description: str | None
     rate_limit_scheme_slug: str | None
     permissions: Sequence[str]
+    permission_details: Mapping[str, Mapping[str, str]]
+    permission_presets: Mapping[str, Sequence[str]]
     resources: Sequence[str]
     default_role: str
     default_overlap_seconds: int
+    policy: Mapping[str, Any] | None
     return_url: str
     test_url: str
     docs_url: str
@@ -37,6 +40,40 @@ class AppChanges(AppOptions, total=False):
     name: str
     key_prefix: str
     is_active: bool
+    policy_applies_at: datetime | None
+
+
+class NewKeyOptions(TypedDict, total=False):
+    """What a key may have besides its name."""
+
+    permissions: Sequence[str] | None
+    metadata: Mapping[str, Any] | None
+    expires_at: datetime | None
+    allowed_cidrs: Sequence[str] | None
+    resources: Sequence[str] | None
+    limits: Sequence[Rule] | None
+    note: str | None
+    user_id: str | None
+    organization_id: str | None
+    workspace_id: str | None
+
+
+class Proposal(TypedDict, total=False):
+    """New values of a key that could block calls."""
+
+    permissions: Sequence[str]
+    allowed_cidrs: Sequence[str]
+    resources: Sequence[str]
+    limits: Sequence[Rule]
+
+
+class KeyChanges(Proposal, total=False):
+    """What of a key can change."""
+
+    name: str
+    note: str
+    metadata: Mapping[str, Any]
+    expires_at: datetime | None
 
 
 class SchemeChanges(TypedDict, total=False):
@@ -51,6 +88,8 @@ class TicketOptions(TypedDict, total=False):
     """What a ticket's session may do at most, and where it leads back to."""
 
     expires_in: int
+    organization_id: str
+    workspace_id: str
     permissions: Sequence[str]
     longest_expiry_days: int
     key_cap: int
@@ -81,4 +120,9 @@ class LogFilters(Window, total=False):
     """Which decisions to list."""
 
     outcome: Literal["allowed", "blocked"]
+    rule: str
+    method: str
+    path_prefix: str
+    client_ip: str
+    request_id: str
     limit: int

@@ -7,15 +7,36 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Gateways:
+    """How many gateways have taken a change in, of those that may still answer."""
+
+    acknowledged: int
+    live: int
+
+
+@dataclass(frozen=True, slots=True)
+class Propagated:
+    """Whether a change is in force on every gateway; both are None where the call did not wait for that."""
+
+    propagated: bool | None = None
+    gateways: Gateways | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a rate-limit scheme; without `endpoints` it holds for all paths."""
+    """One rate limit, of a scheme or of a key; without `endpoints` it holds for all paths.
+
+    Without a mode it is `per_app` in a scheme, and `per_key` on a key. One that is sent with its
+    `id` goes on counting where it stood.
+    """
 
     unit: str
     duration: int
     max_requests: int
-    mode: str = "per_app"
+    mode: str | None = None
     endpoints: tuple[str, ...] | None = None
     priority: int = 0
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +44,20 @@ class App:
     """One app. `etag` is there when it was read or changed by itself: pass it as `if_match`."""
 
     id: str
+    deployment_id: str
     app_slug: str
     name: str
     key_prefix: str
+    environment: str | None
     description: str | None
     is_active: bool
     permissions: tuple[str, ...]
+    permission_details: Mapping[str, Any]
+    permission_presets: Mapping[str, Any]
     resources: tuple[str, ...]
     default_role: str
     default_overlap_seconds: int
+    policy: Mapping[str, Any]
     return_url: str
     test_url: str
     docs_url: str
@@ -43,6 +69,8 @@ class App:
     organization_id: str | None = None
     workspace_id: str | None = None
     etag: str | None = None
+    propagated: bool | None = None
+    gateways: Gateways | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +84,29 @@ class AppPage:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, as it can be shown to anybody who manages keys: its secret is not here."""
+    """One key, as it can be shown to anybody who manages keys: its secret is not here.
+
+    `limits` are its own, `rate_limits` those of its app. `etag` is there when it was changed by `update_key`.
+    """
 
     id: str
+    deployment_id: str
     app_slug: str
     name: str
     key_prefix: str
     key_suffix: str
     permissions: tuple[str, ...]
     metadata: Mapping[str, Any]
+    rate_limits: tuple[Rule, ...]
+    limits: tuple[Rule, ...]
     allowed_cidrs: tuple[str, ...]
+    resources: tuple[str, ...]
+    user_id: str | None
+    organization_id: str | None
+    workspace_id: str | None
+    created_by: str
+    rotation_due_at: datetime | None
+    is_rotation_overdue: bool
     status: str
     lineage_id: str
     replaced_by: str | None
@@ -77,6 +118,9 @@ class Key:
     updated_at: datetime
     revoked_at: datetime | None
     revoked_reason: str | None
+    etag: str | None = None
+    propagated: bool | None = None
+    gateways: Gateways | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +136,63 @@ class IssuedKey:
 
     key: Key
     secret: str = field(repr=False)
+    propagated: bool | None = None
+    gateways: Gateways | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedByRule:
+    """How many of a key's latest calls one rule would have blocked."""
+
+    rule: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedPath:
+    """How many of them went to one path."""
+
+    path: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedAddress:
+    """How many of them came from one address."""
+
+    client_ip: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What a change would have done to a key's calls between two moments.
+
+    `paths` and `addresses` are those with the most blocked calls; the counts are of all of them.
+    """
+
+    window_start: datetime
+    window_end: datetime
+    calls: int
+    blocked: int
+    last_blocked_at: datetime | None
+    rules: tuple[BlockedByRule, ...]
+    paths: tuple[BlockedPath, ...]
+    path_count: int
+    addresses: tuple[BlockedAddress, ...]
+    address_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedSubject:
+    """What a user lost who was removed, and how many keys of theirs go on working."""
+
+    subject_id: str
+    sessions_ended: int
+    keys_revoked: int
+    keys_left: int
+    propagated: bool | None = None
+    gateways: Gateways | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +200,7 @@ class RateLimitScheme:
     """A named set of rate limits; `etag` as with an app."""
 
     id: str
+    deployment_id: str
     slug: str
     name: str
     description: str | None
@@ -106,6 +208,8 @@ class RateLimitScheme:
     created_at: datetime
     updated_at: datetime
     etag: str | None = None
+    propagated: bool | None = None
+    gateways: Gateways | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,98 +226,3 @@ class Ticket:
     url: str = field(repr=False)
     ticket: str = field(repr=False)
     expires_at: int  # Unix seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What is left of one rate limit."""
-
-    rule: str
-    remaining: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One decision of the decision log; `path` is the method, a space and the path."""
-
-    request_id: str
-    app_slug: str
-    key_id: str | None
-    key_name: str | None
-    outcome: str  # "allowed" or "blocked"
-    blocked_by_rule: str | None
-    rule: str | None
-    client_ip: str | None
-    path: str
-    user_agent: str | None
-    timestamp: datetime
-    rate_limits: tuple[Limit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LogPage:
-    """One page of the decision log, the newest first."""
-
-    data: tuple[LogEntry, ...]
-    has_more: bool
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TopKey:
-    """How often one key was checked."""
-
-    key_id: str
-    key_name: str
-    total_requests: int
-
-
-@dataclass(frozen=True, slots=True)
-class TopPath:
-    """How often one path was checked."""
-
-    path: str
-    total_requests: int
-
-
-@dataclass(frozen=True, slots=True)
-class BlockedReason:
-    """How often one rule blocked; `percentage` is 0 to 100, of all that was blocked."""
-
-    blocked_by_rule: str
-    count: int
-    percentage: float
-
-
-@dataclass(frozen=True, slots=True)
-class Analytics:
-    """Totals; `success_rate` is 0 to 100. A list that was not asked for is None."""
-
-    total_requests: int
-    allowed_requests: int
-    blocked_requests: int
-    success_rate: float
-    keys_used_24h: int
-    top_keys: tuple[TopKey, ...] | None = None
-    top_paths: tuple[TopPath, ...] | None = None
-    blocked_reasons: tuple[BlockedReason, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The counts of one step of time, which begins at `timestamp`."""
-
-    timestamp: datetime
-    total_requests: int
-    allowed_requests: int
-    blocked_requests: int
-    success_rate: float
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Counts over time, the oldest first; steps without a check are left out."""
-
-    data: tuple[Point, ...]
-    interval: str
