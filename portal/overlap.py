@@ -8,6 +8,7 @@ from apiauth.audit.calls import calls_of_secrets
 from apiauth.models import Key
 from apiauth.models.audit import KeyUsage
 from apiauth.services.keys import latest_overlap_end
+from portal import times
 from portal.lineages import KeyRow
 
 QUIET = timedelta(days=1)
@@ -22,6 +23,8 @@ class Secret:
     calls: int
     addresses: Sequence[str]
     is_quiet: bool
+    unsure: str
+    """Why nobody can say that it is quiet, though the log shows no call of the last day."""
     longer: datetime | None
     """Until when it would work if it were given another day; None where it cannot be."""
 
@@ -32,12 +35,14 @@ def secrets_of(newest: KeyRow, olds: Sequence[KeyRow], *, see_addresses: bool, n
     by_id = {row.key.pk: row.key for row in rows}
     since = newest.key.created_at
     calls = calls_of_secrets(app_id=newest.key.app_id, key_ids=by_id, since=since, now=now)
+    behind = times.behind(calls[newest.key.pk].complete_until, now)
     return [
         Secret(
             row=row,
-            calls=calls[row.key.pk][0],
-            addresses=calls[row.key.pk][1] if see_addresses and row.is_old else (),
-            is_quiet=is_quiet(row.key, row.usage, now),
+            calls=calls[row.key.pk].calls,
+            addresses=calls[row.key.pk].addresses if see_addresses and row.is_old else (),
+            is_quiet=not behind and is_quiet(row.key, row.usage, now),
+            unsure=behind if not row.usage or is_quiet(row.key, row.usage, now) else "",
             longer=_longer(row.key, by_id) if row.is_old else None,
         )
         for row in rows

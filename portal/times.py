@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from apiauth.audit import completeness
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -52,6 +54,16 @@ def ago(value: datetime, now: datetime) -> str:
     if not timedelta(0) <= now - value < NEAR:
         return day(value) if value < now else "just now"
     return f"{span(now - value)} ago"
+
+
+def behind(complete_until: datetime, now: datetime) -> str:
+    """Return how far behind the log is, as a sentence; an empty text where that is too little to matter."""
+    length = completeness.behind(complete_until, now)
+    return f"The log is {_in_words(length)} behind, so calls of that time are not in it yet." if length else ""
+
+
+def _in_words(length: timedelta) -> str:
+    return span(length) if length >= HOUR else f"{length // MINUTE} minute{'' if length < 2 * MINUTE else 's'}"
 
 
 def left(value: datetime, now: datetime) -> str:

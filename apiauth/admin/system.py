@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_safe
 
-from apiauth.audit import backlog
+from apiauth.audit import backlog, completeness
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
@@ -33,6 +33,7 @@ def system(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             damaged=Sum("quarantined"),
         )
         .order_by("host"),
+        "behind": completeness.behind(completeness.complete_until(), now),
         "waiting": _waiting(now),
         "host": host_name(),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -35,9 +36,18 @@ def recent_calls(
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class SecretCalls:
+    """What one secret was used for, as far as the log is complete."""
+
+    calls: int
+    addresses: list[str]
+    complete_until: datetime
+
+
 def calls_of_secrets(
     *, app_id: int, key_ids: Collection[int], since: datetime, now: datetime
-) -> dict[int, tuple[int, list[str]]]:
+) -> dict[int, SecretCalls]:
     """Return of each key how many calls it made since a moment, and the addresses of its last calls of a day.
 
     The calls are counted by the minute as long as those are kept, then by the hour. The addresses are
@@ -46,4 +56,4 @@ def calls_of_secrets(
     values: dict[str, Any] = {"app_id": app_id, "key_ids": list(key_ids), "since": since, "now": now}
     with connection.cursor() as cursor:
         cursor.execute(sql("calls_of_secrets"), values)
-        return {key_id: (calls, addresses) for key_id, calls, addresses in cursor.fetchall()}
+        return {key_id: SecretCalls(*found) for key_id, *found in cursor.fetchall()}

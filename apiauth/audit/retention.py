@@ -1,7 +1,7 @@
 """Forgets what has served its time.
 
-Spent tickets, form tokens, answers kept for repeated calls, finished spool files, gateways that are
-gone, leases of windows that are over, counts by the minute.
+Spent tickets, form tokens, answers kept for repeated calls, finished spool files, gateways and
+workers that are gone, leases of windows that are over, counts by the minute.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ SPENT = (
     "forget_idempotent_answers",
     "forget_files",
     "forget_gateways",
+    "forget_workers",
     "forget_leases",
     "forget_minutes",
 )

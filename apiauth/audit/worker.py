@@ -98,6 +98,7 @@ def _work(
             lag.note(drained)
         if not drained:
             stop.wait(IDLE_SECONDS)
+    lag.leave()
 
 
 def _keep_house(connection: psycopg.Connection[Any], keep_decisions_days: int) -> float:

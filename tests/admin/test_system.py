@@ -39,6 +39,14 @@ def test_spools_say_by_host_what_was_drained_and_what_was_damaged(administrator:
     assert (row["host"], row["decisions"], row["damaged"], row["unfinished"]) == ("one.example", 42, 3, 2)
 
 
+def test_it_says_when_the_log_is_behind(administrator: Client) -> None:
+    GatewayStatus.objects.all().delete()
+    assert "may be missing from the log" not in administrator.get("/admin/system/").content.decode()
+    gateway("without a worker", silent_seconds=300)
+    page = administrator.get("/admin/system/").content.decode()
+    assert "Decisions of the last 300 s may be missing from the log" in page
+
+
 @pytest.mark.parametrize("group", ["Support viewer", "Support agent", "Security"])
 def test_all_of_the_staff_may_look_and_nobody_else(enter: Callable[..., Client], client: Client, group: str) -> None:
     assert enter(group).get("/admin/system/").status_code == 200

@@ -27,7 +27,8 @@ def database_url() -> str:
 
 DECISION_TABLES = (
     "apiauth_decision, apiauth_decisionrollup, apiauth_approllup, apiauth_keydayrollup, apiauth_minuterollup, "
-    "apiauth_appminuterollup, apiauth_pathrollup, apiauth_keypathrollup, apiauth_keyusage, apiauth_spoolfile"
+    "apiauth_appminuterollup, apiauth_pathrollup, apiauth_keypathrollup, apiauth_keyusage, apiauth_spoolfile, "
+    "apiauth_workerstatus"
 )
 
 

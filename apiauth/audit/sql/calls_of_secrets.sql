@@ -1,5 +1,6 @@
 -- How often each of some keys was presented since a moment, and from where it was let through in the last day: its
--- newest thousand calls say that, for a busy key makes millions. Minutes are kept for two days.
+-- newest thousand calls say that, for a busy key makes millions. Minutes are kept for two days. And up to which moment
+-- all of this is known.
 SELECT
     secret.key_id,
     CASE WHEN %(now)s - %(since)s < interval '2 days' THEN (
@@ -27,5 +28,6 @@ SELECT
         GROUP BY client_ip
         ORDER BY count(*) DESC, client_ip
         LIMIT 5
-    )
+    ),
+    keystead_log_complete_until()
 FROM unnest(%(key_ids)s::bigint[]) AS secret (key_id)

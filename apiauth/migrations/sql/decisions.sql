@@ -181,6 +181,22 @@ CREATE TABLE apiauth_gatewaystatus (
     started_at timestamptz NOT NULL
 );
 
+-- Up to which moment every decision of a host's gateways is in these tables, as their worker says each second. The row
+-- goes with a worker that stops where nothing waits and no gateway runs; that of a host which fell silent stays a day.
+CREATE TABLE apiauth_workerstatus (
+    host text PRIMARY KEY,
+    complete_until timestamptz NOT NULL,
+    reported_at timestamptz NOT NULL
+);
+
+-- Up to which moment the decisions of all hosts are here; of a host whose gateways no worker serves, up to their start.
+CREATE FUNCTION keystead_log_complete_until() RETURNS timestamptz LANGUAGE sql STABLE AS $$
+    SELECT coalesce(min(coalesce(worker.complete_until, gateway.started_at)), clock_timestamp())
+    FROM apiauth_workerstatus AS worker
+    FULL JOIN (SELECT host, min(started_at) AS started_at FROM apiauth_gatewaystatus GROUP BY host) AS gateway
+        USING (host)
+$$;
+
 -- How much of a limit's window is leased to hosts that share their limits, and how much the last lease was of that.
 -- Logged, unlike what else could be counted anew: emptied by a crash, it would lease the same calls twice. Rows are
 -- updated in place for as long as their window lasts, hence the room in each page.

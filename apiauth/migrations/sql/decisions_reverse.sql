@@ -1,4 +1,6 @@
 DROP TABLE apiauth_limitlease;
+DROP FUNCTION keystead_log_complete_until();
+DROP TABLE apiauth_workerstatus;
 DROP TABLE apiauth_gatewaystatus;
 DROP TABLE apiauth_spoolfile;
 DROP TABLE apiauth_keyusage;
