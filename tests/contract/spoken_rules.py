@@ -57,6 +57,13 @@ def number(value: object) -> object:
     return whole(str(value), "number")
 
 
+def owner_id(value: object) -> object:
+    """A line, or a number that 64 bits hold."""
+    if not is_readable(value):
+        raise Invalid
+    return visible_line(str(value))
+
+
 def never(value: object) -> object:
     """What only an earlier answer can tell."""
     raise Invalid
@@ -76,18 +83,14 @@ def own_limits(values: list[Any]) -> object:
     return parse_key_rules(values, app_rules=(BUILT_IN,))
 
 
-def lines(values: list[str]) -> object:
-    return [visible_line(value) for value in values]
-
-
 SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "name": (visible_line, "A name"),
     "description": (line, "A description"),
     "note": (line, "A note"),
     "reason": (line, "A reason"),
     "email": (line, "dana@example.com"),
-    "user_id": (lambda value: visible_line(str(value)), "user_42"),
-    "resources": (lines, ["maps"]),
+    "user_id": (owner_id, "user_42"),
+    "resources": (never, []),  # a key's are among its app's
     "return_url": (never, ""),
     "test_url": (link, ""),
     "docs_url": (link, ""),

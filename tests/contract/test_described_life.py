@@ -38,6 +38,7 @@ def test_what_is_made_is_there_and_what_is_ended_is_gone(one_connection: None, b
             case.validate_response(response, headers=bearer, transport_kwargs=kwargs, recorder=self.recorder)
 
         def before_call(self, case: Any) -> None:
+            case.headers.pop("Idempotency-Key", None)  # one that was drawn before with another body is a 422
             if case.query:
                 case.query = keeping(case.query)
             if isinstance(case.body, dict):

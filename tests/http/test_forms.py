@@ -11,7 +11,7 @@ from tests.support.rows import every_row, undone
 from tests.support.stage import Stage, good, make_ready, send
 
 MULTIPART = "multipart/form-data; boundary=x"
-LISTS = ("permissions", "allowed_cidrs")
+LISTS = ("permissions", "resources", "allowed_cidrs")
 
 
 def part(name: str, value: str, more: str = "") -> str:
@@ -91,6 +91,7 @@ BAD_VALUES: dict[str, dict[str, str]] = {
         "other digits": "%D9%A2%D9%A0%D9%A3%D9%A1-02-03T00:00:00Z",
     },
     "permissions": {"one that the app lacks": "routes:fly", "an expression": "routes:read%20OR%20x", "all": "*"},
+    "resources": {"one that the app lacks": "/v1/fly", "two ways to read it": "/a/%2e%2e/b", "a space": "%20%09"},
     "allowed_cidrs": {"no address": "x", "too long a prefix": "10.0.0.0/99", "a host name": "localhost"},
     "limits": {
         "words": "none",

@@ -180,7 +180,18 @@ BAD: dict[str, Cases] = {
     "policy_applies_at": MOMENT,
     "rate_limit_scheme_slug": {},  # a 404, as every name that nothing has
     "reason": {**SHOWN_TEXT, "501 characters": "n" * 501},
-    "resources": {"nothing": [""], "201 characters": ["r" * 201], "201 of them": [f"r{n}" for n in range(201)]},
+    "resources": {
+        "nothing": [""],
+        "201 characters": ["r" * 201],
+        "201 of them": [f"r{n}" for n in range(201)],
+        "a query alone": ["?a=b"],
+        "a path that climbs": ["/a/../b"],
+        "a path that climbs in disguise": ["/a/%2e%2e/b"],
+        "an encoded slash": ["/a%2Fb"],
+        "a double slash": ["https://maps.example/a"],
+        "a control character": ["/a\nb"],
+        "a number": [7],
+    },
     "return_url": LINK,
     "role": ROLE,
     "rules": {},  # `test_limits.py` tries them, place by place

@@ -65,14 +65,22 @@ GOOD_FORMS: dict[str, dict[str, str]] = {
 }
 # Every field that a form of a page may have; what is not here has no effect.
 FORM_FIELDS: dict[str, tuple[str, ...]] = {
-    "POST /api-auth/keys": ("name", "note", "expires_at", "permissions", "allowed_cidrs", "limits"),
-    "POST /api-auth/keys/{key_id}/edit": ("name", "note", "permissions", "allowed_cidrs", "limits", "expires_at"),
+    "POST /api-auth/keys": ("name", "note", "expires_at", "permissions", "resources", "allowed_cidrs", "limits"),
+    "POST /api-auth/keys/{key_id}/edit": (
+        "name",
+        "note",
+        "permissions",
+        "resources",
+        "allowed_cidrs",
+        "limits",
+        "expires_at",
+    ),
     "POST /api-auth/keys/{key_id}/disable": ("reason",),
     "POST /api-auth/keys/{key_id}/enable": ("reason",),
     "POST /api-auth/keys/{key_id}/undo-revoke": (),
     "POST /api-auth/keys/{key_id}/extend-overlap": ("overlap_ends_at",),
     "POST /api-auth/keys/{key_id}/end-overlap": (),
-    "POST /api-auth/keys/{key_id}/impact": ("action", "permissions", "allowed_cidrs", "limits"),
+    "POST /api-auth/keys/{key_id}/impact": ("action", "permissions", "resources", "allowed_cidrs", "limits"),
     "POST /api-auth/keys/{key_id}/rotate": ("overlap_seconds",),
     "POST /api-auth/keys/{key_id}/revoke": ("reason",),
 }
