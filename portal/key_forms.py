@@ -10,7 +10,7 @@ from django import forms
 from django.http import QueryDict
 
 from apiauth.models import Key
-from apiauth.services.catalogue import Preset, presets
+from apiauth.services.catalogue import Preset, offered, presets
 from portal import limit_rows, limit_words, times
 from portal.forms import Option, PortalForm
 from portal.session import PortalRequest, client_address
@@ -229,8 +229,7 @@ class EditKeyForm(GrantForm):
 
 
 def _within(permissions: list[str], request: PortalRequest) -> list[str]:
-    ceiling = request.session_row.permissions
-    return [name for name in permissions if ceiling is None or name in ceiling]
+    return offered(permissions, request.session_row.permissions)
 
 
 def _lost(held: Iterable[str], named: list[str]) -> list[str]:

@@ -45,6 +45,11 @@ def checked_presets(value: object) -> dict[str, list[str]]:
     }
 
 
+def offered(permissions: Sequence[str], bound: Sequence[str] | None) -> list[str]:
+    """Return the permissions of an app that a session may give; without a bound, all of them."""
+    return [name for name in permissions if bound is None or name in bound]
+
+
 def presets(stored: Mapping[str, Sequence[str]], offered: Sequence[str]) -> list[Preset]:
     """Return the choices among some permissions, the smallest first.
 

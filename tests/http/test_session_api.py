@@ -56,6 +56,7 @@ def test_the_session_shows_its_app(browser: Browser, app: App) -> None:
         "is_active": True,
         "rate_limits": [],
         "permissions": ["routes:read", "routes:write"],
+        "resources": [],
         "default_overlap_seconds": 0,
     }
 
@@ -69,6 +70,41 @@ def test_the_session_says_for_whom_and_how_far_it_reaches(browser: Browser, app:
     assert (data["role"], data["permissions"], data["key_cap"]) == ("member", ["routes:read"], 3)
     assert (data["locale"], data["theme"], data["longest_expiry_days"]) == ("pt-BR", "dark", None)
     assert data["ends_at"] > clock.now().isoformat()
+
+
+CATALOGUE = {
+    "permission_details": {
+        "routes:read": {"description": "Look routes up.", "group": "Routes"},
+        "gone:read": {"description": "Of a permission that the app lacks.", "group": ""},
+    },
+    "permission_presets": {"Write only": ["routes:write"], "Nothing of it": ["gone:read"]},
+}
+
+
+def test_the_session_names_what_a_form_for_keys_offers(browser: Browser, app: App) -> None:
+    App.objects.filter(pk=app.pk).update(**CATALOGUE)
+
+    data = data_of(browser().get("/api-auth/session"))
+
+    assert data["permission_details"] == {
+        "routes:read": {"description": "Look routes up.", "group": "Routes"},
+        "routes:write": {"description": "", "group": ""},
+    }
+    assert data["presets"] == [{"name": "Write only", "permissions": ["routes:write"]}]
+
+
+def test_the_session_names_no_permission_beyond_its_bounds(browser: Browser, app: App) -> None:
+    App.objects.filter(pk=app.pk).update(**CATALOGUE)
+
+    data = data_of(browser(permissions=["routes:read"]).get("/api-auth/session"))
+
+    assert set(data["permission_details"]) == {"routes:read"}
+    assert data["presets"] == []
+
+
+def test_an_app_without_choices_of_its_own_has_the_one_to_read_only(browser: Browser) -> None:
+    data = data_of(browser().get("/api-auth/session"))
+    assert data["presets"] == [{"name": "Read only", "permissions": ["routes:read"]}]
 
 
 def test_401_without_a_session(db: None) -> None:

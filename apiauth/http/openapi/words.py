@@ -45,6 +45,11 @@ FIELDS: dict[str, str] = {
     "permission_details": "What each permission is for, and in which group the portal shows it.",
     "permission_presets": "Ready-made choices of permissions in the portal, by name. Without any, those that end in "
     "`:read` are one.",
+    "Session.permission_details": "The permissions that the session may give: what each is for, and its group.",
+    "OpenedSession.permission_details": "The permissions that the session may give: what each is for, and its group.",
+    "presets": "Ready-made choices among them, the smallest first; none is all of them.",
+    "Preset.name": "What the choice is called.",
+    "Preset.permissions": "What it gives.",
     "group": "The heading under which the portal shows the permission; empty for none.",
     "PermissionDetail.description": "What the permission lets a key do, in a line.",
     "environment": "`test` or `live` where the key prefix ends in that word, else null.",

@@ -11,9 +11,11 @@ from django.http import HttpRequest
 from typing_extensions import TypedDict
 
 from apiauth.core.roles import Action, Role, reachable
+from apiauth.http.wire.apps import PermissionDetailJson
 from apiauth.http.wire.limits import LimitRuleJson, limits_of
 from apiauth.http.wire.moments import MomentText, moment_json
-from apiauth.models import Session
+from apiauth.models import App, Session
+from apiauth.services import catalogue
 from apiauth.services.tickets import IssuedTicket
 
 Data = TypeVar("Data")
@@ -61,6 +63,13 @@ class NewTicketJson(TicketJson):
     replayed: NotRequired[bool]
 
 
+class PresetJson(TypedDict):
+    """Some permissions under one name."""
+
+    name: str
+    permissions: list[str]
+
+
 class SessionAppJson(TypedDict):
     """The app that a session is for."""
 
@@ -71,6 +80,7 @@ class SessionAppJson(TypedDict):
     description: NotRequired[str]
     is_active: bool
     permissions: list[str]
+    resources: list[str]
     default_overlap_seconds: int
     rate_limits: list[LimitRuleJson]
 
@@ -93,6 +103,8 @@ class SessionJson(TypedDict):
     role: Role
     actions: list[Action]
     permissions: list[str] | None
+    permission_details: dict[str, PermissionDetailJson]
+    presets: list[PresetJson]
     longest_expiry_days: int | None
     key_cap: int | None
     return_url: str
@@ -155,18 +167,7 @@ def ticket_json(issued: IssuedTicket) -> TicketJson:
 def session_json(session: Session, *, ends_at: datetime) -> SessionJson:
     """Return a session, what it may do at most, and its app, for the browser."""
     app = session.app
-    shape: SessionAppJson = {
-        "id": str(app.id),
-        "app_slug": app.slug,
-        "name": app.name,
-        "key_prefix": app.key_prefix,
-        "is_active": app.is_active,
-        "rate_limits": limits_of(app),
-        "permissions": app.permissions,
-        "default_overlap_seconds": app.default_overlap_seconds,
-    }
-    if app.description is not None:
-        shape["description"] = app.description
+    offered = catalogue.offered(app.permissions, session.permissions)
     return {
         "session_id": str(session.id),
         "subject": {"id": session.subject_id, "name": session.subject_name, "email": session.subject_email},
@@ -175,14 +176,43 @@ def session_json(session: Session, *, ends_at: datetime) -> SessionJson:
         "actions": reachable(app.policy.authority, Role(session.role)),
         "role": cast("Role", session.role),  # a text from the database; its constraint holds it to a role
         "permissions": session.permissions,
+        "permission_details": {name: _detail(app, name) for name in offered},
+        "presets": _presets(app, offered),
         "longest_expiry_days": session.longest_expiry_days,
         "key_cap": session.key_cap,
         "return_url": session.return_url,
         "theme": session.theme,
         "locale": session.locale,
         "ends_at": moment_json(ends_at),
-        "api_auth_app": shape,
+        "api_auth_app": _session_app_json(app),
     }
+
+
+def _session_app_json(app: App) -> SessionAppJson:
+    shape: SessionAppJson = {
+        "id": str(app.id),
+        "app_slug": app.slug,
+        "name": app.name,
+        "key_prefix": app.key_prefix,
+        "is_active": app.is_active,
+        "rate_limits": limits_of(app),
+        "permissions": app.permissions,
+        "resources": app.resources,
+        "default_overlap_seconds": app.default_overlap_seconds,
+    }
+    if app.description is not None:
+        shape["description"] = app.description
+    return shape
+
+
+def _detail(app: App, permission: str) -> PermissionDetailJson:
+    said = app.permission_details.get(permission, {})
+    return {"description": said.get("description", ""), "group": said.get("group", "")}
+
+
+def _presets(app: App, offered: list[str]) -> list[PresetJson]:
+    found = catalogue.presets(app.permission_presets, offered)
+    return [{"name": preset.name, "permissions": list(preset.permissions)} for preset in found]
 
 
 def installation_json(public_url: str) -> InstallationJson:
