@@ -153,32 +153,41 @@ def _whole(before_limits: bytes, before_headers: bytes, claims: tuple[Claim, ...
 
 
 def _identity(key: Key, prepared: Prepared) -> dict[str, str | None]:
-    app = prepared.app
+    user_id, organization_id, workspace_id = _owner(key, prepared)
     return {
         **NOBODY,
         "key_id": str(key.id),
         "deployment_id": str(key.deployment_id),
-        "app_slug": app.slug,
+        "app_slug": prepared.app.slug,
         "key_name": key.name,
-        "owner_user_id": app.user_id,
-        "organization_id": app.organization_id,
-        "workspace_id": app.workspace_id,
+        "owner_user_id": user_id,
+        "organization_id": organization_id,
+        "workspace_id": workspace_id,
     }
+
+
+def _owner(key: Key, prepared: Prepared) -> tuple[str | None, str | None, str | None]:
+    """Return the user, organization and workspace that a key belongs to: its own, as sessions are told, else its app's.
+
+    They are taken together: a user of one organization must not look like one of another.
+    """
+    app = prepared.app
+    return key.owner or (app.user_id, app.organization_id, app.workspace_id)
 
 
 def _forwarded(key: Key, prepared: Prepared, permissions: list[str], metadata: dict[str, Any]) -> dict[str, str]:
     """Return the headers for the caller to pass on: values that can break out of none."""
-    app = prepared.app
+    _, organization_id, workspace_id = _owner(key, prepared)
     headers = {
         "x-wacht-key-id": str(key.id),
         "x-wacht-deployment-id": str(key.deployment_id),
-        "x-wacht-app-slug": app.slug,
+        "x-wacht-app-slug": prepared.app.slug,
         "x-wacht-key-name": _header_value(key.name),
     }
-    if app.organization_id is not None:
-        headers["x-wacht-organization-id"] = _header_value(app.organization_id)
-    if app.workspace_id is not None:
-        headers["x-wacht-workspace-id"] = _header_value(app.workspace_id)
+    if organization_id is not None:
+        headers["x-wacht-organization-id"] = _header_value(organization_id)
+    if workspace_id is not None:
+        headers["x-wacht-workspace-id"] = _header_value(workspace_id)
     if permissions:
         headers["x-wacht-permissions"] = ",".join(permissions)
     if metadata:

@@ -173,9 +173,9 @@ def _identity_fields() -> Part:
         "deployment_id": "The deployment of the key.",
         "app_slug": "The app of the key. Compare it with the app that you serve.",
         "key_name": "The key's name.",
-        "owner_user_id": "Your user whom the app belongs to.",
-        "organization_id": "Your organisation whom the app belongs to.",
-        "workspace_id": "Your workspace whom the app belongs to.",
+        "owner_user_id": "Your user whom the key belongs to; where it names nobody, whom its app belongs to.",
+        "organization_id": "The organization of the same.",
+        "workspace_id": "The workspace of the same.",
         "organization_membership_id": "Always null: here for published clients.",
         "workspace_membership_id": "Always null: here for published clients.",
     }

@@ -27,6 +27,7 @@ CLOCK_JUMP_NS = 2_000_000_000
 MOST_KEYS = 1_000_000
 _MOST_SHARED = 10_000
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
+_OWNER = msgspec.json.Decoder(tuple[str | None, str | None, str | None])
 _ROTATION = msgspec.json.Decoder(RotationPolicy)
 
 
@@ -74,6 +75,8 @@ class Key(msgspec.Struct, gc=False):
     """Its own limits as the database wrote them; None without any. The check reads them once it needs them."""
     resources: tuple[str, ...] | None = None
     """The only resources that it may be used for; None without any."""
+    owner: tuple[str | None, str | None, str | None] | None = None
+    """The user, organization and workspace that it belongs to; None where it names none of its own."""
     prepared: Any = None
 
 
@@ -230,6 +233,7 @@ class Tables:
         key.metadata = share(key.metadata, key.metadata)
         key.allowed_cidrs = self._listed(row[7])
         key.resources = None if row[15] is None else self._listed(row[15])
+        key.owner = None if row[16] is None else self._owner(row[16])
         key.change_xid = share(key.change_xid, key.change_xid)
         if len(self._shared) > _MOST_SHARED:
             self._shared.clear()
@@ -241,6 +245,12 @@ class Tables:
         if listed is None:
             listed = self._shared["list", written] = _TEXTS.decode(written)
         return listed
+
+    def _owner(self, written: str) -> tuple[str | None, str | None, str | None]:
+        owner: tuple[str | None, str | None, str | None] | None = self._shared.get(("owner", written))
+        if owner is None:
+            owner = self._shared["owner", written] = _OWNER.decode(written)
+        return owner
 
     def _take_backend_keys(self, rows: Iterable[Row]) -> int:
         changed = 0

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from apiauth.audit.spool import SpoolFull
 from apiauth.core import clock, ids
 from apiauth.core.policy import read_policy
+from apiauth.core.scope import Owner
 from apiauth.core.secrets import mint
 from apiauth.http.gateway import NetworkAdmission, TokenAdmission
 from apiauth.models import App, Key
@@ -58,6 +59,26 @@ def test_200_allowed_in_the_full_shape(gateway, app, secret):
         "x-ratelimit-60s-limit": "1000", "x-ratelimit-60s-remaining": "999",
         "ratelimit-policy": '"1000/60s";q=1000;w=60',
     }  # fmt: skip
+
+
+def test_the_identity_is_whom_the_key_belongs_to(gateway, make_app, make_key):
+    owned = make_app("aa_2", user_id="u_app", organization_id="o_app")
+    dana = Owner("u_dana", "o_dana", "w,dana")
+    of_dana = make_key(in_app=owned, owner=dana).secret.text
+    of_app = make_key(in_app=owned).secret.text
+    answers = {whose: gateway.check(text)[1] for whose, text in (("dana", of_dana), ("app", of_app))}
+    fields = ("owner_user_id", "organization_id", "workspace_id")
+    found = {whose: tuple(answer["identity"][field] for field in fields) for whose, answer in answers.items()}
+    assert found == {"dana": ("u_dana", "o_dana", "w,dana"), "app": ("u_app", "o_app", None)}
+    headers = answers["dana"]["headers"]
+    forwarded = (headers["x-wacht-organization-id"], headers["x-wacht-workspace-id"])
+    assert forwarded == ("o_dana", "w%2Cdana")
+
+
+def test_a_key_that_names_nobody_belongs_to_whom_its_app_belongs_to_now(gateway, app, secret):
+    App.objects.filter(pk=app.pk).update(user_id="u_later")
+    gateway.listener.look_up()
+    assert gateway.check(secret)[1]["identity"]["owner_user_id"] == "u_later"
 
 
 def test_headers_tell_how_much_of_the_database_a_decision_saw(gateway, app, secret):

@@ -7,5 +7,6 @@ SELECT
     (extract(epoch FROM created_at) * 1000)::bigint,
     change_xid::text::bigint,
     nullif(limits, '[]')::text,
-    nullif(to_json(resources)::text, '[]')
+    nullif(to_json(resources)::text, '[]'),
+    nullif(to_json(ARRAY[user_id, organization_id, workspace_id])::text, '[null,null,null]')
 FROM apiauth_key
