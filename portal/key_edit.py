@@ -8,13 +8,14 @@ from typing import Any
 
 from django.db import transaction
 
+from apiauth.core import limit_words
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.resource import roots_of
 from apiauth.models import Key
 from apiauth.services import key_edits
 from apiauth.verify.addresses import parse_networks
 from apiauth.verify.replay import Proposal
-from portal import inputs, limit_words, times
+from portal import inputs, times
 from portal.key_forms import EditKeyForm
 from portal.session import PortalRequest
 

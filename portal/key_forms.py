@@ -9,9 +9,10 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
+from apiauth.core import limit_words
 from apiauth.models import Key
 from apiauth.services.catalogue import Preset, offered, presets
-from portal import limit_rows, limit_words, times
+from portal import limit_rows, times
 from portal.forms import Option, PortalForm
 from portal.session import PortalRequest, client_address
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from django import forms
 
+from apiauth.core import limit_words
 from apiauth.core.key_limits import KEY_MODES, MOST_KEY_RULES, load_key_rules
 from apiauth.core.limits import Mode, Unit
 from apiauth.models import Key
-from portal import limit_words
 
 NUMBERS: Final = ("max_requests", "duration")
 CHOICES: Final = {

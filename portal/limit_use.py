@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 
 from apiauth.audit.search import DecisionRow
 from apiauth.audit.series import Point
-from apiauth.core import clock
+from apiauth.core import clock, limit_words
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limits import DAY_MS, LimitRule, Mode
 from apiauth.models import App, Key
-from portal import limit_words
 
 LOOKED_BACK = timedelta(days=1)
 _MINUTE_MS = 60_000

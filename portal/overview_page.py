@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from apiauth.audit import series
+from apiauth.core import limit_words
 from apiauth.core.policy import RotationPolicy
 from apiauth.core.scope import Reach
 from apiauth.models import Key
-from portal import limit_words, lineages, policy_lines, tags, times, traffic
+from portal import lineages, policy_lines, tags, times, traffic
 from portal.explain import label
 from portal.inputs import Range
 from portal.session import PortalRequest
@@ -48,7 +49,7 @@ def contents(request: PortalRequest, span: Range) -> dict[str, Any]:
         "chart": chart,
         "range": span,
         "causes": causes(request.reach, span, request.now),
-        "limits": limit_words.in_force(request.app),
+        "limits": [limit_words.line(rule) for rule in request.app.limits],
         "working": len(newest),
         "has_keys": bool(keys) or Key.objects.within(request.reach).exists(),
         "next_end": min((key for key in newest if key.expires_at), key=_end, default=None),

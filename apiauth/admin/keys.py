@@ -15,7 +15,7 @@ from apiauth.admin.confirm import Deed, carry_out, door
 from apiauth.admin.window import Window, badge, column, link, moment, mono, staff, when
 from apiauth.core import clock
 from apiauth.core.key_limits import load_key_rules
-from apiauth.core.limits import LimitRule
+from apiauth.core.limit_words import in_one_line
 from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
 from apiauth.services import keys, propagation
 
@@ -138,8 +138,7 @@ class KeyAdmin(Window):
 
     @column("Own limits")
     def own_limits(self, row: Key) -> str:
-        told = (f"{rule.text} {rule.mode}, {_paths(rule)}" for rule in load_key_rules(row.limits))
-        return " · ".join(told) or "none"
+        return " · ".join(in_one_line(rule) for rule in load_key_rules(row.limits)) or "none"
 
     @column("Replaced by")
     def successor(self, row: Key) -> str:
@@ -253,7 +252,3 @@ _UNDO = Deed(
     describe=_described,
     asks_reason=False,
 )
-
-
-def _paths(rule: LimitRule) -> str:
-    return "all paths" if rule.endpoints is None or "*" in rule.endpoints else " ".join(rule.endpoints)

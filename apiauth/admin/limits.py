@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from apiauth.admin.window import Base, Window, column, refused_as_error, staff, when
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
+from apiauth.core.limit_words import in_one_line
 from apiauth.core.limits import load_rules, parse_rules
 from apiauth.models import RateLimitScheme
 from apiauth.services import limits
@@ -88,7 +89,7 @@ class RateLimitSchemeAdmin(Window):
 
     @column("Rules")
     def in_words(self, row: RateLimitScheme) -> str:
-        return ", ".join(f"{rule.text} {rule.mode.value.replace('_', ' ')}" for rule in load_rules(row.rules))
+        return " · ".join(in_one_line(rule) for rule in load_rules(row.rules))
 
     @column("Used by")
     def used_by(self, row: RateLimitScheme) -> str:

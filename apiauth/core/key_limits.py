@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from apiauth.core.errors import Invalid
+from apiauth.core.limit_words import words
 from apiauth.core.limits import MONTHS, LimitRule, Mode, in_order, load_rules, parse_rule, refuse_shared_ids
 
 MOST_KEY_RULES = 5
@@ -65,8 +66,8 @@ def _check(rule: LimitRule, app_rules: Sequence[LimitRule], field: str) -> None:
     lower = next((each for each in app_rules if _denies_first(each, rule)), None)
     if lower is not None:
         raise Invalid(
-            f"The app itself allows no more than {lower.text} ({lower.mode}), so this limit would never be reached. "
-            f"Choose {lower.max_requests} or less.",
+            f"The app itself allows no more than {words(lower)}. This limit would never be reached: "
+            f"choose {lower.max_requests:,} or less.",
             field=f"{field}.max_requests",
         )
 

@@ -107,7 +107,7 @@ def test_400_says_which_limit_of_the_app_is_lower(backend: Client, app: App, lim
     limit_app({**RULE, "mode": "per_key"})
     address = f"/api-auth/apps/{app.slug}/keys"
     refused = backend.post(address, {"name": "ci", "limits": [{**RULE, "max_requests": 61}]}, content_type=JSON)
-    assert "60/60s (per_key)" in refused.json()["message"]
+    assert "60 per minute, per key" in refused.json()["message"]
     assert backend.post(address, {"name": "ci", "limits": [RULE]}, content_type=JSON).status_code == 200
 
 

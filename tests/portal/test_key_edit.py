@@ -250,7 +250,7 @@ def test_who_may_not_change_limits_sees_them_without_fields_and_is_refused(
         pytest.param(limit(0, "5\x00"), "max_requests", "Null characters", id="a null character"),
         pytest.param(limit(0, "5", unit="week"), "unit", "Must be one of", id="no such unit"),
         pytest.param(limit(0, "5", mode="per_app"), "mode", "counts per_key or per_key_and_ip", id="over all keys"),
-        pytest.param(limit(0, "1001"), "max_requests", "would never be reached", id="more than the app allows"),
+        pytest.param(limit(0, "1001"), "max_requests", "no more than 1,000 per minute", id="more than the app allows"),
     ],
 )
 def test_a_bad_limit_is_a_422_at_its_row(

@@ -1,10 +1,9 @@
-"""The limits in force, in words: `60 per minute, per key`."""
+"""Limits as people read them, on pages and in refusals: `60 per minute, per key`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apiauth.core.limits import LimitRule, Mode, Unit
-from apiauth.models import App
 
 _MODES = {
     Mode.PER_APP: "over all keys together",
@@ -34,9 +33,11 @@ class LimitLine:
     code: str
 
 
-def in_force(app: App) -> list[LimitLine]:
-    """Return these limits in words."""
-    return [line(rule) for rule in app.limits]
+def words(rule: LimitRule) -> str:
+    """Return how much a limit allows, and to whom, in words."""
+    one, many = _UNITS[rule.unit]
+    window = one if rule.duration == 1 else f"{rule.duration} {many}"
+    return f"{rule.max_requests:,} per {window}, {_MODES[rule.mode]}"
 
 
 def unit_name(unit: Unit) -> str:
@@ -51,12 +52,10 @@ def in_one_line(rule: LimitRule) -> str:
 
 
 def line(rule: LimitRule) -> LimitLine:
-    """Return one limit in words."""
-    one, many = _UNITS[rule.unit]
-    window = one if rule.duration == 1 else f"{rule.duration} {many}"
+    """Return one limit in words, with its paths apart."""
     every = rule.endpoints is None or "*" in rule.endpoints
     return LimitLine(
-        words=f"{rule.max_requests:,} per {window}, {_MODES[rule.mode]}",
+        words=words(rule),
         paths=() if every or rule.endpoints is None else rule.endpoints,
         code=rule.text,
     )
