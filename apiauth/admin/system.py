@@ -14,6 +14,7 @@ from apiauth.audit import backlog, completeness
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
+from apiauth.services import mails
 
 AGED_SECONDS = 15
 
@@ -36,6 +37,7 @@ def system(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         "behind": completeness.behind(completeness.complete_until(), now),
         "waiting": _waiting(now),
         "host": host_name(),
+        "mails": mails.unsent(now=now),
     }
     return TemplateResponse(request, "admin/system.html", context)
 

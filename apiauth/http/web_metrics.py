@@ -1,13 +1,20 @@
-"""The metrics of the web process: requests by route, and how long they took. For operators with the token alone."""
+"""The metrics of the web process: requests by route, their time, mails that wait. For the operators' token alone."""
+
+from collections.abc import Iterator
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from apiauth.core import clock
 from apiauth.core.errors import NotFound
 from apiauth.http.metrics import CONTENT_TYPE, shows_token
+from apiauth.services import mails
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -20,6 +27,28 @@ REQUESTS = Counter(
 DURATIONS = Histogram(
     "keystead_http_request_duration_seconds", "From a request to its answer.", ["route"], registry=REGISTRY
 )
+
+
+class Mails(Collector):
+    """The mails that wait, asked of the database whenever metrics are; absent where it does not answer."""
+
+    def describe(self) -> Iterator[Metric]:
+        """Name the metrics, so that nobody asks the database to know their names."""
+        yield GaugeMetricFamily("keystead_mails_unsent", "Mails that wait to be sent, or to be tried again.")
+        yield GaugeMetricFamily("keystead_mails_unsent_seconds", "For how long the oldest of them has waited.")
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell how many wait, and for how long the oldest has."""
+        try:
+            found = mails.unsent(now=clock.now())
+        except (OperationalError, InterfaceError):
+            return
+        for metric, value in zip(self.describe(), (found.count, found.seconds), strict=True):
+            metric.add_sample(metric.name, {}, value)
+            yield metric
+
+
+REGISTRY.register(Mails())
 
 
 def note(request: HttpRequest, status: int, seconds: float) -> None:

@@ -18,12 +18,13 @@ from apiauth.audit.room import SHORT_FROM, quarantined_in, used_of
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
-from apiauth.services import history
+from apiauth.services import history, mails
 from apiauth.services.installation import pepper_problem
 
 OLDEST_VERSION = 150_000
 CLOCK_SECONDS = 2.0
 LAG_SECONDS = 60
+MAIL_SECONDS = 900
 QUEUE_PART = 0.01
 
 
@@ -45,7 +46,7 @@ def examine(*, now: datetime) -> list[Finding]:
     findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
     if findings[-1].ok:
         rest = (
-            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _gateways, _limits,
+            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _gateways, _limits, _mails,
         )  # fmt: skip
         findings += [_guarded(check, now) for check in rest]
     return findings
@@ -202,6 +203,17 @@ def _limits(now: datetime) -> Finding:
         advice = "Set KEYSTEAD_LIMITS=shared for every gateway: as it is, a limit holds for each host."
         return Finding("limits", False, detail, advice)
     return Finding("limits", True, "counted on one host" if alone or not modes else "shared by all hosts")
+
+
+def _mails(now: datetime) -> Finding:
+    """See that a mail server takes the warnings of keys that end: who is not written to finds out by a blocked call."""
+    waiting = mails.unsent(now=now)
+    detail = f"{waiting.count} wait to be sent, the oldest for {waiting.seconds:.0f} s"
+    if waiting.count and settings.ENVIRONMENT.email is None:
+        return Finding("mails", False, detail, "Set KEYSTEAD_EMAIL_URL for the workers: no mail server is named.")
+    if waiting.seconds > MAIL_SECONDS:
+        return Finding("mails", False, detail, "See mail.not_sent in the worker's log, and the mail server's own.")
+    return Finding("mails", True, detail if waiting.count else "none waits to be sent")
 
 
 def _live_gateways(now: datetime) -> QuerySet[GatewayStatus]:

@@ -13,6 +13,10 @@ from apiauth.models.key import Key
 class KeyWarningQuerySet(models.QuerySet["KeyWarning"]):
     """Reads of warnings."""
 
+    def unsent(self) -> KeyWarningQuerySet:
+        """Keep those whose mail waits: neither sent nor given up, whenever it is tried next."""
+        return self.filter(mail_due_at__isnull=False)
+
     def to_mail(self, now: datetime) -> KeyWarningQuerySet:
         """Keep those whose mail is to be sent, or tried again, by now; the oldest first."""
         return self.filter(mail_due_at__lte=now).order_by("mail_due_at", "id")

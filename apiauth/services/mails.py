@@ -1,6 +1,7 @@
 """Sends the mails of warnings: at least once each, and once where the server's answer was clear."""
 
 import smtplib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 from django.db import transaction
+from django.db.models import Count, Min
 
 from apiauth.core.events import Event
 from apiauth.models import Key, KeyWarning
@@ -42,6 +44,20 @@ def send_due(*, now: datetime) -> int:
 def has_due(*, now: datetime) -> bool:
     """Tell whether a mail waits to be sent."""
     return KeyWarning.objects.to_mail(now).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """How many mails wait to be sent, or to be tried again, and for how many seconds the oldest has."""
+
+    count: int
+    seconds: float
+
+
+def unsent(*, now: datetime) -> Unsent:
+    """Return what waits: mails that a server has not taken, and has not refused for good."""
+    found = KeyWarning.objects.unsent().aggregate(count=Count("pk"), oldest=Min("told_at"))
+    return Unsent(found["count"], (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0)
 
 
 @transaction.atomic

@@ -3,12 +3,14 @@
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
 
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
+from tests.support.mail_queue import leave_mail
 
 
 def gateway(host: str, *, silent_seconds: int) -> None:
@@ -45,6 +47,12 @@ def test_it_says_when_the_log_is_behind(administrator: Client) -> None:
     gateway("without a worker", silent_seconds=300)
     page = administrator.get("/admin/system/").content.decode()
     assert "Decisions of the last 300 s may be missing from the log" in page
+
+
+def test_it_says_how_many_mails_wait(administrator: Client, make_key: Callable[..., Any]) -> None:
+    assert "No mail waits to be sent" in administrator.get("/admin/system/").content.decode()
+    leave_mail(make_key().key, clock.now() - timedelta(seconds=90))
+    assert "1 mail waits to be sent, for 90 s." in administrator.get("/admin/system/").content.decode()
 
 
 @pytest.mark.parametrize("group", ["Support viewer", "Support agent", "Security"])

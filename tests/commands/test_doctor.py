@@ -22,9 +22,11 @@ from apiauth.core import clock
 from apiauth.management import examination
 from apiauth.models import ActivityEntry, GatewayStatus, PepperCheck
 from apiauth.services import installation
+from config import email
 from tests.commands.conftest import Ran
 from tests.db.test_drain import record as spool_record
 from tests.support.database import dsn
+from tests.support.mail_queue import leave_mail
 
 Run = Callable[..., Ran]
 
@@ -115,6 +117,28 @@ def test_hosts_that_count_limits_apart_are_a_problem(
         gateway_on(host, limits=limits)
     gateway_on("gone", limits="host", confirmed_at=timezone.now() - timedelta(minutes=5))
     assert failed(run("doctor", "--json")) == expected
+
+
+@pytest.mark.parametrize(
+    ("server", "minutes", "expected"),
+    [(True, 5, []), (True, 16, ["mails"]), (False, 1, ["mails"])],
+    ids=["a while", "long", "no server is set"],
+)
+def test_mails_that_nobody_takes_are_a_problem(
+    run: Run,
+    healthy: None,
+    settings: Any,
+    make_key: Callable[..., Any],
+    server: bool,
+    minutes: int,
+    expected: list[str],
+) -> None:
+    named = email.read("smtp://127.0.0.1:9", "keys@example.com", None) if server else None
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, email=named)
+    leave_mail(make_key().key, clock.now() - timedelta(minutes=minutes))
+    ran = run("doctor", "--json")
+    assert failed(ran) == expected
+    assert "1 wait to be sent" in ran.out
 
 
 def test_hosts_that_share_their_limits_are_well(run: Run, healthy: None) -> None:

@@ -186,8 +186,10 @@ def test_a_mail_waits_while_the_server_is_away_and_is_sent_once_it_is_back(
         moment = later + attempt * timedelta(minutes=5)
         assert mails.send_due(now=moment) == 0
         assert not mails.has_due(now=moment + timedelta(seconds=59))
+    assert mails.unsent(now=later + timedelta(minutes=30)) == mails.Unsent(1, 1800.0)
     server.refuses_with, server.breaks_off = 0, False
     assert mails.send_due(now=later + timedelta(hours=1)) == 1
+    assert mails.unsent(now=later + timedelta(hours=2)) == mails.Unsent(0, 0.0)
     assert KeyWarning.objects.get().mail_attempts == 3
     assert [mail["Message-ID"] for mail in server.mails] == [f"<warning-{KeyWarning.objects.get().pk}@127.0.0.1>"]
 
@@ -199,6 +201,7 @@ def test_an_address_that_is_refused_for_good_is_given_up(
     tell(now + 85 * DAY, by_mail=True)
     assert mails.send_due(now=now + 85 * DAY) == 0
     assert not mails.has_due(now=now + 89 * DAY)
+    assert mails.unsent(now=now + 89 * DAY).count == 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from config import env
 from tests.conftest import ACTOR
 from tests.support.database import dsn, empty_decisions
 from tests.support.gateways import GatewayInProcess
+from tests.support.mail_queue import leave_mail
 
 TOKEN = "an-operators-own-token"
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md"
@@ -195,6 +197,20 @@ def test_the_web_counts_requests_by_route_for_who_has_the_token(client: Client, 
     assert found[name] == before + 1
     assert found["keystead_http_requests_total{method=GET,route=,status=404}"] >= 1
     assert found["keystead_http_request_duration_seconds_count{route=http:health}"] >= 1
+
+
+@pytest.mark.django_db
+def test_the_web_tells_of_mails_that_wait(
+    client: Client, operators_token: None, make_key: Callable[..., IssuedKey]
+) -> None:
+    def asked() -> Samples:
+        return samples(client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).content)
+
+    assert (asked()["keystead_mails_unsent{}"], asked()["keystead_mails_unsent_seconds{}"]) == (0, 0)
+    leave_mail(make_key().key, clock.now() - timedelta(minutes=9))
+    found = asked()
+    assert found["keystead_mails_unsent{}"] == 1
+    assert 540 <= found["keystead_mails_unsent_seconds{}"] < 600
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
