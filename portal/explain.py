@@ -194,11 +194,18 @@ def _address_refused(case: Case) -> Words:
 
 
 def _resource_refused(case: Case) -> Words:
-    opens = f" Today it opens {_listed(case.key.resources)}." if case.key and case.key.resources else ""
     return Words(
-        f"The call was for {case.row.path}, which is outside of what this key opens.{opens}",
+        f"The call was for {case.row.path}, which is outside of what this key opens.{_opens_today(case)}",
         "Let the key open this resource too, or make the call with one that does.",
     )
+
+
+def _opens_today(case: Case) -> str:
+    """Return what a bound key opens, as the gateway has it: what its app no longer names does not count."""
+    if case.key is None or not case.key.resources:
+        return ""
+    opened = [path for path in case.key.resources if path in case.app.resources]
+    return f" Today it opens {_listed(opened) if opened else 'nothing: the app names none of its resources any more'}."
 
 
 def _denied(case: Case) -> Words:

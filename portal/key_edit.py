@@ -10,8 +10,8 @@ from django.db import transaction
 
 from apiauth.core import limit_words
 from apiauth.core.key_limits import load_key_rules
-from apiauth.core.resource import roots_of
-from apiauth.models import Key
+from apiauth.core.resource import open_roots
+from apiauth.models import App, Key
 from apiauth.services import key_edits
 from apiauth.verify.addresses import parse_networks
 from apiauth.verify.replay import Proposal
@@ -58,7 +58,7 @@ def differences(before: Key, after: Key) -> list[Difference]:
         _text("Name", before.name, after.name),
         _set("Permissions", before.permissions, after.permissions),
         _set("Addresses", before.allowed_cidrs, after.allowed_cidrs),
-        _set("Resources", before.resources, after.resources),
+        _resources(before.resources, after.resources),
         _set("Limits", _limits(before), _limits(after)),
         _text("Ends", _end(before.expires_at), _end(after.expires_at)),
         _text("Note", before.note or "none", after.note or "none"),
@@ -72,7 +72,7 @@ def needs_review(before: Key, after: Key) -> bool:
     return any(getattr(before, name) != getattr(after, name) for name in fields)
 
 
-def narrowing(before: Key, after: Key) -> Proposal | None:
+def narrowing(app: App, before: Key, after: Key) -> Proposal | None:
     """Return what of a change could block calls that were allowed; None where nothing could."""
     loses = set(before.permissions) - set(after.permissions)
     is_narrower = bool(after.allowed_cidrs) and after.allowed_cidrs != before.allowed_cidrs
@@ -83,7 +83,7 @@ def narrowing(before: Key, after: Key) -> Proposal | None:
     return Proposal(
         permissions=frozenset(after.permissions) if loses else None,
         networks=parse_networks(tuple(after.allowed_cidrs)) if is_narrower else None,
-        resources=roots_of(after.resources) if is_bound else None,
+        resources=open_roots(after.resources, app.resources) if is_bound else None,
         limits=load_key_rules(after.limits) if is_limited else (),
     )
 
@@ -105,6 +105,13 @@ def _text(label: str, before: str, after: str) -> Difference | None:
 def _set(label: str, before: Iterable[str], after: Iterable[str]) -> Difference | None:
     adds, removes = (sorted((Counter(a) - Counter(b)).elements()) for a, b in ((after, before), (before, after)))
     return Difference(label, adds=tuple(adds), removes=tuple(removes)) if adds or removes else None
+
+
+def _resources(before: list[str], after: list[str]) -> Difference | None:
+    """Return what is different; to take the last one away is to open everything, and must not read as a removal."""
+    if before and after:
+        return _set("Resources", before, after)
+    return _text("Resources", *(f"only {', '.join(paths)}" if paths else "everything" for paths in (before, after)))
 
 
 def _limits(key: Key) -> list[str]:

@@ -5,7 +5,7 @@ exactly once and every spelling that some router might read differently is an er
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import unquote_to_bytes
 
 from apiauth.core.errors import Invalid
@@ -37,6 +37,11 @@ def normal_form(resource: str) -> str:
 def roots_of(resources: Iterable[str]) -> tuple[str, ...]:
     """Return resources as `is_within` takes them. Raises Invalid where one has no normal form."""
     return tuple(f"{normal_form(resource).rstrip('/')}/" for resource in resources)
+
+
+def open_roots(resources: Iterable[str], catalogue: Collection[str]) -> tuple[str, ...]:
+    """Return the roots of a bound key's resources, but of those that its app no longer names: these open nothing."""
+    return roots_of(resource for resource in resources if resource in catalogue)
 
 
 def is_within(path: str, roots: tuple[str, ...]) -> bool:

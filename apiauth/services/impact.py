@@ -10,7 +10,7 @@ from apiauth.audit.calls import recent_calls
 from apiauth.core import clock
 from apiauth.core.errors import Invalid, Unavailable
 from apiauth.core.key_limits import load_key_rules
-from apiauth.core.resource import roots_of
+from apiauth.core.resource import open_roots
 from apiauth.models import App, Key
 from apiauth.services import key_edits
 from apiauth.verify.addresses import parse_networks
@@ -66,7 +66,7 @@ def propose(*, app: App, key: Key, action: str | None = None, changes: Mapping[s
     return Proposal(
         permissions=frozenset(given["permissions"]) if "permissions" in given else None,
         networks=parse_networks(given["allowed_cidrs"]) if "allowed_cidrs" in given else None,
-        resources=roots_of(given["resources"]) if given.get("resources") else None,
+        resources=open_roots(given["resources"], app.resources) if given.get("resources") else None,
         limits=load_key_rules(given.get("limits", ())),
     )
 

@@ -7,7 +7,7 @@ from apiauth.audit.record import fields
 from apiauth.core.errors import Invalid
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limits import LimitRule, Mode
-from apiauth.core.resource import roots_of
+from apiauth.core.resource import open_roots
 from apiauth.verify.addresses import Address, Network, parse_networks
 from apiauth.verify.limiter import Claim, identity_of
 from apiauth.verify.rules import Facts, decide
@@ -122,7 +122,7 @@ def _resources(key: Key, app: App) -> tuple[str, ...] | None:
     if key.resources is None:
         return None
     try:
-        return roots_of(resource for resource in key.resources if resource in app.resources)
+        return open_roots(key.resources, app.resources)
     except Invalid:
         log.exception("prepared.unreadable_resources", key_id=key.id)
         return ()

@@ -37,7 +37,7 @@ def edit(request: PortalRequest, key_id: str) -> HttpResponse:
 
 
 def _review(request: PortalRequest, form: EditKeyForm, key: Key, changed: Key) -> dict[str, Any]:
-    narrowing = key_edit.narrowing(key, changed)
+    narrowing = key_edit.narrowing(request.app, key, changed)
     return {
         "key": key,
         "key_id": str(key.pk),

@@ -107,6 +107,13 @@ def test_200_a_change_would_block_what_it_no_longer_allows(
     assert ("last_blocked_at" in found, found["last_blocked_at"] is None) == (True, not rules)
 
 
+def test_200_a_resource_that_the_app_has_lost_would_open_nothing(door: Door, key: Key) -> None:
+    Key.objects.filter(pk=key.pk).update(resources=["/v1/b", "/v1/a"])  # the app names /v1/a alone
+    for kept, blocked in ((["/v1/b"], 3), (["/v1/b", "/v1/a"], 1)):
+        status, found = door(key, resources=kept)
+        assert (status, found["calls"], found["blocked"]) == (200, 3, blocked)
+
+
 def test_to_ask_changes_nothing(door: Door, key: Key) -> None:
     door(key, action="revoke")  # that the caller was here is noted once
     rows = every_row()

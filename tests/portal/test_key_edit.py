@@ -340,6 +340,46 @@ def test_a_key_is_bound_to_resources_after_a_look_at_what_that_would_have_blocke
     assert "<dt>Resources</dt><dd><code>/v2/reports</code>" in text_of(client.get(f"/portal/keys/{key.pk}"))
 
 
+def test_to_take_the_last_resource_away_is_said_to_open_everything(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/reports"])
+    Key.objects.filter(pk=key.pk).update(resources=["/v2/reports"])
+    client = portal_client()
+    html = text_of(client.post(address, opened(client, address, resources=[])))
+    assert re.search(r"only /v2/reports .*becomes</span> everything", html)
+    assert client.post(address, form_of(html)).status_code == 303
+    assert Key.objects.get(pk=key.pk).resources == []
+
+
+def test_a_resource_that_the_app_has_lost_is_not_shown_to_let_calls_through(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str, make_decision: Callable[..., Any]
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/reports"])
+    Key.objects.filter(pk=key.pk).update(resources=["/v2/routes", "/v2/reports"])
+    make_decision(key_id=key.pk, path="/v2/routes/7")
+    client = portal_client()
+    html = text_of(client.post(address, opened(client, address, resources=["/v2/routes"])))
+    assert "This would have blocked 1 call" in html
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        (["/v2/reports"], "Today it opens /v2/reports."),
+        ([], "Today it opens nothing: the app names none of its resources any more."),
+    ],
+)
+def test_the_page_of_a_call_says_what_the_key_opens_as_the_gateway_has_it(
+    portal_client: Callable[..., Client], app: App, key: Key, make_decision: Callable[..., Any], named: list[str],
+    sentence: str,
+) -> None:  # fmt: skip
+    App.objects.filter(pk=app.pk).update(resources=named)
+    Key.objects.filter(pk=key.pk).update(resources=["/v2/routes", "/v2/reports"])
+    row = make_decision(key_id=key.pk, rule="resource_not_allowed", path="/v2/tiles")
+    assert sentence in text_of(portal_client().get(f"/portal/logs/req_{row.id.hex}"))
+
+
 def test_a_new_key_is_bound_to_the_resources_that_are_ticked(
     portal_client: Callable[..., Client], app: App, filled: Callable[..., dict[str, str]]
 ) -> None:
