@@ -267,6 +267,8 @@ def test_pages_fit_and_have_no_accessibility_faults(
     for address in ("/portal/", "/portal/keys", "/portal/keys/new", "/portal/logs", "/portal/activity", *about_key):
         page.goto(running.web_url + address)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), address
+        fits = "[...document.querySelectorAll('.nav')].every((nav) => nav.scrollWidth <= nav.clientWidth)"
+        assert page.evaluate(fits), address
         found = Axe().run(page)
         serious = [fault for fault in found.response["violations"] if fault["impact"] in ("serious", "critical")]
         assert not serious, (address, [fault["id"] for fault in serious])
