@@ -31,6 +31,19 @@ import { createRoot } from "react-dom/client";
 import { Settings } from "./Settings.jsx";
 createRoot(document.body).render(<Settings keysteadUrl={window.KEYSTEAD_URL} />);
 """
+EDIT = """
+import { createRoot } from "react-dom/client";
+import { KeysteadProvider, useApiAuthAppSession, useApiAuthKeys } from "@keystead/client/react";
+import { Permissions } from "./Permissions.jsx";
+function Newest() {
+  const { session } = useApiAuthAppSession();
+  const { keys } = useApiAuthKeys();
+  if (!session || !keys[0]) return null;
+  return <><Permissions session={session} apiKey={keys[0]} /><p>{keys[0].permissions.length} held</p></>;
+}
+const provider = <KeysteadProvider baseUrl={window.KEYSTEAD_URL}><Newest /></KeysteadProvider>;
+createRoot(document.body).render(provider);
+"""
 
 
 @contextmanager
@@ -83,14 +96,16 @@ def build(page: Page, folder: Path) -> None:
     run_shell(page.take("sh", "npm install"), variables, folder)
     for name, containing in (
         ("Settings", "KeysteadProvider"),
+        ("Permissions", "export function Permissions"),
         ("Keys", "useApiAuthKeys"),
         ("Calls", "useApiAuthAuditLogs"),
     ):
         (folder / f"{name}.jsx").write_text(page.take("jsx", containing))
     (folder / "with_react.jsx").write_text(START)
+    (folder / "editing.jsx").write_text(EDIT)
     (folder / "without.mjs").write_text(page.take("js", "KeysteadClient"))
     options = ["--bundle", "--format=esm", "--jsx=automatic", f"--outdir={folder}"]
-    node.run(folder, str(ESBUILD), "with_react.jsx", "without.mjs", *options)
+    node.run(folder, str(ESBUILD), "with_react.jsx", "editing.jsx", "without.mjs", *options)
 
 
 def test_the_page_works_as_written(
@@ -142,5 +157,9 @@ def test_the_page_works_as_written(
             return tab.get_by_text("blocked GET /v2/routes").count() > 0
 
         until(is_logged, 15, "the blocked call is listed")
+        tab.goto(f"{origin}/editing")
+        tab.get_by_label("routes:read").uncheck()
+        tab.get_by_role("button", name="Save").click()
+        expect(tab.get_by_text("0 held")).to_be_visible()
         tab.goto(f"{origin}/without")
         tab.wait_for_function("document.title === '1 keys'")

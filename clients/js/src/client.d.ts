@@ -24,6 +24,26 @@ export type Answer<Data> = { data: Data; error: null } | { data: null; error: Ke
 
 export type Role = "viewer" | "member" | "admin" | "owner";
 
+/** What a session may ask for: `own` is about a key of its subject, `any` about every key that it sees. */
+export type Action =
+  | "see"
+  | "create"
+  | "rename"
+  | "edit_own"
+  | "edit_any"
+  | "rotate_own"
+  | "rotate_any"
+  | "disable_own"
+  | "disable_any"
+  | "revoke_own"
+  | "revoke_any"
+  | "change_limits"
+  | "export"
+  | "see_addresses"
+  | "see_user_agents"
+  | "see_activity"
+  | "see_compliance";
+
 export interface RateLimit {
   id: string;
   unit: "millisecond" | "second" | "minute" | "hour" | "day" | "calendar_day" | "month" | "calendar_month";
@@ -42,8 +62,10 @@ export interface ApiAuthAppInfo {
   description?: string;
   is_active: boolean;
   rate_limits: RateLimit[];
-  /** The permissions that the app's keys can have. */
+  /** The permissions that the app's keys can have; empty for any. */
   permissions: string[];
+  /** What a key can be bound to: paths, each with all that lies below it. */
+  resources: string[];
   /** How long an old secret works on after a rotation that does not say. */
   default_overlap_seconds: number;
 }
@@ -52,8 +74,16 @@ export interface ApiAuthAppSessionData {
   session_id: string;
   /** The product's own user, on whose behalf the session acts. */
   subject: { id: string; name: string; email: string };
+  organization_id: string | null;
+  workspace_id: string | null;
   /** What the session may do; the server decides, this is for showing the right buttons. */
   role: Role;
+  /** All that the role reaches, by the app's policy. */
+  actions: Action[];
+  /** What each permission that the session may give is for, and its group; both may be empty. */
+  permission_details: Record<string, { description: string; group: string }>;
+  /** Ready-made choices among those permissions, the smallest first. */
+  presets: { name: string; permissions: string[] }[];
   /** The permissions that it may give to keys at most; null where its ticket set no bound. */
   permissions: string[] | null;
   longest_expiry_days: number | null;
@@ -68,13 +98,31 @@ export interface ApiAuthAppSessionData {
 /** Times are RFC 3339 in UTC; ids are decimal strings. */
 export interface ApiKey {
   id: string;
+  deployment_id: string;
+  app_slug: string;
   name: string;
   key_prefix: string;
   key_suffix: string;
   permissions: string[];
+  metadata: Record<string, unknown>;
+  /** Those of the app. */
+  rate_limits: RateLimit[];
+  /** The key's own, besides those of the app. */
+  limits: RateLimit[];
   org_role_permissions: string[];
   workspace_role_permissions: string[];
-  status: string;
+  /** The networks from which the key may be used; empty for any. */
+  allowed_cidrs: string[];
+  /** The resources that it is bound to; empty for all. */
+  resources: string[];
+  /** Whose key it is. */
+  user_id: string | null;
+  organization_id: string | null;
+  workspace_id: string | null;
+  created_by: string;
+  rotation_due_at: string | null;
+  is_rotation_overdue: boolean;
+  status: "revoked" | "disabled" | "rotated_out" | "expired" | "in_grace" | "active";
   lineage_id: string;
   /** The key that took this one's place by rotation. */
   replaced_by: string | null;
@@ -92,6 +140,8 @@ export interface ApiKey {
 export interface ApiKeyWithSecret extends ApiKey {
   /** Stands in this one answer. Null where an earlier try of this call made the key, and its answer was lost. */
   secret: string | null;
+  /** The same key, without its secret. */
+  key: ApiKey;
   /** True where an earlier try of this call made the key. */
   replayed?: boolean;
 }
@@ -101,14 +151,74 @@ export interface KeyFilters {
   status?: "active" | "revoked" | "expired" | "all";
 }
 
-export interface CreateKeyInput {
-  name: string;
+/** A limit of one key. With the `id` that it has already, it goes on counting. */
+export interface KeyLimit {
+  id?: string;
+  unit: RateLimit["unit"];
+  duration: number;
+  max_requests: number;
+  /** `per_key` without it. */
+  mode?: "per_key" | "per_key_and_ip";
+  priority?: number;
+  /** All paths without them. */
+  endpoints?: readonly string[];
+}
+
+/** What a key may do, each of which can block calls. */
+export interface KeyBounds {
   permissions?: readonly string[];
-  /** RFC 3339. */
-  expires_at?: string;
   /** The networks from which the key may be used; anywhere without it. */
   allowed_cidrs?: readonly string[];
+  /** Some of the app's resources; all without them. */
+  resources?: readonly string[];
+  /** Takes `change_limits`. */
+  limits?: readonly KeyLimit[];
+}
+
+export interface CreateKeyInput extends KeyBounds {
+  name: string;
+  /** RFC 3339. */
+  expires_at?: string;
   note?: string;
+}
+
+export interface KeyInput {
+  key_id: string;
+}
+
+/** What is absent stays; null or an empty list clears. A list replaces all of its kind. */
+export interface EditKeyInput extends KeyInput, KeyBounds {
+  name?: string;
+  note?: string | null;
+  expires_at?: string | null;
+}
+
+export interface SwitchKeyInput extends KeyInput {
+  reason?: string;
+}
+
+export interface ExtendOverlapInput extends KeyInput {
+  /** RFC 3339. */
+  overlap_ends_at: string;
+}
+
+/** What one would do to a key: an action, or new values. */
+export type PreviewImpactInput = KeyInput & ({ action: "revoke" | "disable" } | ({ action?: undefined } & KeyBounds));
+
+/** What it would have done to the key's calls between two moments. */
+export interface ApiKeyImpact {
+  window_start: string;
+  window_end: string;
+  calls: number;
+  blocked: number;
+  last_blocked_at: string | null;
+  rules: { rule: string; calls: number }[];
+  /** Those with the most blocked calls, of `path_count`. */
+  paths: { path: string; calls: number }[];
+  path_count: number;
+  /** Where the role may see them. */
+  addresses?: { client_ip: string; calls: number }[];
+  address_count?: number;
 }
 
 export interface RotateKeyInput {
@@ -133,6 +243,13 @@ export interface AuditLogsQuery extends AuditWindow {
   limit?: number;
   cursor?: string;
   outcome?: "allowed" | "blocked";
+  /** The machine name of a rule, such as `key_revoked`. */
+  rule?: string;
+  method?: string;
+  path_prefix?: string;
+  /** Takes `see_addresses`. */
+  client_ip?: string;
+  request_id?: string;
 }
 
 export interface ApiAuditLog {
@@ -149,6 +266,11 @@ export interface ApiAuditLog {
   /** Method, space, path. */
   path: string;
   user_agent: string;
+  required_permissions: string[];
+  held_permissions: string[] | null;
+  /** How a secret began that is no key's. */
+  presented_start: string | null;
+  retry_after: number | null;
   /** A JSON text: `[{"rule": "60/60s", "remaining": 59, "limit": 60}]`. */
   rate_limits: string;
   timestamp: string;
@@ -189,6 +311,10 @@ export interface ApiAuditAnalytics {
 
 export interface AuditTimeseriesQuery extends AuditWindow {
   interval?: "minute" | "hour" | "day" | "week" | "month";
+  /** The zone whose days, weeks and months are meant, such as `Europe/Berlin`; UTC without it. */
+  tz?: string;
+  /** Steps without calls too. */
+  fill?: boolean;
 }
 
 export interface ApiAuditTimeseriesPoint {
@@ -209,7 +335,7 @@ export type KeysteadEvent =
   | { type: "session_ended"; error: KeysteadError }
   | { type: "keys_changed" };
 
-interface ReadOptions {
+export interface ReadOptions {
   signal?: AbortSignal;
 }
 
@@ -226,7 +352,15 @@ export declare class KeysteadClient {
   listKeys(filters?: KeyFilters, options?: ReadOptions): Promise<Answer<ApiKey[]>>;
   createKey(input: CreateKeyInput): Promise<Answer<ApiKeyWithSecret>>;
   rotateKey(input: RotateKeyInput): Promise<Answer<ApiKeyWithSecret>>;
+  editKey(input: EditKeyInput): Promise<Answer<ApiKey>>;
   revokeKey(input: RevokeKeyInput): Promise<Answer<{ success: true }>>;
+  undoRevoke(input: KeyInput): Promise<Answer<ApiKey>>;
+  disableKey(input: SwitchKeyInput): Promise<Answer<ApiKey>>;
+  enableKey(input: SwitchKeyInput): Promise<Answer<ApiKey>>;
+  extendOverlap(input: ExtendOverlapInput): Promise<Answer<ApiKey>>;
+  endOverlap(input: KeyInput): Promise<Answer<ApiKey>>;
+  /** Tell which of a key's latest calls a change would have blocked. Changes nothing. */
+  previewImpact(input: PreviewImpactInput, options?: ReadOptions): Promise<Answer<ApiKeyImpact>>;
   listAuditLogs(query?: AuditLogsQuery, options?: ReadOptions): Promise<Answer<ApiAuditLogsPage>>;
   getAuditAnalytics(query?: AuditAnalyticsQuery, options?: ReadOptions): Promise<Answer<ApiAuditAnalytics>>;
   getAuditTimeseries(query?: AuditTimeseriesQuery, options?: ReadOptions): Promise<Answer<ApiAuditTimeseries>>;

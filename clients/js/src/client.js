@@ -3,6 +3,7 @@ import { KeysteadError, aborted, readAnswer, sessionEnded, unreachable } from ".
 export { KeysteadError };
 
 const ABSENT = new Set([undefined, null, false]);
+const LISTS = ["permissions", "allowed_cidrs", "resources"];
 const TIMEOUT_MS = 10_000;
 const NOT_DECIDED = new Set([0, 429, 500, 502, 503, 504]); // an exchange that is answered so can be tried again
 
@@ -57,18 +58,56 @@ export class KeysteadClient {
   }
 
   /** Make a key. `data.secret` stands in this one answer; null there means that the key was made by an earlier try. */
-  createKey({ name, permissions, expires_at, allowed_cidrs, note }) {
-    return this.#changeOnce("/api-auth/keys", { name, permissions, expires_at, allowed_cidrs, note });
+  createKey({ name, permissions, expires_at, allowed_cidrs, resources, limits, note }) {
+    const lists = { permissions, allowed_cidrs, resources };
+    return this.#changeOnce("/api-auth/keys", { name, ...lists, expires_at, limits: asText(limits), note });
   }
 
   /** Replace a key; the old secret works on for `overlap_seconds`, or as long as the app says without it. */
   rotateKey({ key_id, overlap_seconds }) {
-    return this.#changeOnce(`/api-auth/keys/${encodeURIComponent(key_id)}/rotate`, { overlap_seconds });
+    return this.#changeOnce(aboutKey(key_id, "rotate"), { overlap_seconds });
+  }
+
+  /** Change the fields that are given: null or an empty list clears one, what is absent stays. */
+  editKey({ key_id, name, note, permissions, allowed_cidrs, resources, limits, expires_at }) {
+    const fields = { name, note, permissions, allowed_cidrs, resources, limits: asText(limits), expires_at };
+    return this.#change(aboutKey(key_id, "edit"), cleared(fields));
   }
 
   /** End a key for good. Ending it again changes nothing. */
   revokeKey({ key_id, reason }) {
-    return this.#change(`/api-auth/keys/${encodeURIComponent(key_id)}/revoke`, { reason });
+    return this.#change(aboutKey(key_id, "revoke"), { reason });
+  }
+
+  /** Take a revoke back, for as long as the app's policy lets it; the same secret works again. */
+  undoRevoke({ key_id }) {
+    return this.#change(aboutKey(key_id, "undo-revoke"), {});
+  }
+
+  /** Block a key until it is enabled again. */
+  disableKey({ key_id, reason }) {
+    return this.#change(aboutKey(key_id, "disable"), { reason });
+  }
+
+  enableKey({ key_id, reason }) {
+    return this.#change(aboutKey(key_id, "enable"), { reason });
+  }
+
+  /** Let the old secret of a rotated key work longer, 30 days after the rotation at most. */
+  extendOverlap({ key_id, overlap_ends_at }) {
+    return this.#change(aboutKey(key_id, "extend-overlap"), { overlap_ends_at });
+  }
+
+  /** End the overlap of a rotated key now. */
+  endOverlap({ key_id }) {
+    return this.#change(aboutKey(key_id, "end-overlap"), {});
+  }
+
+  /** Tell which of a key's latest calls a change would have blocked: an action, or new values. Changes nothing. */
+  async previewImpact({ key_id, action, permissions, allowed_cidrs, resources, limits }, { signal } = {}) {
+    const fields = cleared({ permissions, allowed_cidrs, resources, limits: asText(limits) });
+    await this.#exchanging;
+    return this.#request("POST", aboutKey(key_id, "impact"), { form: { action, ...fields }, signal });
   }
 
   listAuditLogs(query, options) {
@@ -179,6 +218,21 @@ export class KeysteadClient {
 /** A change whose answer is lost may have been made; one that came too late says that somebody else made one. */
 function mayHaveHappened(error) {
   return !error || error.status === 0 || error.status === 409 || error.status >= 500;
+}
+
+function aboutKey(key_id, what) {
+  return `/api-auth/keys/${encodeURIComponent(key_id)}/${what}`;
+}
+
+/** Limits are one field of a form: a list, written as JSON. */
+function asText(limits) {
+  return limits && JSON.stringify(limits);
+}
+
+/** In a change, an empty field clears: what is null or an empty list is sent as one. */
+function cleared(fields) {
+  const isEmpty = ([name, value]) => value === null || (LISTS.includes(name) && value?.length === 0);
+  return Object.fromEntries(Object.entries(fields).map((field) => (isEmpty(field) ? [field[0], ""] : field)));
 }
 
 function withQuery(path, query) {

@@ -11,12 +11,19 @@ import type {
   AuditAnalyticsQuery,
   AuditLogsQuery,
   AuditTimeseriesQuery,
+  ApiKeyImpact,
   CreateKeyInput,
+  EditKeyInput,
+  ExtendOverlapInput,
   KeyFilters,
+  KeyInput,
   KeysteadClient,
   KeysteadError,
+  PreviewImpactInput,
+  ReadOptions,
   RevokeKeyInput,
   RotateKeyInput,
+  SwitchKeyInput,
 } from "./client.js";
 
 export { KeysteadError } from "./client.js";
@@ -65,7 +72,14 @@ export declare function useApiAuthKeys(filters?: KeyFilters): Asked & {
   keys: readonly ApiKey[];
   createKey: (input: CreateKeyInput) => Promise<Answer<ApiKeyWithSecret>>;
   rotateKey: (input: RotateKeyInput) => Promise<Answer<ApiKeyWithSecret>>;
+  editKey: (input: EditKeyInput) => Promise<Answer<ApiKey>>;
   revokeKey: (input: RevokeKeyInput) => Promise<Answer<{ success: true }>>;
+  undoRevoke: (input: KeyInput) => Promise<Answer<ApiKey>>;
+  disableKey: (input: SwitchKeyInput) => Promise<Answer<ApiKey>>;
+  enableKey: (input: SwitchKeyInput) => Promise<Answer<ApiKey>>;
+  extendOverlap: (input: ExtendOverlapInput) => Promise<Answer<ApiKey>>;
+  endOverlap: (input: KeyInput) => Promise<Answer<ApiKey>>;
+  previewImpact: (input: PreviewImpactInput, options?: ReadOptions) => Promise<Answer<ApiKeyImpact>>;
 };
 
 /** One page of the decision log, newest first. Go on with `next_cursor` while `has_more`. */

@@ -119,7 +119,14 @@ export function useApiAuthKeys(filters = {}) {
     () => ({
       createKey: (input) => client.createKey(input),
       rotateKey: (input) => client.rotateKey(input),
+      editKey: (input) => client.editKey(input),
       revokeKey: (input) => client.revokeKey(input),
+      undoRevoke: (input) => client.undoRevoke(input),
+      disableKey: (input) => client.disableKey(input),
+      enableKey: (input) => client.enableKey(input),
+      extendOverlap: (input) => client.extendOverlap(input),
+      endOverlap: (input) => client.endOverlap(input),
+      previewImpact: (input, options) => client.previewImpact(input, options),
     }),
     [client],
   );

@@ -83,6 +83,12 @@ class Product:
         wanted = {"app_slug": self.app_slug, "name": f"Orbit {self.apps}", "key_prefix": "orb_live"}
         self.backend("/api-auth/apps", {**wanted, "permissions": ["routes:read", "routes:write"]})
 
+    def set_policy(self, policy: dict[str, Any]) -> None:
+        """Change the app's policy at the backend."""
+        headers = {"Authorization": f"Bearer {self.backend_key}"}
+        url = f"{self.running.web_url}/api-auth/apps/{self.app_slug}"
+        httpx.patch(url, json={"policy": policy}, headers=headers, timeout=10).raise_for_status()
+
     def ticket(self, **fields: Any) -> str:
         """Return a fresh ticket for Dana, an admin unless said otherwise."""
         wanted = {"ticket_type": "api_auth_access", "api_auth_app_slug": self.app_slug, "role": "admin"}

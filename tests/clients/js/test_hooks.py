@@ -107,6 +107,45 @@ def test_a_key_is_made_shown_once_rotated_with_overlap_and_revoked(
     assert complaints == []
 
 
+def test_a_key_is_changed_in_place_and_what_was_done_is_taken_back(
+    product: Product, complaints: list[str], open_page: OpenPage
+) -> None:
+    product.set_policy({"revocation": {"undo_minutes": 10}})
+    secret = product.key("Importer")
+    page = open_page("plain")
+
+    def press(name: str, status: str, text: str) -> None:
+        row(page, name, status).get_by_role("button", name=text, exact=True).click()
+
+    press("Importer", "active", "Disable")
+    press("Importer", "disabled", "Enable")
+    press("Importer", "active", "Bound")
+    expect(row(page, "bound", "active")).to_contain_text("routes:write, 60 an hour")
+    until(lambda: product.check(secret, "routes:write"), 5, "the key has what it was given")
+    press("bound", "active", "Unbound")
+    expect(row(page, "bound", "active")).not_to_contain_text("routes:write")
+    expect(row(page, "bound", "active")).not_to_contain_text("an hour")
+    press("bound", "active", "Revoke")
+    press("bound", "revoked", "Restore")
+    press("bound", "active", "Rotate")
+    press("bound", "in_grace", "End overlap")
+    expect(row(page, "bound", "rotated_out")).to_be_visible()
+    until(lambda: not product.check(secret, "routes:write"), 5, "the old secret is refused")
+    assert complaints == []
+
+
+def test_a_page_previews_what_a_change_would_block(product: Product, open_page: OpenPage) -> None:
+    assert product.check(product.key("Importer"))
+    page = open_page("plain")
+
+    def previewed() -> bool:
+        with page.expect_response("**/impact"):
+            row(page, "Importer", "active").get_by_role("button", name="Preview").click()
+        return page.get_by_text("It would have blocked 1 of 1 calls.").count() > 0
+
+    until(previewed, RECORD_SECONDS, "the call is recorded")
+
+
 @PAGES
 def test_a_double_click_makes_one_key(product: Product, open_page: OpenPage, kind: str) -> None:
     page = open_page(kind)

@@ -50,8 +50,21 @@ export function Problem({ error }) {
   );
 }
 
+const HOURLY = { unit: "hour", duration: 1, max_requests: 60 };
+/** What can be done to a key besides rotating and revoking it, by what its button says. */
+const CHANGES = {
+  Disable: ({ disableKey }, key_id) => disableKey({ key_id, reason: "On holiday" }),
+  Enable: ({ enableKey }, key_id) => enableKey({ key_id }),
+  Restore: ({ undoRevoke }, key_id) => undoRevoke({ key_id }),
+  Bound: ({ editKey }, key_id) => editKey({ key_id, name: "bound", permissions: ["routes:write"], limits: [HOURLY] }),
+  Unbound: ({ editKey }, key_id) => editKey({ key_id, permissions: [], limits: [], note: null }),
+  "End overlap": ({ endOverlap }, key_id) => endOverlap({ key_id }),
+  Preview: ({ previewImpact }, key_id) => previewImpact({ key_id, permissions: [] }),
+};
+
 export function Keys() {
-  const { keys, createKey, rotateKey, revokeKey, loading, error, refetch } = useApiAuthKeys({ status: "all" });
+  const { keys, loading, error, refetch, ...changes } = useApiAuthKeys({ status: "all" });
+  const { createKey, rotateKey, revokeKey } = changes;
   const [name, setName] = useState("");
   const [answer, setAnswer] = useState({ data: null, error: null });
   const create = async (event) => {
@@ -78,15 +91,22 @@ export function Keys() {
           <button onClick={() => setAnswer({ data: null, error: null })}>Done</button>
         </p>
       )}
+      {answer.data?.rules && <p>It would have blocked {answer.data.blocked} of {answer.data.calls} calls.</p>}
       {answer.data?.replayed && <p>Made by an earlier try; its secret is {String(answer.data.secret)}.</p>}
       <ul aria-label="All keys">
         {keys.map((key) => (
           <li key={key.id}>
             {key.name} {key.key_prefix}_…{key.key_suffix} {key.status}
             {key.permissions.join(" ")}
+            {key.limits.map((limit) => `, ${limit.max_requests} an ${limit.unit}`)}
             {key.revoked_reason ? `: ${key.revoked_reason}` : ""}
             <button onClick={() => rotate(key)}>Rotate</button>
             <button onClick={() => revoke(key)}>Revoke</button>
+            {Object.entries(CHANGES).map(([text, change]) => (
+              <button key={text} onClick={async () => setAnswer(await change(changes, key.id))}>
+                {text}
+              </button>
+            ))}
           </li>
         ))}
       </ul>
