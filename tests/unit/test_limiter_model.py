@@ -33,15 +33,14 @@ class Model:
         if 0 in left:
             return left.index(0), left
         for limit, caller in claims:
-            self._windows[limit.id, caller][1] += 1
+            start, known = limit.window_at(now_ms)[0], self._windows[limit.id, caller]
+            known[:] = [max(start, known[0]), self._count(limit, caller, now_ms) + 1]
         return ADMITTED, [each - 1 for each in left]
 
     def _count(self, limit, caller, now_ms):
         start = limit.window_at(now_ms)[0]
         known = self._windows.setdefault((limit.id, caller), [start, 0])
-        if known[0] < start:
-            known[:] = [start, 0]
-        return known[1]
+        return known[1] if known[0] >= start else 0  # a call that is denied begins no window
 
 
 class LimiterBesideModel(RuleBasedStateMachine):
