@@ -45,6 +45,7 @@ ACTIONS = {
     Event.SUBJECT_REMOVED: "removed a user",
     Event.COMPLIANCE_EXPORTED: "exported the keys that deserve a look",
     Event.DECISIONS_EXPORTED: "exported calls",
+    Event.ACTIVITY_EXPORTED: "exported this list",
     Event.TICKET_REFUSED: "was refused: the link was used, or had ended",
 }
 

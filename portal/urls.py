@@ -29,6 +29,7 @@ urlpatterns = [
     path("portal/logs/export", logs.export, name="logs_export"),
     path("portal/logs/<str:request_id>", logs.decision, name="decision"),
     path("portal/activity", activity.entry_list, name="activity"),
+    path("portal/activity/export", activity.export, name="activity_export"),
     path("portal/compliance", compliance.review, name="compliance"),
     path("portal/compliance/export", compliance.export, name="compliance_export"),
 ]

@@ -42,4 +42,5 @@ class Event(StrEnum):
     SUBJECT_REMOVED = "subject.removed"
     COMPLIANCE_EXPORTED = "compliance.exported"
     DECISIONS_EXPORTED = "decisions.exported"
+    ACTIVITY_EXPORTED = "activity.exported"
     TICKET_REFUSED = "ticket.refused"

@@ -1,11 +1,13 @@
 """What leaves in bulk: each export stands in the activity log before its first line goes out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain, islice
 from typing import Any, Final
+from uuid import UUID
 
 from apiauth.audit import search
 from apiauth.audit.search import DecisionFilters, DecisionRow
@@ -84,11 +86,19 @@ def _compliance_cells(key: Key, findings: list[Finding]) -> list[object]:
     ]
 
 
+MOST_LINES = 100_000  # in one answer to a backend, which holds a thread while it lasts
+
+
 class Form(StrEnum):
     """How an export is written."""
 
     CSV = "csv"
     JSONL = "jsonl"
+
+    @property
+    def content_type(self) -> str:
+        """Return the media type of such a file."""
+        return "text/csv; charset=utf-8" if self is Form.CSV else "application/jsonl; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,30 +118,41 @@ class Sight:
 def export_decisions(
     *,
     app: App,
-    within: Reach,
+    within: Reach | None,
     filters: DecisionFilters,
     sight: Sight,
     form: Form,
     asked: Mapping[str, str],
     actor: Actor,
     now: datetime,
+    after: UUID | None = None,
+    most: int | None = None,
 ) -> Iterator[str]:
-    """Note that somebody takes decisions out of the log, and return them as lines, the newest first, all of them.
+    """Note that somebody takes decisions out of the log, and return them as lines, the newest first.
 
-    Decisions that come in meanwhile are left out. `asked` is what the entry says of the filters.
+    All of them, or the first `most` behind the decision `after`. Decisions that come in meanwhile
+    are left out. `asked` is what the entry says of the filters.
     """
     details = {"filters": dict(asked), "form": form.value}
     activity.record(
         Event.DECISIONS_EXPORTED, actor=actor, now=now, deployment_id=app.deployment_id, app_id=app.id, details=details
     )
-    rows = _every_decision(app.id, within, replace(filters, end=filters.end or now))
+    rows = _every_decision(app.id, within, replace(filters, end=filters.end or now), after)
     shown = (_decision(row) for page in rows for row in sight.of(page))
-    return _csv_lines(shown) if form is Form.CSV else (json.dumps(each, ensure_ascii=False) + "\n" for each in shown)
+    return lines_of(islice(shown, most), _DECISION_COLUMNS, form)
 
 
-def _every_decision(app_id: int, within: Reach, filters: DecisionFilters) -> Iterator[list[DecisionRow]]:
+def lines_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: Form) -> Iterator[str]:
+    """Return rows as lines of a file: CSV of some columns under their names, or each row whole as JSON."""
+    if form is Form.JSONL:
+        return (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return chain([spreadsheet.line(columns)], (spreadsheet.line(row[name] for name in columns) for row in rows))
+
+
+def _every_decision(
+    app_id: int, within: Reach | None, filters: DecisionFilters, last: UUID | None
+) -> Iterator[list[DecisionRow]]:
     """Yield page after page, each of so many rows at most, whether an index answers the filters or not."""
-    last = None
     while True:
         page = search.decisions(app_id=app_id, within=within, filters=filters, after=last, limit=search.MOST_ROWS)
         yield page.rows
@@ -162,6 +183,7 @@ def _decision(row: DecisionRow) -> dict[str, Any]:
     }
 
 
+# In a table, without how limits stood: a cell holds no list of them.
 _DECISION_COLUMNS: Final = (
     "request_id",
     "timestamp",
@@ -180,10 +202,3 @@ _DECISION_COLUMNS: Final = (
     "held_permissions",
     "retry_after",
 )
-
-
-def _csv_lines(decisions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Return the same as CSV, without how limits stood: a cell holds no list of them."""
-    yield spreadsheet.line(_DECISION_COLUMNS)
-    for decision in decisions:
-        yield spreadsheet.line(decision[name] for name in _DECISION_COLUMNS)

@@ -34,8 +34,7 @@ def export(request: PortalRequest) -> StreamingHttpResponse:
     """Hand out every decision that the filters find, as CSV or JSON lines."""
     form = Form.JSONL if request.POST.get("form") == Form.JSONL else Form.CSV
     lines = log_pages.export(request, _filter(request, request.POST), form)
-    kind = "text/csv" if form is Form.CSV else "application/jsonl"
-    return download(lines, f"calls-{request.app.slug}-{request.now:%Y-%m-%d}.{form}", f"{kind}; charset=utf-8")
+    return download(lines, f"calls-{request.app.slug}-{request.now:%Y-%m-%d}.{form}", form.content_type)
 
 
 def _filter(request: PortalRequest, fields: Mapping[str, str]) -> log_pages.LogFilter:

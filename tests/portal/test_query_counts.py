@@ -25,7 +25,9 @@ MOST = 6
 IN_A_TEST_ALONE = ("SAVEPOINT", "RELEASE SAVEPOINT")  # a page that reads is in no transaction
 SUBJECT = Actor(kind="subject", id="user_1", name="Dana Okafor", via="portal")
 LIMIT = {"unit": "minute", "duration": 1, "max_requests": 60, "mode": "per_key"}
-MAKES_NO_PAGE = {"enter", "enter_keys", "enter_logs", "expired", "leave", "logs_export", "compliance_export"}
+MAKES_NO_PAGE = {"enter", "enter_keys", "enter_logs", "expired", "leave"} | {
+    f"{name}_export" for name in ("logs", "activity", "compliance")
+}
 TAKES_POST_ALONE = {"key_end_overlap", "key_extend_overlap", "key_undo_revoke"}
 STATES = ("overlapping", "old", "disabled", "revoked", "plain")
 NOTICES = ("revoked", "undone", "overlap-ended", "overlap-extended", "disabled", "enabled", "edited")
