@@ -3,6 +3,7 @@
 from apiauth.http import (
     backend_apps,
     backend_audit,
+    backend_exports,
     backend_impact,
     backend_key_changes,
     backend_keys,
@@ -27,6 +28,7 @@ for heading, room in (
     ("Users", backend_subjects),
     ("Rate limits", backend_limits),
     ("Decisions", backend_audit),
+    ("Exports", backend_exports),
 ):
     backend.add_router("", room.router, tags=[heading])
 

@@ -10,32 +10,42 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
 from apiauth.http.value_types import (
     AddressRanges,
+    AddressText,
     Challenge,
+    DateText,
     DeedName,
     Description,
     Email,
+    FormName,
+    IdText,
     KeyPrefix,
     KeyRules,
     KeyRulesText,
     Link,
     Locale,
     Metadata,
+    MethodText,
     Moment,
     Name,
     Note,
+    OutcomeName,
     Overlap,
     OwnerId,
+    PathText,
     PermissionDetails,
     PermissionPresets,
     Permissions,
     PolicyDocument,
+    RequestIdText,
     Resources,
     RoleName,
     Rules,
+    RuleText,
     ShortText,
     Slug,
     whole_number,
 )
+from apiauth.services.exports import MOST_LINES
 from apiauth.services.tickets import THEMES
 
 TICKET_TYPE = "api_auth_access"
@@ -172,6 +182,33 @@ class KeyProposal(Body):
     allowed_cidrs: AddressRanges = UNSENT
     resources: Resources = UNSENT
     limits: KeyRules = UNSENT
+
+
+class Export(Body):
+    """What to hand out as a file, and how it is written; without a word, the last 7 days as CSV."""
+
+    form: FormName | None = None
+    start_date: DateText | None = None
+    end_date: DateText | None = None
+    limit: Annotated[int, whole_number(1, MOST_LINES, default=MOST_LINES)] | None = None
+
+
+class LogsExport(Export):
+    """Which decisions to hand out."""
+
+    key_id: IdText | None = None
+    outcome: OutcomeName | None = None
+    rule: RuleText | None = None
+    method: MethodText | None = None
+    path_prefix: PathText | None = None
+    client_ip: AddressText | None = None
+    after_request_id: RequestIdText | None = None
+
+
+class ActivityExport(Export):
+    """Which of the activity to hand out."""
+
+    after_sequence: Annotated[int, whole_number(1, 2**63 - 1)] | None = None
 
 
 class SchemeCreate(Body):

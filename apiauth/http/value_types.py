@@ -28,6 +28,7 @@ from apiauth.http.policy_schema import policy_schema
 from apiauth.models.fields import PREFIX, SLUG
 from apiauth.services.apps import LONGEST_OVERLAP_SECONDS
 from apiauth.services.catalogue import MOST_PRESETS
+from apiauth.services.exports import Form
 from apiauth.services.impact import Deed
 from apiauth.services.key_values import MOST_ADDRESSES
 
@@ -86,6 +87,8 @@ Locale = Annotated[
 Link = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000})]
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 DeedName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Deed)})]
+FormName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Form)})]
+OutcomeName = Annotated[str, WithJsonSchema({"type": "string", "enum": ["allowed", "blocked"]})]
 RoleName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Role)})]
 OwnerId = Annotated[str | int, WithJsonSchema({"type": ["string", "integer"], "minLength": 1, "maxLength": 200})]
 Overlap = Annotated[int, whole_number(0, LONGEST_OVERLAP_SECONDS)]

@@ -7,6 +7,8 @@ and its salt later leaves the chain whole.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 
@@ -50,6 +52,10 @@ class ActivityEntryQuerySet(models.QuerySet["ActivityEntry"]):
         if reach.is_whole_app:
             return self
         return self.filter(Q(key_id__in=Key.objects.within(reach).values("pk")) | Q(session_id=session_id))
+
+    def between(self, start: datetime, end: datetime) -> ActivityEntryQuerySet:
+        """Keep what was done from a moment up to another."""
+        return self.filter(at__gte=start, at__lte=end)
 
     def newest_of(self, event: Event) -> ActivityEntry | None:
         """Return the newest entry of one event, which an index finds within one chain."""

@@ -94,6 +94,12 @@ def test_an_example_of_the_backend_api_runs(world: World, operation: str, langua
 
 
 @each_language
+def test_an_export_is_a_file(world: World, language: str) -> None:
+    printed = world.run("backend", "exportActivity", language)
+    assert printed.startswith("sequence,at,event,key_id,")
+
+
+@each_language
 def test_a_key_is_rotated_and_revoked_by_the_examples(world: World, language: str) -> None:
     world.key = world.make_key()
 

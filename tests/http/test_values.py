@@ -91,6 +91,13 @@ MOMENT: Cases = {
     "seconds": "1924992000",
     "other digits": "٢٠٣١-04-05T06:07:08Z",
 }
+DATE: Cases = {
+    "seconds": "1700000000",
+    "words": "tomorrow",
+    "the year 9999": "9999-12-31",
+    "31 February": "2026-02-31",
+    "hour 25": "2026-02-02T25:00:00Z",
+}
 OVERLAP: Cases = {"below zero": -1, "more than 30 days": 2_592_001, "ages": 2**62}
 ROLE: Cases = {"unknown": "root", "upper case": "OWNER", "nothing": "", "with a space": "owner "}
 CIDRS: Cases = {
@@ -121,19 +128,26 @@ PREFIX: Cases = {
 
 
 BAD: dict[str, Cases] = {
+    "after_request_id": {"a number": "81", "no id of a request": "req_81", "words": "' OR 1=1 --"},
+    "after_sequence": {"0": 0, "below zero": -1},
     "action": {"nothing": "", "upper case": "REVOKE", "another": "rotate"},
     "allowed_cidrs": CIDRS,
     "api_auth_app_slug": {"nothing": ""},  # another is a 404, as every name that nothing has
     "app_slug": SLUG,
+    "client_ip": {"no address": "999.1.1.1", "a port": "127.0.0.1:80", "a range": "10.0.0.0/8", "a host": "localhost"},
     "code_challenge": {"too short": "x", "44 characters": "a" * 44, "another alphabet": "+" * 43},
     "default_overlap_seconds": OVERLAP,
     "default_role": ROLE,
     "description": {**SHOWN_TEXT, "2001 characters": "d" * 2001},
+    "end_date": DATE,
     "expires_at": MOMENT,
     "expires_in": {"0": 0, "below zero": -1, "301 seconds": 301, "ages": 10**12, "all bits": 2**63 - 1},
+    "form": {"nothing": "", "upper case": "CSV", "another": "xlsx"},
     "is_active": {},
     "key_cap": {"0": 0, "below zero": -1, "ages": 100_001},
+    "key_id": {"words": "abc", "below zero": "-1", "20 digits": "9" * 20, "other digits": "٣"},
     "key_prefix": PREFIX,
+    "limit": {"0": 0, "below zero": -1, "100001": 100_001, "ages": 2**62},
     "limits": {},  # `test_key_limits.py` tries them, place by place
     "locale": {
         "a sentence": "not a tag",
@@ -143,11 +157,14 @@ BAD: dict[str, Cases] = {
     },
     "longest_expiry_days": {"0": 0, "below zero": -1, "more than a hundred years": 36_501},
     "metadata": METADATA,
+    "method": {"another": "BREW", "two": "GET,POST", "a line break": "GET\r\nX: y"},
     "name": NAME,
     "note": {**SHOWN_TEXT, "501 characters": "n" * 501},
     "organization_id": ID,
+    "outcome": {"nothing": "", "upper case": "BLOCKED", "another": "denied"},
     "overlap_ends_at": MOMENT,
     "overlap_seconds": OVERLAP,
+    "path_prefix": {"no slash": "v1", "501 characters": "a" * 501},
     "permissions": PERMISSIONS,
     "permission_details": {
         "a text": {"routes:read": "Look up"},
@@ -194,8 +211,10 @@ BAD: dict[str, Cases] = {
     },
     "return_url": LINK,
     "role": ROLE,
+    "rule": {"another": "odd", "upper case": "KEY_REVOKED"},
     "rules": {},  # `test_limits.py` tries them, place by place
     "slug": SLUG,
+    "start_date": DATE,
     "subject": {},
     "subject.email": {**SHOWN_TEXT, "255 characters": "e" * 255},
     "subject.id": ID,

@@ -46,6 +46,8 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/impact": {"limits": [RULE]},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/rotate": {},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/revoke": {"reason": "leaked"},
+    "POST /api-auth/apps/{app_slug}/audit/logs/export": {"form": "jsonl"},
+    "POST /api-auth/apps/{app_slug}/activity/export": {"form": "csv"},
     "POST /api-auth/rate-limit-schemes": {"slug": "fresh", "name": "Fresh", "rules": [RULE]},
     "PATCH /api-auth/rate-limit-schemes/{slug}": {"name": "Renamed"},
     "POST /session/tickets": {"ticket_type": "api_auth_access", "api_auth_app_slug": "{app}"},
@@ -88,7 +90,7 @@ FORM_FIELDS: dict[str, tuple[str, ...]] = {
 STATES = {"enable": "disabled", "undo-revoke": "revoked", "extend-overlap": "rotated", "end-overlap": "rotated"}
 # What a body's field refers to; the others ending like that are labels, which are never looked up.
 REFERENCES = {"rate_limit_scheme_slug": "scheme", "api_auth_app_slug": "app"}
-LABELS = {"app_slug", "slug", "user_id", "organization_id", "workspace_id", "subject.id"}
+LABELS = {"key_id", "after_request_id", "app_slug", "slug", "user_id", "organization_id", "workspace_id", "subject.id"}
 # What a query parameter is; `tests/http/test_queries.py` knows what is bad and what is clamped of each.
 QUERY_KINDS = {
     "client_ip": "address",

@@ -175,7 +175,7 @@ def send(
     headers = {"X-Request-Id": "same", **request.pop("headers", {})}
     options = {"content_type": kind if operation.is_change else "", **request}
     response = client.generic(operation.method, address, content or "", headers=headers, **options)
-    return response.status_code, response.content
+    return response.status_code, response.getvalue()
 
 
 def good(operation: Operation, tenant: Tenant) -> Any:

@@ -115,6 +115,9 @@ class Assembly:
         limits = components.LIMIT_FIELDS if _security(described.access) else ()
         self._answer_headers.update(described.answer_headers, limits)
         headers = components.header_references(["X-Request-Id", *described.answer_headers, *limits])
+        if described.files:
+            content = {kind: {"schema": {"type": "string"}, "example": text} for kind, text in described.files.items()}
+            return {"description": described.meaning, "headers": headers, "content": content}
         if described.shape is None:
             return {"description": "Done; there is nothing more to say.", "headers": headers}
         schema = self._schemas.of(described.shape)

@@ -37,6 +37,10 @@ ANSWER_HEADERS: dict[str, Part] = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"},
     },
+    "Content-Disposition": {
+        "description": "The name to save the file under.",
+        "schema": {"type": "string"},
+    },
     "ETag": {
         "description": "The version of what was read or changed: send it back as `If-Match`.",
         "required": True,

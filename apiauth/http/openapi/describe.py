@@ -26,6 +26,8 @@ class Described:
     answer_headers: list[str] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     form: type[BaseModel] | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    meaning: str = ""
     links: dict[str, Any] = field(default_factory=dict)
 
 
@@ -43,6 +45,17 @@ def answers(
         described.refusals.update(refusals)
         described.answer_headers.extend(headers)
         described.links.update(links or {})
+
+    return _telling(tell)
+
+
+def hands_out(meaning: str, files: dict[str, str], *refusals: int) -> Callable[[View], View]:
+    """Tell that an operation answers with a file: what it is, and how it begins as each media type."""
+
+    def tell(described: Described) -> None:
+        described.meaning, described.files = meaning, files
+        described.refusals.update(refusals)
+        described.answer_headers.append("Content-Disposition")
 
     return _telling(tell)
 

@@ -219,6 +219,8 @@ BODIES: dict[str, Example] = {
     "KeyCreate": {"name": "Billing worker", "permissions": ["routes:read"], "metadata": {"team": "blue"}},
     "KeyRotate": {"overlap_seconds": 3600},
     "KeyUpdate": {"note": "Moved to the new cluster", "allowed_cidrs": ["203.0.113.0/24"]},
+    "LogsExport": {"form": "jsonl", "start_date": "2031-04-01", "outcome": "blocked"},
+    "ActivityExport": {"form": "csv", "start_date": "2031-04-01"},
     "KeySwitch": {"reason": "Seen in a build log"},
     "KeyProposal": {"limits": [{"unit": "minute", "duration": 1, "max_requests": 30}]},
     "KeyExtend": {"overlap_ends_at": ENDS},
@@ -252,6 +254,16 @@ PARAMETERS: dict[str, Any] = {
     "key_id": KEY_ID,
     "subject_id": "user_42",
     "ticket": "kst_…",
+}
+
+
+LOG_FILES = {
+    "text/csv": "request_id,timestamp,outcome,rule,…\r\nreq_0190…,2031-04-05T06:07:08.123Z,blocked,key_revoked,…\r\n",
+    "application/jsonl": '{"request_id":"req_0190…","timestamp":"2031-04-05T06:07:08.123Z","outcome":"blocked",…}\n',
+}
+ACTIVITY_FILES = {
+    "text/csv": "sequence,at,event,key_id,…\r\n41,2031-04-05T06:07:08.123Z,key.revoked,90071992547409931,…\r\n",
+    "application/jsonl": '{"sequence":41,"at":"2031-04-05T06:07:08.123Z","event":"key.revoked",…}\n',
 }
 
 

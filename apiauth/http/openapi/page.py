@@ -143,7 +143,7 @@ class Reader:
                 for name, header in part.get("headers", {}).items()
             ],
             fields=self._fields(content.get("schema", {})),
-            example=json.dumps(content["example"], indent=2, ensure_ascii=False) if content else "",
+            example=_shown(content["example"]) if content else "",
         )
 
     def _parameter(self, part: Part) -> Field:
@@ -250,3 +250,8 @@ def _bounds(schema: Part) -> list[str]:
     if schema.get("default") not in (None, False):
         told.append(f"`{schema['default']}` without it.")
     return told
+
+
+def _shown(example: Any) -> str:
+    """Return an example as a reader sees it: a file as it stands, all else as JSON."""
+    return example if isinstance(example, str) else json.dumps(example, indent=2, ensure_ascii=False)

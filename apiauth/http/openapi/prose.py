@@ -40,6 +40,8 @@ BACKEND = Words(
         "Users": "Your own users: say when one of them is gone.",
         "Rate limits": "A scheme is a set of rules that several apps can share.",
         "Decisions": "What the gateway decided: each check, totals, and counts over time.",
+        "Exports": "The same, and the app's activity, as files: CSV, or a line of JSON each. Every export stands in "
+        "the activity. A file has 100 000 lines at most; to go on, ask again behind its last line.",
         "Service": "How this process is, and these documents.",
     },
 )

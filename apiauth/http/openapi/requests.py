@@ -31,6 +31,7 @@ class ExampleRequest:
     json: Any = None
     form: dict[str, str] | None = None
     has_answer: bool = True
+    is_answered_by_file: bool = False
     is_of_a_page: bool = False
 
 
@@ -59,9 +60,15 @@ def example_request(
         headers=headers,
         json=example if kind == JSON else None,
         form={name: str(value) for name, value in example.items()} if kind == FORM else None,
+        is_answered_by_file=_is_file(operation),
         has_answer="204" not in operation["responses"],
         is_of_a_page="session" in document["components"]["securitySchemes"],
     )
+
+
+def _is_file(operation: Part) -> bool:
+    answer = operation["responses"].get("200", {})
+    return bool(answer.get("content")) and JSON not in answer["content"]
 
 
 def _resolved(document: Part, part: Part) -> Part:

@@ -7,6 +7,16 @@ from apiauth.http.openapi.requests import ExampleRequest, FromEnvironment, Value
 
 JAVASCRIPT_WORDS = {True: "true", False: "false", None: "null"}
 PYTHON_WORDS = {True: "True", False: "False", None: "None"}
+_SHOWN_BY_JAVASCRIPT = {
+    "json": "await response.json()",
+    "file": "await response.text()",
+    "nothing": "response.status",
+}
+_SHOWN_BY_PYTHON = {
+    "json": "json.load(response)",
+    "file": "response.read().decode()",
+    "nothing": "response.status",
+}
 _SENT_BY_BROWSERS = ("Cookie", "Origin", "Accept")
 
 
@@ -41,7 +51,7 @@ def javascript(request: ExampleRequest) -> str:
     if request.form is not None:
         lines.append(f"  body: new URLSearchParams({literal(request.form, JAVASCRIPT_WORDS, '  ')}),")
     lines.append("});")
-    lines.append("console.log(await response.json());" if request.has_answer else "console.log(response.status);")
+    lines.append(f"console.log({_SHOWN_BY_JAVASCRIPT[_kind(request)]});")
     return "\n".join(lines)
 
 
@@ -60,8 +70,14 @@ def python(request: ExampleRequest) -> str:
     if request.form is not None:
         lines.append(f"    data=urllib.parse.urlencode({literal(request.form, PYTHON_WORDS, '    ')}).encode(),")
     lines += [")", "with urllib.request.urlopen(request, timeout=5) as response:"]
-    lines.append("    print(json.load(response))" if request.has_answer else "    print(response.status)")
+    lines.append(f"    print({_SHOWN_BY_PYTHON[_kind(request)]})")
     return "\n".join(lines)
+
+
+def _kind(request: ExampleRequest) -> str:
+    if request.is_answered_by_file:
+        return "file"
+    return "json" if request.has_answer else "nothing"
 
 
 LANGUAGES = {"curl": curl, "JavaScript": javascript, "Python": python}

@@ -108,7 +108,10 @@ CALLS: dict[str, Callable[[Keystead], object]] = {
     ),
     "checkBatch": lambda k: k.check_batch([QUESTION]),
 }
+_FILE = "a file of any size, which this client would hold as a whole: fetch it with what writes files"
 LEFT_OUT = {
+    "exportLogs": f"{_FILE}; iterate_logs walks the same log",
+    "exportActivity": _FILE,
     "health": "a monitor asks it, not a product",
     "ready": "a monitor asks it, not a product",
     "getDocument": "for those who generate a client of their own",
