@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from apiauth.core import clock
+from apiauth.core.scope import Owner
 from apiauth.models import App, KeyWarning
 from apiauth.services import keys, sessions
 from tests.support.database import database_url
@@ -42,7 +43,7 @@ def test_two_workers_mail_once_and_the_second_goes_on_when_the_first_is_killed(
     tmp_path: Path,
 ) -> None:
     session_for(app, subject_id="dana", subject_email="dana@example.com")
-    made = {"now": clock.now() - timedelta(days=90), "owner": keys.Owner(user_id="dana")}
+    made = {"now": clock.now() - timedelta(days=90), "owner": Owner(user_id="dana")}
     ends = clock.now() + timedelta(hours=12)
     make_key("one", expires_at=ends, **made)
     with mail_server() as server:
