@@ -265,7 +265,8 @@ def _over_http(
                 found[name].append(cost(port, group, bodies, seconds, connection))
     cpu = {name: [each.cpu for each in costs] for name, costs in found.items()}
     same = cpu["echo, same flags"]
-    best = [min(turn) for turn in zip(*(figures for name, figures in cpu.items() if "echo" in name), strict=True)]
+    echoes = [cpu[name] for name, (target, *_) in servers.items() if target == ECHO]
+    best = [min(turn) for turn in zip(*echoes, strict=True)]
     queries, writes = queries_per_hit(plain, seconds, connection)
     return [
         *(row(f"{name}: CPU µs a request", figures) for name, figures in cpu.items()),

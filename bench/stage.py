@@ -57,7 +57,7 @@ def serving(
             for number, report in enumerate(reports, 1):
                 variables = {**os.environ, **(environment or {}), "KEYSTEAD_READY_REPORT": str(report)}
                 group = started[0].pid if started else 0
-                started.append(_start(target, held.fileno(), threads, variables, group, number * is_kept))
+                started.append(_start(target, held.fileno(), threads, variables, group, number if is_kept else 0))
             _wait_for(reports, started)
             yield ports.number(held), started[0].pid
         finally:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 from apiauth.core.secrets import Peppers
@@ -23,6 +23,7 @@ from config.email import EmailServer
 REPOSITORY = Path(__file__).resolve().parent.parent
 POSTGRES_USER = "keystead"
 POSTGRES_DATABASE = "keystead"
+Choice = TypeVar("Choice", bound=str)
 
 
 class EnvironmentProblem(Exception):
@@ -95,7 +96,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         static_dir=folder / "static",
         spool_dir=Path(variables.get("KEYSTEAD_SPOOL_DIR") or folder / "spool"),
         limits_dir=Path(variables.get("KEYSTEAD_LIMITS_DIR") or folder / "limits"),
-        limits=_choice(variables, "KEYSTEAD_LIMITS", ("host", "shared")),  # type: ignore[arg-type]  # one of its own literals
+        limits=_choice(variables, "KEYSTEAD_LIMITS", ("host", "shared")),
         ticket_seconds=_whole(variables, "KEYSTEAD_TICKET_SECONDS", 60, 1, 300),
         ticket_most_seconds=300,
         session_idle_seconds=_whole(variables, "KEYSTEAD_SESSION_IDLE_SECONDS", 1800, 60, 86_400),
@@ -103,11 +104,11 @@ def read(variables: Mapping[str, str]) -> Environment:
         calls_per_minute=_whole(variables, "KEYSTEAD_CALLS_PER_MINUTE", 3_000, 1, 1_000_000),
         stale_bound_seconds=_whole(variables, "KEYSTEAD_STALE_BOUND_SECONDS", 15, 0, 600),
         snapshot_keys=_whole(variables, "KEYSTEAD_SNAPSHOT_KEYS", 1_000_000, 100, 100_000_000),
-        spool_sync=_choice(variables, "KEYSTEAD_SPOOL_SYNC", ("50ms", "always")),  # type: ignore[arg-type]  # one of its own literals
+        spool_sync=_choice(variables, "KEYSTEAD_SPOOL_SYNC", ("50ms", "always")),
         spool_reserve_bytes=_whole(variables, "KEYSTEAD_SPOOL_RESERVE_MIB", 64, 0, 4096) * 2**20,
-        gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),  # type: ignore[arg-type]  # one of its own literals
+        gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),
         gateway_allow=_networks(variables, "KEYSTEAD_GATEWAY_ALLOW"),
-        gateway_affinity=_choice(variables, "KEYSTEAD_GATEWAY_AFFINITY", ("none", "processor")),  # type: ignore[arg-type]  # one of its own literals
+        gateway_affinity=_choice(variables, "KEYSTEAD_GATEWAY_AFFINITY", ("none", "processor")),
         keep_decisions_days=_whole(variables, "KEYSTEAD_KEEP_DECISIONS_DAYS", 0, 0, 3650),
         stop_seconds=stop_seconds(variables),
         metrics_token=optional_secret("METRICS_TOKEN", variables),
@@ -215,11 +216,12 @@ def _whole(variables: Mapping[str, str], name: str, default: int, least: int, mo
     return int(text)
 
 
-def _choice(variables: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+def _choice(variables: Mapping[str, str], name: str, choices: tuple[Choice, ...]) -> Choice:
     text = variables.get(name) or choices[0]
-    if text not in choices:
+    chosen = next((choice for choice in choices if choice == text), None)
+    if chosen is None:
         raise EnvironmentProblem(f"{name} must be one of: {', '.join(choices)}.")
-    return text
+    return chosen
 
 
 def _networks(variables: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:

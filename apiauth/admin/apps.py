@@ -16,13 +16,12 @@ from apiauth.admin.confirm import Deed, carry_out, door
 from apiauth.admin.policy import PolicyPage
 from apiauth.admin.window import Base, Window, badge, column, mono, staff, when
 from apiauth.core import clock
-from apiauth.core.environment import Environment
+from apiauth.core.environment import Environment, prefix_pattern
 from apiauth.core.errors import Invalid
 from apiauth.core.roles import preset_name
 from apiauth.models import App, AppRollup, Key, RateLimitScheme
 from apiauth.services import apps
 
-NAMES_ONE = rf"(^|_)({'|'.join(Environment)})$"
 SAFE = (
     "name",
     "description",
@@ -93,9 +92,10 @@ class EnvironmentFilter(admin.SimpleListFilter):
         return [*((each.value, each.value.capitalize()) for each in Environment), ("none", "Neither")]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
-        if self.value() in tuple(Environment):
-            return queryset.filter(key_prefix__regex=rf"(^|_){self.value()}$")
-        return queryset.exclude(key_prefix__regex=NAMES_ONE) if self.value() == "none" else queryset
+        if self.value() == "none":
+            return queryset.exclude(key_prefix__regex=prefix_pattern(*Environment))
+        chosen = [each for each in Environment if each.value == self.value()]
+        return queryset.filter(key_prefix__regex=prefix_pattern(*chosen)) if chosen else queryset
 
 
 @admin.register(App)

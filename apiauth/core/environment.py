@@ -16,3 +16,8 @@ _BY_LAST_PART = {environment.value: environment for environment in Environment}
 def environment_of(key_prefix: str) -> Environment | None:
     """Return the environment that is the last part of a prefix, or None where it names none."""
     return _BY_LAST_PART.get(key_prefix.rpartition("_")[2])
+
+
+def prefix_pattern(*environments: Environment) -> str:
+    """Return the regular expression of prefixes that name one of these, by the rule of `environment_of`."""
+    return rf"(^|_)({'|'.join(environments)})$"

@@ -35,7 +35,7 @@ def normal_form(resource: str) -> str:
 
 
 def roots_of(resources: Iterable[str]) -> tuple[str, ...]:
-    """Return resources as `is_within` takes them. Raises Invalid where one has no normal form."""
+    """Return resources as `is_opened` takes them. Raises Invalid where one has no normal form."""
     return tuple(f"{normal_form(resource).rstrip('/')}/" for resource in resources)
 
 
@@ -44,7 +44,7 @@ def open_roots(resources: Iterable[str], catalogue: Collection[str]) -> tuple[st
     return roots_of(resource for resource in resources if resource in catalogue)
 
 
-def is_within(path: str, roots: tuple[str, ...]) -> bool:
+def is_opened(path: str, roots: tuple[str, ...]) -> bool:
     """Tell whether a path, in its normal form, is one of these resources or lies below one: whole segments count."""
     return f"{path}/".startswith(roots)
 

@@ -23,12 +23,13 @@ from apiauth.services.activity_exports import ActivitySight
 from apiauth.services.exports import MOST_LINES, Form, Sight
 
 router = Router()
+_LATEST_LOGS, _LATEST_ACTIVITY = LogsExport(), ActivityExport()  # what a call without a body asks for
 _FILTERS = ("start_date", "end_date", "key_id", "outcome", "rule", "method", "path_prefix", "client_ip")
 
 
 @router.post("/api-auth/apps/{app_slug}/audit/logs/export", auth=BackendAccess("apps:read"))
 @hands_out("The decisions, the newest first.", examples.LOG_FILES, 404)
-def export_logs(request: BackendRequest, app_slug: str, body: LogsExport = LogsExport()) -> StreamingHttpResponse:  # noqa: B008  # ninja reads the default off the signature; it is never changed
+def export_logs(request: BackendRequest, app_slug: str, body: LogsExport = _LATEST_LOGS) -> StreamingHttpResponse:
     """Hand out decisions as a file. That it was taken stands in the activity log."""
     caller, given = request.auth, body.given()
     app = apps.find_app(deployment_id=caller.deployment_id, slug=app_slug)
@@ -51,7 +52,7 @@ def export_logs(request: BackendRequest, app_slug: str, body: LogsExport = LogsE
 def export_activity(
     request: BackendRequest,
     app_slug: str,
-    body: ActivityExport = ActivityExport(),  # noqa: B008  # ninja reads the default off the signature; it is never changed
+    body: ActivityExport = _LATEST_ACTIVITY,
 ) -> StreamingHttpResponse:
     """Hand out an app's activity as a file. That it was taken stands in the activity log."""
     caller = request.auth

@@ -256,6 +256,9 @@ class TicketCreate(Body):
     code_challenge: Challenge | None = None
 
 
+KEY_LISTS = ("permissions", "allowed_cidrs", "resources")  # of a page's form about a key: once for every entry
+
+
 class KeyForm(BaseModel):
     """A new key, as a page's form sends it."""
 

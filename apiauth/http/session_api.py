@@ -12,7 +12,7 @@ from apiauth.core.errors import Invalid, KeyAlreadyRevoked
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
-from apiauth.http.bodies import KeyForm, RevokeForm, RotateForm
+from apiauth.http.bodies import KEY_LISTS, KeyForm, RevokeForm, RotateForm
 from apiauth.http.forms import read_form
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
@@ -91,7 +91,7 @@ def list_keys(
 @repeatable
 def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
     """Make a key within the session's ceilings; its secret is in this answer alone."""
-    caller, form = request.auth, read_form(request, lists=("permissions", "allowed_cidrs", "resources"))
+    caller, form = request.auth, read_form(request, lists=KEY_LISTS)
     if "name" not in form:
         raise Invalid("Send name.", field="name")
     expires_at = form.get("expires_at", "")

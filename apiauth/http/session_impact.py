@@ -7,7 +7,7 @@ from ninja import Router
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
-from apiauth.http.bodies import ImpactForm
+from apiauth.http.bodies import KEY_LISTS, ImpactForm
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
 from apiauth.http.strict_json import parse_list
@@ -17,7 +17,6 @@ from apiauth.services import impact, sessions
 from apiauth.services.impact import Deed
 
 router = Router()
-_LISTS = ("permissions", "allowed_cidrs", "resources")
 _DEEDS: dict[str, Action] = {Deed.REVOKE: Action.REVOKE_OWN, Deed.DISABLE: Action.DISABLE_OWN}
 
 
@@ -27,9 +26,9 @@ _DEEDS: dict[str, Action] = {Deed.REVOKE: Action.REVOKE_OWN, Deed.DISABLE: Actio
 @reads_header("Origin")
 def preview_impact(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserImpactJson]:
     """Tell what a change would have done to the key's latest calls; it takes what the change itself takes."""
-    caller, form = request.auth, read_form(request, lists=_LISTS)
+    caller, form = request.auth, read_form(request, lists=KEY_LISTS)
     changes: dict[str, Any] = {
-        name: [text for text in request.POST.getlist(name) if text] for name in _LISTS if name in form
+        name: [text for text in request.POST.getlist(name) if text] for name in KEY_LISTS if name in form
     }
     if "limits" in form:
         changes["limits"] = parse_list(form["limits"], "limits")
@@ -46,7 +45,7 @@ def _taken(action: str | None, changes: dict[str, Any]) -> list[Action]:
     taken = [Action.SEE]
     if action in _DEEDS:
         taken.append(_DEEDS[action])
-    if changes.keys() & set(_LISTS):
+    if changes.keys() & set(KEY_LISTS):
         taken.append(Action.EDIT_OWN)
     if "allowed_cidrs" in changes:
         taken.append(Action.SEE_ADDRESSES)

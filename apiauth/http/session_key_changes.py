@@ -7,7 +7,7 @@ from ninja import Router
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
-from apiauth.http.bodies import EditForm, ExtendForm, NoForm, SwitchForm
+from apiauth.http.bodies import KEY_LISTS, EditForm, ExtendForm, NoForm, SwitchForm
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
 from apiauth.http.strict_json import parse_list
@@ -17,7 +17,6 @@ from apiauth.models import Key
 from apiauth.services import key_edits, keys, sessions
 
 router = Router()
-_LISTS = ("permissions", "allowed_cidrs", "resources")
 _RENAMES = ("name", "note")
 
 
@@ -27,10 +26,10 @@ _RENAMES = ("name", "note")
 @reads_header("Origin")
 def edit_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
     """Change the fields that were sent; an empty one clears. What is more than name and note takes another action."""
-    caller, form = request.auth, read_form(request, lists=_LISTS)
+    caller, form = request.auth, read_form(request, lists=KEY_LISTS)
     changes: dict[str, Any] = {name: form[name] for name in _RENAMES if name in form}
     actions = [Action.RENAME] if changes else []
-    for name in _LISTS:
+    for name in KEY_LISTS:
         if name in form:
             changes[name] = [text for text in request.POST.getlist(name) if text]
     if "expires_at" in form:

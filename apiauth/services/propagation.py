@@ -109,10 +109,10 @@ def of_key(key: Key) -> Propagation:
 def with_progress(keys: KeyQuerySet) -> KeyQuerySet:
     """Read with keys how far the last change of each has come: what `of_told` then says of one."""
     shape = ArrayField(BigIntegerField())
-    counts = RawSQL(sql("in_force_of_key"), [_silent_seconds()], output_field=shape)  # noqa: S611  # a file of ours
+    counts = RawSQL(sql("in_force_of_key"), [_silent_seconds()], output_field=shape)  # noqa: S611  # the text is a file of ours, the value a parameter
     return keys.annotate(gateways=counts)
 
 
 def of_told(key: Key) -> Propagation:
     """Return how far the last change of a key has come that was read by `with_progress`."""
-    return Propagation(*key.gateways)  # type: ignore[attr-defined]  # annotated there
+    return Propagation(*key.gateways)  # type: ignore[attr-defined]  # `with_progress` adds it to the row

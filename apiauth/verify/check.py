@@ -14,7 +14,7 @@ from apiauth.core.decision import Rule
 from apiauth.core.errors import Unavailable
 from apiauth.core.limits import LimitRule
 from apiauth.core.permissions import requirement
-from apiauth.core.resource import is_within as is_opened
+from apiauth.core.resource import is_opened
 from apiauth.core.secrets import (
     LONGEST_SECRET,
     PREFIX_PATTERN,

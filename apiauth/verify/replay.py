@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apiauth.audit.calls import Call
-from apiauth.core import resource
 from apiauth.core.decision import Rule
 from apiauth.core.limits import LimitRule, Mode
 from apiauth.core.permissions import requirement
+from apiauth.core.resource import is_opened
 from apiauth.verify.addresses import Network, is_within, parse_address
 from apiauth.verify.rules import Facts, decide
 
@@ -90,7 +90,7 @@ def _rule(address: str | None, path: str, required: str, proposal: Proposal) -> 
             revoked=proposal.revoked,
             disabled=proposal.disabled,
             ip_allowed=not networks or (address is not None and is_within(parse_address(address), networks)),
-            resource_allowed=proposal.resources is None or resource.is_within(path, proposal.resources),
+            resource_allowed=proposal.resources is None or is_opened(path, proposal.resources),
             permitted=held is None or all(requirement(entry)(held) for entry in json.loads(required)),
         )
     )

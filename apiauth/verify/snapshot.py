@@ -8,7 +8,7 @@ be by a sequence or a timestamp.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import psycopg
@@ -26,8 +26,10 @@ log = structlog.get_logger(__name__)
 CLOCK_JUMP_NS = 2_000_000_000
 MOST_KEYS = 1_000_000
 _MOST_SHARED = 10_000
-_TEXTS = msgspec.json.Decoder(tuple[str, ...])
-_OWNER = msgspec.json.Decoder(tuple[str | None, str | None, str | None])
+Value = TypeVar("Value")
+
+_read_texts = msgspec.json.Decoder(tuple[str, ...]).decode
+_read_owner = msgspec.json.Decoder(tuple[str | None, str | None, str | None]).decode
 _ROTATION = msgspec.json.Decoder(RotationPolicy)
 
 
@@ -201,7 +203,7 @@ class Tables:
             known = self.apps.get(app.id)
             if known is None or known.change_xid != app.change_xid:
                 app.rules, app.rotation = self._rules_of(app.scheme_id), _rotation(app.id, row[-1])
-                app.resources = self._listed(row[-2])
+                app.resources = self._once(_read_texts, row[-2])
                 self._put_app(app)
                 changed += 1
         if changed:
@@ -229,28 +231,22 @@ class Tables:
         app = self.apps.get(key.app_id)
         if app is not None:
             key.app_id, key.deployment_id = app.id, app.deployment_id
-        key.permissions = self._listed(row[5])
+        key.permissions = self._once(_read_texts, row[5])
         key.metadata = share(key.metadata, key.metadata)
-        key.allowed_cidrs = self._listed(row[7])
-        key.resources = None if row[15] is None else self._listed(row[15])
-        key.owner = None if row[16] is None else self._owner(row[16])
+        key.allowed_cidrs = self._once(_read_texts, row[7])
+        key.resources = None if row[15] is None else self._once(_read_texts, row[15])
+        key.owner = None if row[16] is None else self._once(_read_owner, row[16])
         key.change_xid = share(key.change_xid, key.change_xid)
         if len(self._shared) > _MOST_SHARED:
             self._shared.clear()
         return key
 
-    def _listed(self, written: str) -> tuple[str, ...]:
-        """Return a list that the database wrote as JSON: reading its arrays costs more than all the rest of a row."""
-        listed: tuple[str, ...] | None = self._shared.get(("list", written))
-        if listed is None:
-            listed = self._shared["list", written] = _TEXTS.decode(written)
-        return listed
-
-    def _owner(self, written: str) -> tuple[str | None, str | None, str | None]:
-        owner: tuple[str | None, str | None, str | None] | None = self._shared.get(("owner", written))
-        if owner is None:
-            owner = self._shared["owner", written] = _OWNER.decode(written)
-        return owner
+    def _once(self, read: Callable[[str], Value], written: str) -> Value:
+        """Return what the database wrote as JSON: reading its arrays costs more than all the rest of a row."""
+        found: Value | None = self._shared.get((read, written))
+        if found is None:
+            found = self._shared[read, written] = read(written)
+        return found
 
     def _take_backend_keys(self, rows: Iterable[Row]) -> int:
         changed = 0

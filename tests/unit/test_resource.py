@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiauth.core.errors import Invalid
-from apiauth.core.resource import is_within, normal_form, roots_of
+from apiauth.core.resource import is_opened, normal_form, roots_of
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ SEGMENTS = st.lists(st.text("ab*.%", min_size=1, max_size=3).filter(lambda each:
 def test_a_path_is_within_what_its_segments_begin_with(path, resources):
     roots = tuple(f"/{'/'.join(each)}/".replace("//", "/") for each in resources)
     expected = any(path[: len(each)] == each for each in resources)
-    assert is_within(f"/{'/'.join(path)}", roots) == expected
+    assert is_opened(f"/{'/'.join(path)}", roots) == expected
 
 
 @pytest.mark.parametrize("resource", ["/a/../b", "//a", "a\\b", "/a%2fb", "?x", ""])
