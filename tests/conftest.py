@@ -1,6 +1,6 @@
 """Fixtures that state only what differs: a deployment, an app, keys, sessions, clients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,11 +13,21 @@ from apiauth.models import App, Deployment, Session
 from apiauth.services import apps, deployments, keys, sessions, tickets
 from tests.support import stage as stages
 from tests.support.browsers import browser, open_context
+from tests.support.database import empty_decisions
 
 __all__ = ["browser", "open_context"]  # one Chromium for the whole run, wherever a test asks for it
 
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 ACTOR = Actor(kind="command", id="test", name="Test", via="command")
+
+
+@pytest.fixture(autouse=True)
+def leave_no_decisions(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Take away what a test that commits recorded: another one counts all that there is."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
+        empty_decisions()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from apiauth.audit.record import frame
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from tests.db.test_drain import record
-from tests.support.database import DECISION_TABLES, dsn
+from tests.support.database import dsn
 from tests.support.running import until
 
 Connection = psycopg.Connection[Any]
@@ -30,12 +30,11 @@ MOMENT = timedelta(seconds=30)  # by which a loaded machine may be late
 @pytest.fixture
 def connection(transactional_db: None) -> Iterator[Connection]:
     """A connection to a database that has heard of no gateway, and of no worker."""
-    tables = f"{DECISION_TABLES}, apiauth_gatewaystatus"
     with psycopg.connect(dsn(), autocommit=True) as found:
-        found.execute(f"TRUNCATE {tables}")
+        found.execute("TRUNCATE apiauth_gatewaystatus")
         ensure_partitions(found)
         yield found
-        found.execute(f"TRUNCATE {tables}")
+        found.execute("TRUNCATE apiauth_gatewaystatus")
 
 
 def gateway(connection: Connection, host: str, started_at: datetime) -> None:

@@ -14,7 +14,7 @@ from apiauth.audit.record import Record, frame, frame_payload, new_decision_numb
 from apiauth.audit.spool import Spool
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
-from tests.support.database import DECISION_TABLES, dsn
+from tests.support.database import dsn
 
 pytestmark = pytest.mark.django_db(transaction=True)
 APP, KEY, DEPLOYMENT = 11, 22, 33
@@ -50,10 +50,8 @@ def record(**fields) -> Record:
 @pytest.fixture
 def connection(transactional_db):
     with psycopg.connect(dsn(), autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {DECISION_TABLES}")
         ensure_partitions(connection)
         yield connection
-        connection.execute(f"TRUNCATE {DECISION_TABLES}")
 
 
 def count(connection) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.database import dsn, empty_decisions
+from tests.support.database import dsn
 from tests.support.oracle import calling, judge
 from tests.support.processes import GATEWAY, Process, environment_in, free_port, ready
 from tests.support.running import until
@@ -25,7 +25,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({DESCRIPTORS}, {DESCRIPTORS}))
 
 @pytest.fixture
 def gateway(transactional_db, tmp_path):
-    empty_decisions()
     port = free_port()
     process = Process(SERVE, port, environment=environment_in(tmp_path))
     try:
@@ -33,7 +32,6 @@ def gateway(transactional_db, tmp_path):
         yield process, port
     finally:
         process.kill()
-        empty_decisions()
 
 
 def descriptors_of(process):

@@ -6,7 +6,7 @@ from http.client import HTTPConnection
 import pytest
 
 from tests.faults.test_full_disk import disk, fill  # noqa: F401  # a fixture is used by its name
-from tests.support.database import dsn, empty_decisions
+from tests.support.database import dsn
 from tests.support.oracle import calling, judge
 from tests.support.processes import GATEWAY, Process, environment_in, free_port, ready
 from tests.support.proxy import FreezingProxy
@@ -17,11 +17,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes, py
 
 @pytest.fixture
 def proxy(transactional_db):
-    empty_decisions()
     proxy = FreezingProxy(dsn())
     yield proxy
     proxy.close()
-    empty_decisions()
 
 
 @pytest.fixture

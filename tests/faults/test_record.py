@@ -7,7 +7,7 @@ import pytest
 from apiauth.core import clock
 from apiauth.services import apps, limits
 from tests.conftest import ACTOR
-from tests.support.database import dsn, empty_decisions
+from tests.support.database import dsn
 from tests.support.oracle import calling, judge
 from tests.support.processes import GATEWAY, WORKER, Process, environment_in, free_port, ready
 
@@ -16,9 +16,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes, py
 
 @pytest.fixture
 def environment(tmp_path, transactional_db):
-    empty_decisions()
-    yield environment_in(tmp_path)
-    empty_decisions()
+    return environment_in(tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from django.utils import timezone
 from apiauth.audit import worker
 from apiauth.models import Key
 from tests.db.test_drain import record, write
-from tests.support.database import dsn, empty_decisions
+from tests.support.database import dsn
 from tests.support.gateways import GatewayInProcess
 from tests.support.proxy import FreezingProxy
 from tests.support.running import until
@@ -41,7 +41,6 @@ def test_a_revoke_is_heard_after_the_connection_fell_silent(proxy, make_key, tmp
 
 def test_the_worker_gives_a_silent_connection_up_and_drains_over_another(proxy, tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "PATIENCE_SECONDS", 0.5)
-    empty_decisions()
     environment = SimpleNamespace(direct_database_url=proxy.address, spool_dir=tmp_path, keep_decisions_days=0)
     stop, started = threading.Event(), threading.Event()
     thread = threading.Thread(target=worker.run, args=(environment, stop, started.set))
@@ -57,7 +56,6 @@ def test_the_worker_gives_a_silent_connection_up_and_drains_over_another(proxy, 
         thread.join()
     with psycopg.connect(dsn()) as connection:
         assert connection.execute("SELECT count(*) FROM apiauth_decision").fetchone() == (10,)
-    empty_decisions()
 
 
 def test_503_where_the_database_cannot_be_reached_for_longer_than_the_bound(proxy, make_key, tmp_path):

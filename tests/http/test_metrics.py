@@ -26,7 +26,7 @@ from apiauth.services import deployments
 from apiauth.services.keys import IssuedKey
 from config import env
 from tests.conftest import ACTOR
-from tests.support.database import dsn, empty_decisions
+from tests.support.database import dsn
 from tests.support.gateways import GatewayInProcess
 from tests.support.mail_queue import leave_mail
 
@@ -148,7 +148,6 @@ def test_a_worker_says_how_far_behind_it_is(gateway: GatewayInProcess) -> None:
         Lag(connection, spool).note(0)
         behind = scraped.samples()
         Lag(connection, spool).note(Drain(connection, spool).drain())
-    empty_decisions()
     level = scraped.samples()
     assert behind["keystead_worker_lag_bytes{}"] > 0
     assert (level["keystead_worker_lag_bytes{}"], level["keystead_worker_decisions_total{}"]) == (0, 1)

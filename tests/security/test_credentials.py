@@ -1,24 +1,16 @@
 """Each kind of credential opens its own slot and no other: five kinds, five slots, the diagonal alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from tests.support.database import empty_decisions
 from tests.support.gateways import GatewayInProcess
 from tests.support.stage import Stage, Tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the gateway reads through a connection of its own
-
-
-@pytest.fixture(autouse=True)
-def leave_no_decisions() -> Iterator[None]:
-    """Take away what the stage committed, for tests that count all decisions there are."""
-    yield
-    empty_decisions()
 
 
 KINDS = ("a customer's key", "a backend key", "a ticket", "a session", "a staff session")

@@ -16,11 +16,11 @@ from tests.support.gateways import question
 from tests.support.running import until
 
 Answer = tuple[str, bool]
-COUNTS = (
-    "sum(count) FROM apiauth_decisionrollup",
-    "sum(count) FROM apiauth_pathrollup",
-    "sum(allowed + blocked) FROM apiauth_minuterollup",
-)
+RECOUNTED = {  # each count, and the rows that it counts: what no app's key asked is nobody's path and minute
+    "sum(count) FROM apiauth_decisionrollup": "count(*) FROM apiauth_decision",
+    "sum(count) FROM apiauth_pathrollup": "count(app_id) FROM apiauth_decision",
+    "sum(allowed + blocked) FROM apiauth_minuterollup": "count(app_id) FROM apiauth_decision",
+}
 
 
 class Caller(threading.Thread):
@@ -98,7 +98,7 @@ class Verdict:
     doubled: int
     invented: set[str]
     different: set[str]
-    miscounted: int
+    miscounted: list[tuple[str, str]]
 
     def require_whole(self, *, but_invented: bool = False) -> None:
         """Fail where a decision is lost, doubled, different or not counted, or stands there although nobody heard it.
@@ -108,7 +108,7 @@ class Verdict:
         assert not self.lost, f"{len(self.lost)} answers without a record"
         assert not self.doubled, f"{self.doubled} records that stand twice"
         assert not self.different, f"{len(self.different)} records that say otherwise than the answer"
-        assert not self.miscounted, "the counts are the number of rows"
+        assert not self.miscounted, "counts that are not the number of their rows"
         assert but_invented or not self.invented, f"{len(self.invented)} records that nobody heard of"
 
 
@@ -120,7 +120,7 @@ def judge(answers: list[Answer], folder: Path, address: str) -> Verdict:
         rows = connection.execute(
             "SELECT 'req_' || replace(id::text, '-', ''), allowed FROM apiauth_decision"
         ).fetchall()
-        counted = [connection.execute(f"SELECT {each}").fetchone() for each in COUNTS]
+        miscounted = [pair for pair in RECOUNTED.items() if _value(connection, pair[0]) != _value(connection, pair[1])]
     recorded, heard = dict(rows), dict(answers)
     assert len(heard) == len(answers), "an id that was given twice"
     return Verdict(
@@ -129,8 +129,13 @@ def judge(answers: list[Answer], folder: Path, address: str) -> Verdict:
         doubled=len(rows) - len(recorded),
         invented=recorded.keys() - heard.keys(),
         different={name for name, allowed in heard.items() if recorded.get(name, allowed) != allowed},
-        miscounted=sum(abs(len(rows) - int(row[0] or 0)) for row in counted if row),
+        miscounted=miscounted,
     )
+
+
+def _value(connection: psycopg.Connection[tuple[int | None]], expression: str) -> int:
+    row = connection.execute(f"SELECT {expression}").fetchone()
+    return int(row[0] or 0) if row else 0
 
 
 def _is_empty(folder: Path, drain: Drain) -> bool:
