@@ -126,6 +126,11 @@ class LimitRule:
         start = now_ms - now_ms % length
         return start, start + length
 
+    def window_start(self, now_ms: int) -> int:
+        """Return the first millisecond of the window that holds `now_ms`."""
+        length = self._fixed_length_ms
+        return _month_at(now_ms)[0] if length is None else now_ms - now_ms % length
+
     @cached_property
     def _fixed_length_ms(self) -> int | None:
         return None if self.unit in MONTHS else self.length_ms

@@ -15,7 +15,7 @@ from apiauth.core import clock, ids
 from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
 from apiauth.core.errors import KeysteadError
 from apiauth.core.metadata import without_reserved
-from apiauth.http.limit_fields import counts, entries, header_fields, templates
+from apiauth.http.limit_fields import Templates, counts, entries, header_fields, templates
 from apiauth.verify.check import Outcome
 from apiauth.verify.limiter import Claim
 from apiauth.verify.prepared import Prepared
@@ -56,6 +56,8 @@ class _Rendered(msgspec.Struct, gc=False):
     before_headers: bytes
     whole: bytes | None
     """The template of every call, where its limits are the same each time; the parts are empty then."""
+    limits: Templates | None
+    """Those of the limits in it."""
 
 
 def answer(outcome: Outcome) -> tuple[int, bytes]:
@@ -121,13 +123,14 @@ def _allowed(outcome: Outcome) -> bytes:
     if not isinstance(rendered, _Rendered):
         assert outcome.key is not None
         rendered = prepared.rendered = _render(outcome.key, prepared, outcome.claims)
-    template = rendered.whole
-    if template is None:
-        template = _whole(rendered.before_limits, rendered.before_headers, outcome.claims)
+    template, limits = rendered.whole, rendered.limits
+    if template is None or limits is None:
+        limits = _templates(outcome.claims)
+        template = _whole(rendered.before_limits, rendered.before_headers, limits)
     number = outcome.number
     if not outcome.left:
         return template % (number, outcome.stale_ms)
-    return template % (number, *counts(outcome.limits, number >> 80), outcome.stale_ms)
+    return template % (number, *counts(limits, outcome.left, number >> 80), outcome.stale_ms)
 
 
 def _render(key: Key, prepared: Prepared, claims: tuple[Claim, ...]) -> _Rendered:
@@ -141,14 +144,18 @@ def _render(key: Key, prepared: Prepared, claims: tuple[Claim, ...]) -> _Rendere
     ).replace(b"%", b"%%")
     before_headers = b'],"retry_after":null,"headers":%b' % headers.removesuffix(b"}").replace(b"%", b"%%")
     if prepared.is_by_path:
-        return _Rendered(before_limits, before_headers, None)
-    return _Rendered(b"", b"", _whole(before_limits, before_headers, claims))  # other calls count by the same rules
+        return _Rendered(before_limits, before_headers, None, None)
+    limits = _templates(claims)  # other calls count by the same rules
+    return _Rendered(b"", b"", _whole(before_limits, before_headers, limits), limits)
 
 
-def _whole(before_limits: bytes, before_headers: bytes, claims: tuple[Claim, ...]) -> bytes:
-    limits, headers = templates(tuple([claim[0] for claim in claims]))
+def _templates(claims: tuple[Claim, ...]) -> Templates:
+    return templates(tuple([claim[0] for claim in claims]))
+
+
+def _whole(before_limits: bytes, before_headers: bytes, limits: Templates) -> bytes:
     return b'{"request_id":"req_%%032x",%b%b%b%b%b},"stale_ms":%%d}' % (
-        before_limits, limits, before_headers, b"," if headers else b"", headers,
+        before_limits, limits.entries, before_headers, b"," if limits.fields else b"", limits.fields,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ written as RFC 9651 says.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,35 +36,49 @@ def header_fields(limits: Limits, now_ms: int) -> dict[str, str]:
     return fields
 
 
-@lru_cache(maxsize=4_096)
-def templates(rules: tuple[LimitRule, ...]) -> tuple[bytes, bytes]:
-    """Return what `entries` and what `header_fields` come to for these rules, as the inside of the JSON.
+class Templates(NamedTuple):
+    """What `entries` and what `header_fields` come to for some rules, as the inside of the JSON.
 
-    Each number that changes from call to call is a `%d`; `counts` returns what goes there. To
-    build both from nothing was a fifth of what a check costs.
+    Each number that changes from call to call is a `%d`; `counts` returns what goes there.
     """
+
+    entries: bytes
+    fields: bytes
+    rules: tuple[LimitRule, ...]
+    windows: tuple[tuple[int, ...], ...]
+    """The places of the rules that have one window, for each window."""
+
+
+@lru_cache(maxsize=4_096)
+def templates(rules: tuple[LimitRule, ...]) -> Templates:
+    """Return the templates for these rules; to build both from nothing was a fifth of what a check costs."""
     listed = [b'{"rule":%b,"remaining":%%d,"limit":%d}' % (_json(rule.text), rule.max_requests) for rule in rules]
+    places: dict[str, list[int]] = {}
+    for place, rule in enumerate(rules):
+        places.setdefault(rule.window, []).append(place)
     fields = []
-    for window in dict.fromkeys(rule.window for rule in rules):
+    for window in places:
         name = f"x-ratelimit-{window}".encode()
         fields += [b'"%b-limit":"%%d"' % name, b'"%b-remaining":"%%d"' % name]
     if rules:
         policies = ", ".join(_policy(rule.name, rule.max_requests, _whole_seconds(rule)) for rule in rules)
         states = b", ".join(_json(_quoted(rule.name))[1:-1] + b";r=%d;t=%d" for rule in rules)
         fields += [b'"ratelimit-policy":%b' % _json(policies), b'"ratelimit":"%b"' % states]
-    return b",".join(listed), b",".join(fields)
+    return Templates(b",".join(listed), b",".join(fields), rules, tuple(map(tuple, places.values())))
 
 
-def counts(limits: Limits, now_ms: int) -> list[int]:
-    """Return the numbers for both `templates`, those of the entries first."""
-    if len(limits) == 1:
-        [(rule, left)] = limits
-        return [left, rule.max_requests, left, left, rule.seconds_left(now_ms)]
-    numbers = [left for _, left in limits]
-    for rule, left in _one_a_window(limits):
-        numbers += (rule.max_requests, left)
-    for rule, left in limits:
-        numbers += (left, rule.seconds_left(now_ms))
+def counts(known: Templates, left: Sequence[int], now_ms: int) -> list[int]:
+    """Return the numbers for both templates, those of the entries first; `left` is in the order of the rules."""
+    rules = known.rules
+    if len(rules) == 1:
+        only, rule = left[0], rules[0]
+        return [only, rule.max_requests, only, only, rule.seconds_left(now_ms)]
+    numbers = [*left]
+    for places in known.windows:
+        tightest = places[0] if len(places) == 1 else min(places, key=left.__getitem__)
+        numbers += (rules[tightest].max_requests, left[tightest])
+    for rule, each in zip(rules, left, strict=True):
+        numbers += (each, rule.seconds_left(now_ms))
     return numbers
 
 

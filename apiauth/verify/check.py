@@ -90,8 +90,6 @@ class Outcome(msgspec.Struct, gc=False):
     @property
     def limits(self) -> list[tuple[LimitRule, int]]:
         """Return the limits of the call, each with what is left of it."""
-        if len(self.left) == 1:  # as most calls have it: half the cost
-            return [(self.claims[0][0], self.left[0])]
         return [(claim[0], left) for claim, left in zip(self.claims, self.left, strict=True)]
 
 
@@ -269,7 +267,8 @@ class Checker:
             limit = outcome.claims[0][0]
             limits = [(limit.text, left[0], limit.max_requests)]
         else:
-            limits = [(limit.text, each, limit.max_requests) for limit, each in outcome.limits] if left else []
+            pairs = zip(outcome.claims, left, strict=True) if left else ()
+            limits = [(limit.text, each, limit.max_requests) for (limit, _), each in pairs]
         call = (
             outcome.blocked_by if rule is not Rule.RATE_LIMITED else rule.value,
             outcome.blocked_by,

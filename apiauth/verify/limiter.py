@@ -103,11 +103,10 @@ class Limiter:
     def _take_one(self, claim: Claim, now_ms: int) -> tuple[int, list[int]]:
         """Do what `_take_all` does for the one claim that most calls have, at two thirds of its cost."""
         rule, identity = claim
-        start, _ = rule.window_at(now_ms)
         place = self._places.get(identity)
         if place is not None:
-            found, known_start, _, count = _SLOT.unpack_from(self._map, place)
-            if found == identity and known_start >= start:
+            found, start, _, count = _SLOT.unpack_from(self._map, place)
+            if found == identity and start >= rule.window_start(now_ms):
                 left = rule.max_requests - count
                 if left <= 0:
                     return 0, [0]
@@ -126,7 +125,7 @@ class Limiter:
                 return None
             found, start, _, count = _SLOT.unpack_from(memory, place)
             free = rule.max_requests - count
-            if found != identity or free <= 0 or start < rule.window_at(now_ms)[0]:
+            if found != identity or free <= 0 or start < rule.window_start(now_ms):
                 return None
             writes.append((place + _COUNT_AT, count + 1))
             left.append(free - 1)

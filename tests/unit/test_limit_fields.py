@@ -109,8 +109,9 @@ def test_whatever_the_rules_the_fields_can_be_read_and_no_two_names_are_alike(ru
 def test_the_templates_filled_in_are_what_is_written_from_nothing(rules, now_ms):
     parsed = parse_rules([rule for rule, _ in rules])
     limits = [(rule, left) for rule, (_, left) in zip(parsed, rules, strict=True)]
-    listed, fields = templates(parsed)
-    filled = json.loads(b"[[%b],{%b}]" % (listed, fields) % tuple(counts(limits, now_ms)))
+    known = templates(parsed)
+    numbers = counts(known, [left for _, left in limits], now_ms)
+    filled = json.loads(b"[[%b],{%b}]" % (known.entries, known.fields) % tuple(numbers))
     assert filled == [entries(limits), header_fields(limits, now_ms)]
     assert list(filled[1]) == list(header_fields(limits, now_ms))
 
