@@ -57,9 +57,10 @@ def templates(rules: tuple[LimitRule, ...]) -> Templates:
     for place, rule in enumerate(rules):
         places.setdefault(rule.window, []).append(place)
     fields = []
-    for window in places:
+    for window, sharing in places.items():
         name = f"x-ratelimit-{window}".encode()
-        fields += [b'"%b-limit":"%%d"' % name, b'"%b-remaining":"%%d"' % name]
+        most = b"%d" if len(sharing) > 1 else b"%d" % rules[sharing[0]].max_requests
+        fields += [b'"%b-limit":"%b"' % (name, most), b'"%b-remaining":"%%d"' % name]
     if rules:
         policies = ", ".join(_policy(rule.name, rule.max_requests, _whole_seconds(rule)) for rule in rules)
         states = b", ".join(_json(_quoted(rule.name))[1:-1] + b";r=%d;t=%d" for rule in rules)
@@ -71,12 +72,15 @@ def counts(known: Templates, left: Sequence[int], now_ms: int) -> list[int]:
     """Return the numbers for both templates, those of the entries first; `left` is in the order of the rules."""
     rules = known.rules
     if len(rules) == 1:
-        only, rule = left[0], rules[0]
-        return [only, rule.max_requests, only, only, rule.seconds_left(now_ms)]
+        only = left[0]
+        return [only, only, only, rules[0].seconds_left(now_ms)]
     numbers = [*left]
     for places in known.windows:
-        tightest = places[0] if len(places) == 1 else min(places, key=left.__getitem__)
-        numbers += (rules[tightest].max_requests, left[tightest])
+        if len(places) == 1:
+            numbers.append(left[places[0]])
+        else:
+            tightest = min(places, key=left.__getitem__)
+            numbers += (rules[tightest].max_requests, left[tightest])
     for rule, each in zip(rules, left, strict=True):
         numbers += (each, rule.seconds_left(now_ms))
     return numbers
