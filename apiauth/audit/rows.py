@@ -8,8 +8,10 @@ import msgspec
 
 from apiauth.audit.record import Record
 from apiauth.core import limit_states
+from apiauth.core.short_texts import cached_if_short
 
 LONGEST_PATH = 500  # in characters; an index entry of PostgreSQL holds 2,704 bytes
+_FEW = 8
 
 _UNSAFE = {0: "\ufffd", ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
 _UNSAFE |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
@@ -123,12 +125,20 @@ def _second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-@lru_cache(maxsize=1024)
 def _texts(values: tuple[str, ...]) -> str:
+    return _few_texts(values) if len(values) <= _FEW else _listed(values)
+
+
+@lru_cache(maxsize=1024)
+def _few_texts(values: tuple[str, ...]) -> str:
+    return _listed(values)
+
+
+def _listed(values: tuple[str, ...]) -> str:
     return "[" + ",".join(map(_json, values)) + "]"
 
 
-@lru_cache(maxsize=1024)
+@cached_if_short(1_024)
 def _json(value: str) -> str:
     return _text(msgspec.json.encode(value.translate(_UNSAFE_IN_JSON)).decode())
 

@@ -11,9 +11,9 @@ lower case, so that neither can be taken for the other.
 import re
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 
 from apiauth.core.errors import Invalid
+from apiauth.core.short_texts import cached_if_short
 
 PERMISSION_PATTERN = r"[a-z0-9][a-z0-9_.:/-]{0,99}"
 PERMISSION_NAME = re.compile(PERMISSION_PATTERN)
@@ -44,7 +44,7 @@ def check_permissions(names: Iterable[object], field: str = "permissions") -> li
     return sorted({check_permission(name, f"{field}[{index}]") for index, name in enumerate(listed)})
 
 
-@lru_cache(maxsize=4096)
+@cached_if_short(1_024)
 def requirement(expression: str) -> Requirement:
     """Return the test that an expression stands for: held permissions in, whether they suffice out.
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -11,6 +10,7 @@ from apiauth.core.errors import Invalid, TooLarge
 from apiauth.core.permissions import requirement
 from apiauth.core.redaction import without_secrets
 from apiauth.core.resource import normal_form
+from apiauth.core.short_texts import cached_if_short
 
 MOST_BODY_BYTES = 16 * 1024
 MOST_BATCH_BYTES = 256 * 1024
@@ -110,14 +110,14 @@ def _check_values(body: CheckBody) -> None:
             requirement(expression)
 
 
-@lru_cache(maxsize=16_384)
+@cached_if_short(8_192)
 def parse_resource(resource: str) -> tuple[str, str]:
     """Return a resource's normal form, and what of it may stand in the log. Raises Invalid."""
     path = normal_form(resource)
     return path, without_secrets(path)[:LONGEST_LOGGED]
 
 
-@lru_cache(maxsize=4_096)
+@cached_if_short(4_096)
 def logged_user_agent(text: str) -> str:
     """Return what of a user agent may stand in the log."""
     return without_secrets(text)[:LONGEST_LOGGED]

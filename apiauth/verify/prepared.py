@@ -8,6 +8,7 @@ from apiauth.core.errors import Invalid
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limits import LimitRule, Mode
 from apiauth.core.resource import open_roots
+from apiauth.core.short_texts import LONGEST_CACHED
 from apiauth.verify.addresses import Address, Network, parse_networks
 from apiauth.verify.limiter import Claim, identity_of
 from apiauth.verify.rules import Facts, decide
@@ -146,6 +147,8 @@ class RecentClaims:
 
     def of(self, key: Key, prepared: Prepared, path: str, client: Address) -> tuple[Claim, ...]:
         """Return what `claims_of` returns."""
+        if len(path) > LONGEST_CACHED and prepared.is_by_path:
+            return claims_of(key, prepared, path, client)
         call = (key.id, client.group, path if prepared.is_by_path else "")
         known = self._known.get(call)
         if known is not None and known[0] is prepared:

@@ -22,6 +22,7 @@ class Heading(NamedTuple):
     horizon: int
     seen: str
     epoch: int
+    identity: str
     database_us: int
     key_estimate: int
     has_changes: bool

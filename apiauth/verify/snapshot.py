@@ -106,6 +106,7 @@ class Tables:
         self.apps_by_prefix: dict[str, tuple[App, ...]] = {}
         self.horizon = 0
         self.epoch = 0
+        self.identity = ""
         self.seen = ""
         """The database's own name for the set of transactions whose changes are here."""
         self.clock = DatabaseClock()
@@ -134,7 +135,8 @@ class Tables:
                 heading = self._note(reading.heading())
                 schemes, apps, backend_keys = map(reading.rows, ("schemes", "apps", "backend_keys"))
                 changed = self._take(schemes, apps, self._first_keys(reading), backend_keys)
-        self.horizon, self.seen, self.epoch = heading.horizon, heading.seen, heading.epoch
+        self.horizon, self.seen = heading.horizon, heading.seen
+        self.epoch, self.identity = heading.epoch, heading.identity
         self._counted_keys = max(self._counted_keys, heading.key_estimate)
         self._shared.clear()
         return changed
@@ -163,7 +165,7 @@ class Tables:
 
     def _note(self, heading: Heading) -> Heading:
         """Return a heading of the history that these tables are of, with its clock taken in."""
-        if self.epoch not in (0, heading.epoch):
+        if self.epoch and (self.epoch, self.identity) != (heading.epoch, heading.identity):
             raise AnotherEpoch
         self.clock.hear(heading.database_us * 1000, heading.asked_ns, heading.answered_ns)
         return heading

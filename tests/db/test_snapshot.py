@@ -15,7 +15,7 @@ from apiauth.verify.history import NotedByNobody, identify
 from apiauth.verify.listener import Listener, _connect
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.peppers import require_peppers
-from apiauth.verify.snapshot import Snapshot, Tables
+from apiauth.verify.snapshot import AnotherEpoch, Snapshot, Tables
 from config import env
 from tests.conftest import ACTOR
 from tests.support.database import dsn
@@ -194,6 +194,20 @@ def test_a_restored_database_is_not_trusted_before_its_new_history_is_noted(make
     tables.catch_up(reader)
     assert tables.epoch == before + 1
     assert len(tables.keys) == 1
+
+
+def test_a_dump_restored_into_its_own_database_is_another_history(make_key, transactional_db):
+    make_key()
+    tables = Tables()
+    with psycopg.connect(dsn()) as owner:
+        tables.catch_up(owner)
+        before = identify(owner)
+        owner.execute("ALTER TABLE apiauth_key RENAME TO dropped")
+        owner.execute("CREATE TABLE apiauth_key AS SELECT * FROM dropped")  # as `pg_restore --clean` makes it anew
+        assert identify(owner) != before
+        with pytest.raises(AnotherEpoch):
+            tables.catch_up(owner)
+        owner.rollback()
 
 
 def test_a_new_history_makes_running_gateways_read_everything_anew(make_key, listener):

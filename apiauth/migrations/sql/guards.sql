@@ -15,12 +15,15 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Which history of which database this is. A dump that is restored elsewhere, a standby that is promoted and a
--- recovery to an earlier moment are other histories: transaction ids of one say nothing about another.
+-- Which history of which database this is. A dump that is restored, a standby that is promoted and a recovery to an
+-- earlier moment are other histories: transaction ids of one say nothing about another. A dump that is restored into
+-- the database that it was taken from makes its tables anew, which their numbers tell.
 CREATE FUNCTION keystead_identity() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
                      substring(pg_walfile_name(pg_current_wal_lsn()) FOR 8),
-                     (SELECT oid FROM pg_database WHERE datname = current_database()))
+                     (SELECT oid FROM pg_database WHERE datname = current_database()),
+                     to_regclass('apiauth_app')::oid, to_regclass('apiauth_key')::oid,
+                     to_regclass('apiauth_ratelimitscheme')::oid, to_regclass('apiauth_backendkey')::oid)
 $$;
 
 -- What gateways hold in memory belongs to one epoch, and counts as nothing in another.

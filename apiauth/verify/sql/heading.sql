@@ -5,6 +5,7 @@ SELECT
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
     pg_current_snapshot()::text,
     keystead_epoch(),
+    keystead_identity(),
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
     (SELECT reltuples::bigint FROM pg_class WHERE oid = 'apiauth_key'::regclass),
     EXISTS (SELECT FROM apiauth_key WHERE change_xid >= %(horizon)s::text::xid8)
