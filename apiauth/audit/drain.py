@@ -7,8 +7,9 @@ says exactly what is in the table.
 
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from typing import Any
 import psycopg
 import structlog
 
+from apiauth.audit.quarantine import Piece, are_aside, put_aside
 from apiauth.audit.record import Damaged, Intact, Record, read_frames
-from apiauth.audit.room import QUARANTINE
 from apiauth.audit.spool import BIRTH_SUFFIX, SUFFIX, host_name, is_owned
 from apiauth.audit.statements import sql
 from apiauth.audit.store import Store
@@ -37,7 +38,7 @@ class _Batch:
     """What was read from one file: the records, the damage between them, and where it ends."""
 
     records: list[Record]
-    damaged: list[tuple[int, bytes]]
+    damaged: list[Piece]
     start: int
     end: int
     is_finished: bool
@@ -107,23 +108,25 @@ class Drain:
     def _in_transaction(self, path: Path, descriptor: int, most_bytes: int, *, refuse: bool = False) -> _Batch | None:
         with self._connection.transaction():
             name = shown(path.name)
-            offset = self._lock(name)
-            if offset is None:
+            known = self._lock(name)
+            if known is None:
                 return None
+            offset, quarantined = known
             batch = read_batch(descriptor, offset, most_bytes)
             if refuse:
                 batch = _refused(descriptor, batch)
             if batch.end == batch.start and not batch.is_finished:
                 return None
-            self._set_aside(path, batch)
+            if not self._set_aside(path, descriptor, batch, quarantined, must_succeed=refuse):
+                batch = replace(batch, is_finished=False)
             self._store.store(batch.records)
             self._advance(name, batch)
         return batch
 
-    def _lock(self, name: str) -> int | None:
+    def _lock(self, name: str) -> tuple[int, int] | None:
+        """Return how far a file is drained and how many pieces of it were damaged; None where another drains it."""
         self._connection.execute(sql("note_file"), {"name": name, "host": host_name()})
-        row = self._connection.execute(sql("lock_file"), {"name": name}).fetchone()
-        return row[0] if row else None
+        return self._connection.execute(sql("lock_file"), {"name": name}).fetchone()
 
     def _advance(self, name: str, batch: _Batch) -> None:
         self._connection.execute(
@@ -137,15 +140,23 @@ class Drain:
             },
         )
 
-    def _set_aside(self, path: Path, batch: _Batch) -> None:
-        """Keep damaged bytes for a person to look at; named by offset, so a repeat writes the same file."""
-        if not batch.damaged:
-            return
-        folder = self._folder / QUARANTINE
-        folder.mkdir(mode=0o700, exist_ok=True)
+    def _set_aside(self, path: Path, descriptor: int, batch: _Batch, quarantined: int, *, must_succeed: bool) -> bool:
+        """Put damaged bytes aside, and tell whether all of a finished file's are: till then it is not deleted.
+
+        A full disk takes no copy of them. It must not keep back the records around them, which make room.
+        """
         for offset, data in batch.damaged:
-            (folder / f"{path.name}.{offset}.bad").write_bytes(data)
             log.error("drain.quarantined", file=shown(path.name), offset=offset, bytes=len(data))
+        try:
+            put_aside(path, batch.damaged)
+            if batch.is_finished and not are_aside(path, quarantined + len(batch.damaged)):
+                put_aside(path, _damage_in(descriptor))
+        except OSError as error:
+            log.error("drain.quarantine_failed", file=shown(path.name), error=error.strerror)
+            if must_succeed:
+                raise
+            return False
+        return True
 
 
 def shown(name: str) -> str:
@@ -188,7 +199,7 @@ def read_batch(descriptor: int, offset: int, most_bytes: int) -> _Batch:
     data = os.pread(descriptor, max(most_bytes, FRAME_BYTES), offset)
     is_complete = not owned and offset + len(data) >= size
     records: list[Record] = []
-    damaged: list[tuple[int, bytes]] = []
+    damaged: list[Piece] = []
     end = offset
     for found in read_frames(data, offset, is_complete):
         if isinstance(found, Intact):
@@ -199,6 +210,14 @@ def read_batch(descriptor: int, offset: int, most_bytes: int) -> _Batch:
         if end - offset >= most_bytes:
             break
     return _Batch(records, damaged, offset, end, is_finished=not owned and end >= size)
+
+
+def _damage_in(descriptor: int) -> Iterator[Piece]:
+    """Yield all that is damaged in a file whose owner has ended."""
+    start = 0
+    while (batch := read_batch(descriptor, start, BATCH_BYTES)).end > start:
+        yield from batch.damaged
+        start = batch.end
 
 
 FRAME_BYTES = 64 * 1024 + 1024  # the largest frame fits

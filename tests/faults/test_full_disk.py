@@ -9,6 +9,7 @@ import pytest
 
 from apiauth.audit.direct import Direct
 from apiauth.audit.drain import Drain
+from apiauth.audit.record import frame
 from apiauth.audit.spool import Spool, SpoolFull
 from tests.db.test_drain import connection, count, counted, record  # noqa: F401  # a fixture is used by its name
 from tests.support.database import dsn
@@ -158,3 +159,24 @@ def test_a_record_that_went_both_ways_is_kept_and_counted_once(connection, tmp_p
     Drain(connection, tmp_path).drain_all()
     assert count(connection) == 2
     assert counted(connection) == [2, 2, 2]
+
+
+def test_damage_that_the_full_disk_cannot_take_a_copy_of_keeps_no_record_back(connection, disk):  # noqa: F811
+    spool = disk / "spool"
+    spool.mkdir()
+    whole = [record() for _ in range(5)]
+    torn = frame(record())[:-5]
+    (spool / "a.spool").write_bytes(torn + b"".join(map(frame, whole)))
+    filler = fill(disk)
+    drain = Drain(connection, spool)
+    for _ in range(2):
+        drain.drain_all()
+        assert {row[0].bytes for row in connection.execute("SELECT id FROM apiauth_decision")} == {
+            each.id for each in whole
+        }
+        assert counted(connection) == [5, 5, 5]
+        assert (spool / "a.spool").exists(), "the only copy of what is damaged"
+    filler.unlink()
+    drain.drain_all()
+    assert not (spool / "a.spool").exists()
+    assert [path.read_bytes() for path in (spool / "quarantine").iterdir()] == [torn]
