@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from apiauth.audit import search
 from apiauth.audit.search import DecisionFilters, DecisionRow
 from apiauth.core import clock, ids
-from apiauth.core.decision import Rule
+from apiauth.core.decision import METHODS, Rule
 from apiauth.core.errors import Invalid, NotFound
 from apiauth.core.redaction import without_secrets
 from apiauth.models import Key
@@ -25,7 +25,6 @@ MOST_KEYS = 100
 RANGES = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 RANGE_LABELS = {"1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days"}
 OUTCOMES = {"": "All", "allowed": "Allowed", "blocked": "Blocked"}
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,18 @@ from django.urls import reverse
 from apiauth.admin.window import NO_SECRETS_HERE, has_secret, seen_address
 from apiauth.audit.search import DecisionFilters, DecisionRow, Page, decisions, decisions_of_apps
 from apiauth.core import clock, ids
-from apiauth.core.decision import Rule
+from apiauth.core.decision import METHODS, Rule
 from apiauth.models import App, Decision, Key
 
 ROWS = 50
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+IN_ONE_APP = ("method", "path", "address")
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 _may_view = permission_required("apiauth.view_decision", raise_exception=True)
+
+
+def _moment_input() -> forms.DateTimeInput:
+    return forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 
 
 class FilterForm(forms.Form):
@@ -41,9 +46,16 @@ class FilterForm(forms.Form):
         required=False,
         choices=[("", "Allowed and blocked"), ("allowed", "Allowed"), *((rule.value, rule.value) for rule in Rule)],
     )
+    method = forms.ChoiceField(
+        required=False, choices=[("", "Every method"), *((each, each) for each in sorted(METHODS))]
+    )
+    path = forms.CharField(required=False, max_length=500, label="Path begins with")
+    address = forms.GenericIPAddressField(required=False, unpack_ipv4=True)
     period = forms.ChoiceField(
         required=False, choices=[("1h", "Last hour"), ("24h", "Last 24 hours"), ("7d", "Last 7 days")]
     )
+    since = forms.DateTimeField(required=False, label="From (UTC)", widget=_moment_input())
+    until = forms.DateTimeField(required=False, label="To (UTC)", widget=_moment_input())
     before = forms.CharField(required=False, max_length=36, widget=forms.HiddenInput)
 
     def clean_request_id(self) -> UUID | None:
@@ -57,6 +69,27 @@ class FilterForm(forms.Form):
         if text and not (text.isascii() and text.isdecimal() and int(text) < 2**63):
             raise forms.ValidationError("A key's id is a whole number.")
         return int(text) if text else None
+
+    def clean_since(self) -> datetime | None:
+        return _within_calendar(self.cleaned_data["since"])
+
+    def clean_until(self) -> datetime | None:
+        return _within_calendar(self.cleaned_data["until"])
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for an app where only its own rows can be looked through: no index leads to these in all apps."""
+        values = self.cleaned_data
+        if not (values.get("app") or values.get("key") or "app" in self.errors or "key" in self.errors):
+            for name in IN_ONE_APP:
+                if values.get(name):
+                    self.add_error(name, "Say in which app, or of which key: this is looked for in one app at a time.")
+        return values
+
+
+def _within_calendar(moment: datetime | None) -> datetime | None:
+    if moment is not None and not _EARLIEST <= moment < _LATEST:
+        raise forms.ValidationError("There are no decisions of that time.")
+    return moment
 
 
 def _request_id(text: str) -> UUID | None:
@@ -92,9 +125,16 @@ def decision_list(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
         return _page(request, context, form, status=400)
     if form.cleaned_data["request_id"]:
         return redirect("admin:decision", request_id=ids.request_id(form.cleaned_data["request_id"]))
-    since = clock.now() - PERIODS[form.cleaned_data["period"] or "1h"]
+    apps = _apps_asked_for(form.cleaned_data)
+    if form.cleaned_data["address"] and _are_addresses_hidden(apps):
+        form.add_error("address", "The policy of this app keeps whole addresses from staff.")
+        return _page(request, context, form, status=403)
+    if apps is not None and len(apps) > 1 and any(form.cleaned_data[name] for name in IN_ONE_APP):
+        form.add_error("app", "Several apps have this slug: give the id of one.")
+        return _page(request, context, form, status=400)
+    since = _since(form.cleaned_data)
     try:
-        found = _found(form.cleaned_data, since)
+        found = _found(form.cleaned_data, apps, since)
     except OperationalError:
         return TemplateResponse(request, "admin/too_slow.html", context, status=503)
     context |= {"rows": _with_apps(found.rows), "since": since, "stopped_early": found.last and len(found.rows) < ROWS}
@@ -110,14 +150,31 @@ def _page(request: HttpRequest, context: dict[str, Any], form: FilterForm, statu
     return TemplateResponse(request, "admin/decisions.html", context, status=status)
 
 
-def _found(values: dict[str, Any], since: datetime) -> Page:
+def _since(values: dict[str, Any]) -> datetime:
+    """Return where the period begins: at the moment that was said, else so long before its end."""
+    if values["since"]:
+        return values["since"]  # type: ignore[no-any-return]  # a form's values have no types
+    return (values["until"] or clock.now()) - PERIODS[values["period"] or "1h"]
+
+
+def _are_addresses_hidden(app_ids: list[int] | None) -> bool:
+    """Tell whether staff see no whole addresses in one of these apps: looking for one would tell of it."""
+    apps = App.objects.only("policy").filter(pk__in=app_ids or ())
+    return not all(app.policy.audit.staff_see_addresses for app in apps)
+
+
+def _found(values: dict[str, Any], app_ids: list[int] | None, since: datetime) -> Page:
     """Return the decisions that are asked for: always within a period, so that few partitions are read."""
-    outcome, app_ids = values["outcome"], _apps_asked_for(values)
+    outcome = values["outcome"]
     filters = DecisionFilters(
         outcome="allowed" if outcome == "allowed" else None,
         rule=outcome if outcome not in ("", "allowed") else None,
         key_id=values["key"],
+        method=values["method"] or None,
+        path_prefix=values["path"] or None,
+        client_ip=values["address"] or None,
         start=since,
+        end=values["until"],
     )
     if app_ids is not None and len(app_ids) == 1:
         return decisions(app_id=app_ids[0], filters=filters, after=values["before"], limit=ROWS)

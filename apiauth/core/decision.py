@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+"""The methods that a check may name."""
+
 
 class Rule(StrEnum):
     """Why a check was blocked. The order here is the order of evaluation: the first match wins."""

@@ -9,10 +9,9 @@ from uuid import UUID
 from ninja import Schema
 
 from apiauth.audit.search import DecisionFilters
-from apiauth.core.decision import Rule
+from apiauth.core.decision import METHODS, Rule
 from apiauth.core.errors import Invalid
 from apiauth.core.ids import parse_id, parse_request_id
-from apiauth.http.check_request import METHODS
 from apiauth.http.value_types import (
     AddressText,
     DateText,

@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from apiauth.core.decision import METHODS
 from apiauth.core.errors import Invalid, TooLarge
 from apiauth.core.permissions import requirement
 from apiauth.core.redaction import without_secrets
@@ -17,10 +18,10 @@ MOST_BATCH_BYTES = 256 * 1024
 MOST_CHECKS = 100
 MOST_REQUIREMENTS = 64
 LONGEST_LOGGED = 500
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 Body = TypeVar("Body")
 
+_METHODS = frozenset(METHODS)
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"contains unknown field")
 _MISSING = re.compile(r"missing required field `(\w+)`")
@@ -96,9 +97,9 @@ def _decode(decoder: msgspec.json.Decoder[Body], data: bytes) -> Body:
 def _check_values(body: CheckBody) -> None:
     if body.principal.type != "api_key":
         raise Invalid("`principal.type` must be `api_key`.", field="principal.type")
-    if body.method not in METHODS:
+    if body.method not in _METHODS:
         body.method = body.method.upper() if body.method.isascii() else ""
-        if body.method not in METHODS:
+        if body.method not in _METHODS:
             raise Invalid(f"`method` must be one of {', '.join(sorted(METHODS))}.", field="method")
     required = body.required_permissions
     if required:

@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
-from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
+from apiauth.core.decision import METHODS, UNIDENTIFIED, UNUSABLE, Rule
 from apiauth.core.permissions import LONGEST_EXPRESSION
 from apiauth.core.resource import LONGEST_RESOURCE
 from apiauth.http.check_answer import IDENTITY_FIELDS, INVALID_KEY
-from apiauth.http.check_request import METHODS, MOST_CHECKS, MOST_REQUIREMENTS, CheckBody
+from apiauth.http.check_request import MOST_CHECKS, MOST_REQUIREMENTS, CheckBody
 
 Part = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
-from apiauth.core.decision import Rule
+from apiauth.core.decision import METHODS, Rule
 from apiauth.core.key_limits import KEY_MODES, MOST_KEY_RULES
 from apiauth.core.limits import (
     LONGEST,
@@ -23,7 +23,6 @@ from apiauth.core.limits import (
 from apiauth.core.metadata import RESERVED
 from apiauth.core.permissions import MOST_PERMISSIONS, PERMISSION_PATTERN
 from apiauth.core.roles import Role
-from apiauth.http.check_request import METHODS
 from apiauth.http.policy_schema import policy_schema
 from apiauth.models.fields import PREFIX, SLUG
 from apiauth.services.apps import LONGEST_OVERLAP_SECONDS

@@ -12,11 +12,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from apiauth.core import clock
+from apiauth.core.decision import METHODS
 from apiauth.core.errors import NotFound
 from apiauth.http.metrics import CONTENT_TYPE, shows_token
 from apiauth.services import mails
-
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # Or each counter would have a second series, of the moment when it began.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client gives it no types

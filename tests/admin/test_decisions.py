@@ -10,6 +10,7 @@ from django.test import Client
 
 from apiauth.audit import search
 from apiauth.core import clock, ids
+from apiauth.core.policy import read_policy
 from apiauth.models import App, Decision
 from apiauth.services.keys import IssuedKey
 from tests.support.decisions import name_of
@@ -159,3 +160,68 @@ def test_404_for_a_decision_that_is_not_there(administrator: Client, request_id:
 def test_a_paths_markup_is_shown_as_text(administrator: Client, decide: Callable[..., UUID], now: datetime) -> None:
     decide(now, path="/<img src=x onerror=alert(1)>")
     assert "<img src=x" not in administrator.get("/admin/decisions/").content.decode()
+
+
+def shown(administrator: Client, **filters: str) -> set[str]:
+    """Return the paths that the list has under some filters."""
+    page = administrator.get("/admin/decisions/", filters)
+    assert page.status_code == 200, page.content
+    return {row.decision.path for row in page.context["rows"]}
+
+
+def test_an_app_is_searched_by_method_path_and_address(
+    administrator: Client, decide: Callable[..., UUID], app: App, now: datetime
+) -> None:
+    decide(now, path="/v1/a")
+    Decision.objects.update(method="POST", client_ip="203.0.113.9")
+    decide(now, path="/v2/b")
+    assert shown(administrator, app=app.slug) == {"/v1/a", "/v2/b"}
+    assert shown(administrator, app=app.slug, method="POST") == {"/v1/a"}
+    assert shown(administrator, app=app.slug, path="/v2") == {"/v2/b"}
+    assert shown(administrator, app=app.slug, address="203.0.113.9") == {"/v1/a"}
+    assert shown(administrator, app=app.slug, address="::ffff:203.0.113.9") == {"/v1/a"}
+    assert shown(administrator, app=app.slug, address="203.0.113.10", method="POST") == set()
+
+
+def test_any_range_of_time_can_be_asked_for(
+    administrator: Client, decide: Callable[..., UUID], app: App, now: datetime
+) -> None:
+    for hours in (1, 30, 60):
+        decide(now - timedelta(hours=hours), path=f"/{hours}")
+    since, until = (f"{now - timedelta(hours=hours):%Y-%m-%dT%H:%M}" for hours in (40, 20))
+    assert shown(administrator, since=since, until=until) == {"/30"}
+    assert shown(administrator, since=since) == {"/1", "/30"}
+    assert shown(administrator, until=until, period="24h", app=app.slug) == {"/30"}
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"method": "GET"},
+        {"path": "/v1"},
+        {"address": "203.0.113.9"},
+        {"app": "aa_1", "address": "203.0.113"},
+        {"app": "aa_1", "method": "STEAL"},
+        {"app": "aa_1", "path": "/" * 501},
+        {"app": "aa_1", "path": "\0"},
+        {"since": "0001-01-01T00:00"},
+        {"until": "9999-12-31T23:59"},
+        {"until": "yesterday"},
+    ],
+)
+def test_a_filter_that_cannot_be_used_is_a_400_that_says_why(
+    administrator: Client, app: App, filters: dict[str, str]
+) -> None:
+    page = administrator.get("/admin/decisions/", filters)
+    assert page.status_code == 400
+    assert b"errorlist" in page.content
+
+
+def test_addresses_that_the_policy_keeps_from_staff_cannot_be_looked_for(
+    administrator: Client, decide: Callable[..., UUID], app: App, now: datetime
+) -> None:
+    decide(now)
+    App.objects.update(policy=read_policy({"audit": {"staff_see_addresses": False}}))
+    page = administrator.get("/admin/decisions/", {"app": app.slug, "address": "203.0.113.9"})
+    assert page.status_code == 403
+    assert "keeps whole addresses from staff" in page.content.decode()

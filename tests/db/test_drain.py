@@ -14,6 +14,7 @@ from apiauth.audit.record import Record, frame, frame_payload, new_decision_numb
 from apiauth.audit.spool import Spool
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
+from apiauth.models import KeyUsage
 from tests.support.database import dsn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,6 +102,19 @@ def test_draining_twice_counts_once(connection, tmp_path):
     drain.drain_all()
     assert count(connection) == 50
     assert counted(connection) == [50, 50, 50]
+
+
+def test_the_last_use_of_a_key_has_its_moment_address_method_and_path_and_none_before_it(connection, tmp_path):
+    moment = clock.now().replace(microsecond=0)
+    use = {"method": "POST", "path": "/v1/b", "client_ip": "198.51.100.7", "rule": "permission_denied"}
+    write(tmp_path, [record(moment=moment, **use), record(moment=moment - timedelta(minutes=1))])
+    Drain(connection, tmp_path).drain_all()
+    write(tmp_path, [record(moment=moment - timedelta(hours=1), path="/late")])
+    Drain(connection, tmp_path).drain_all()
+    usage = KeyUsage.objects.get(key_id=KEY)
+    assert (usage.last_used_at, usage.client_ip, usage.method, usage.path, usage.allowed) == (
+        moment, "198.51.100.7", "POST", "/v1/b", False,
+    )  # fmt: skip
 
 
 def test_a_drained_file_of_a_dead_owner_is_deleted_and_a_live_one_kept(connection, tmp_path):

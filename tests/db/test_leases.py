@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from apiauth.core.limits import LimitRule, Unit
-from apiauth.verify.lease_store import LeaseStore
+from apiauth.verify import lease_store
+from apiauth.verify.lease_store import LeaseStore, Want
 from apiauth.verify.leases import BOOT_ID, LeasedLimiter
 from apiauth.verify.limiter import ADMITTED, identity_of
 from tests.support.database import dsn
@@ -204,3 +205,17 @@ def test_a_database_that_falls_silent_is_waited_for_once_and_leases_go_on_once_i
     assert time.monotonic() - began < 20, "a thousand calls that wait would take 250 seconds"
     until(lambda: limiter.state().degraded_since is None, 20, "the silent connection is cut, another one let through")
     until(lambda: limiter.take([claim(FEW, "app", 1)], NOW_MS)[0] == ADMITTED, 20, "a lease")
+
+
+def test_no_more_is_asked_for_at_once_than_the_bound(monkeypatch):
+    monkeypatch.setattr(lease_store, "MOST_ASKED", 2)
+    wants = [Want(bytes([number] * 16), NOW_MS, NOW_MS + 60_000, 100) for number in range(5)]
+    delivered = []
+    store = LeaseStore(dsn())
+    store.ask(wants)
+    store.start(delivered.append)
+    until(lambda: len(delivered) == 2, 10, "what was taken is leased")
+    store.ask(wants[2:4])
+    until(lambda: len(delivered) == 4, 10, "then there is room for more")
+    store.stop()
+    assert [lease.want for lease in delivered] == wants[:4]
