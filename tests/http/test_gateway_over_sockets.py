@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from apiauth.audit.record import Intact, read_frames
 from apiauth.core.secrets import mint
@@ -243,3 +245,37 @@ def test_callers_who_never_finish_their_bodies_cannot_stop_the_others(gateway):
     finally:
         for connection in held:
             connection.close()
+
+
+def edited(data, edits):
+    """Return bytes with some of them changed, taken out or put in."""
+    changed = bytearray(data)
+    for kind, place, new in edits:
+        at = place % (len(changed) + 1)
+        changed[at : at + (kind != "put in")] = b"" if kind == "take out" else new
+    return bytes(changed)
+
+
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(["change", "take out", "put in"]), st.integers(0, 2_000), st.binary(min_size=1, max_size=4)
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(st.sampled_from([request(), request(headers=b"Connection: close\r\n"), request("/v1/authz/check-batch")]), EDITS)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_caller_sends_is_a_decision_on_record_or_a_4xx(gateway, good, edits):
+    before = gateway.records()
+    decisions = 0
+    with gateway.connection() as connection:
+        connection.sendall(edited(good, edits))
+        connection.shutdown(socket.SHUT_WR)
+        answers = Answers(connection)
+        while (answer := answers.next())[0]:
+            status, _, body = answer
+            assert status in (200, 401) or 400 <= status < 500, body
+            decisions += body.count(b'"request_id":"req_') if is_decision(status, body) else 0
+    assert gateway.records() - before == decisions
