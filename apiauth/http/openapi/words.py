@@ -262,7 +262,8 @@ FIELDS: dict[str, str] = {
     "success_rate": f"The part that was let through, {_PERCENT}",
     "keys_used_24h": "How many keys were used in the last 24 hours, whatever was asked for.",
     "top_keys": "The keys with the most checks.",
-    "top_paths": "The paths with the most checks.",
+    "top_paths": "The paths with the most checks. For an app as a whole they are counted by the hour; for one key, or "
+    "within a session that reaches some of the keys, by the UTC day: every day that the range touches counts whole.",
     "blocked_reasons": "What blocked most.",
     "rate_limit_stats": "How often rate limits blocked.",
     "count": "How often.",
