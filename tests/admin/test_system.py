@@ -41,6 +41,13 @@ def test_spools_say_by_host_what_was_drained_and_what_was_damaged(administrator:
     assert (row["host"], row["decisions"], row["damaged"], row["unfinished"]) == ("one.example", 42, 3, 2)
 
 
+def test_times_are_in_utc_and_say_so(administrator: Client) -> None:
+    gateway("one.example", silent_seconds=2)
+    page = administrator.get("/admin/system/").content.decode()
+    assert "Since (UTC)" in page
+    assert f"<td>{GatewayStatus.objects.get(host='one.example').started_at:%Y-%m-%d %H:%M}</td>" in page
+
+
 def test_it_says_when_the_log_is_behind(administrator: Client) -> None:
     GatewayStatus.objects.all().delete()
     assert "may be missing from the log" not in administrator.get("/admin/system/").content.decode()
