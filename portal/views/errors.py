@@ -21,13 +21,14 @@ FORM_TOO_OLD = "This page was open for too long. Your link still works: choose C
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What an error page says."""
+    """What an error page says. Where what is asked for may appear soon, the page offers to look again."""
 
     status: int
     title: str
     message: str
     code: str = ""
     reference: str = ""
+    may_appear: bool = False
 
 
 TITLES = {

@@ -6,12 +6,14 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 
 from apiauth.core import ids
+from apiauth.core.errors import NotFound
 from apiauth.core.roles import Action
 from apiauth.services.exports import Form
 from portal import log_pages
 from portal.inputs import visible
 from portal.render import SeeOther, download, page_or_part
 from portal.session import PortalRequest, also_allowed, portal_view
+from portal.views import errors
 
 
 @portal_view()
@@ -47,6 +49,10 @@ def _filter(request: PortalRequest, fields: Mapping[str, str]) -> log_pages.LogF
 
 @portal_view()
 def decision(request: PortalRequest, request_id: str) -> HttpResponse:
-    """Explain one decision."""
-    context = log_pages.decision(request, request_id) | {"section": "logs"}
+    """Explain one decision. A call just made may not be in the log yet: then the page offers to look again."""
+    try:
+        context = log_pages.decision(request, request_id) | {"section": "logs"}
+    except NotFound as missing:
+        problem = errors.Problem(404, errors.TITLES[404], missing.message, missing.code, may_appear=True)
+        return errors.show(request, problem)
     return page_or_part(request, "portal/logs/decision.html", {}, context)

@@ -309,6 +309,14 @@ def test_the_sentences_of_an_error_reach_htmx_as_a_part(portal_client):
     assert "This key doesn't exist" in text_of(response)
 
 
+def test_a_call_that_is_not_in_the_log_yet_can_be_looked_up_again(portal_client):
+    response = portal_client().get("/portal/logs/req_" + "0" * 32)
+    assert response.status_code == 404
+    assert "can take up to 5 seconds to appear" in text_of(response)
+    assert 'href="?">Check again</a>' in response.content.decode()
+    assert 'href="/portal/logs">Go to logs</a>' in response.content.decode()
+
+
 def test_a_session_that_lost_its_cookie_token_changes_nothing(client, portal_client, make_key):
     key = make_key().key
     form = hidden_fields(portal_client().get("/portal/keys/new").content.decode())
