@@ -207,7 +207,7 @@ def _notice(request: PortalRequest, key: Key) -> str:
 
 def _verdict(row: lineages.KeyRow, behind: str, now: datetime) -> str:
     if _is_called(row.key, now):
-        return "In use right now. Revoking breaks those callers within about a second."
+        return "In use within the last day. Revoking breaks its callers within about a second."
     if behind and row.is_active:
         return f"Whether it is in use is not known. {behind}"
     if row.usage is None:

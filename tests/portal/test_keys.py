@@ -190,7 +190,7 @@ def test_revoking_asks_first_and_says_what_it_breaks(portal_client, make_key, co
     count_calls(key.pk, 1204)
     use_key(key.pk)
     html = text_of(portal_client().get(f"/portal/keys/{key.pk}/revoke"))
-    assert "In use right now." in html
+    assert "In use within the last day." in html
     assert "<b>1,204</b> calls" in html
     assert "autofocus>Keep key" in html
 
