@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apiauth.core import limit_words
+from apiauth.core import limit_words, resource_words
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.resource import open_roots
 from apiauth.models import App, Key
@@ -86,6 +86,11 @@ def narrowing(app: App, before: Key, after: Key) -> Proposal | None:
         resources=open_roots(after.resources, app.resources) if is_bound else None,
         limits=load_key_rules(after.limits) if is_limited else (),
     )
+
+
+def refused_everywhere(app: App, after: Key) -> str:
+    """Return the sentence for a change that leaves a key bound to nothing that its app names; empty for any other."""
+    return resource_words.refused_everywhere(after.resources, app.resources, sentence=resource_words.WOULD_BE_REFUSED)
 
 
 def sent_again(form: EditKeyForm, after: Key) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """The forms that say what a key is called, what it may do, from where and until when."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from ipaddress import ip_address
@@ -9,7 +9,8 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from apiauth.core import limit_words
+from apiauth.core import limit_words, resource_words
+from apiauth.core.resource import dropped
 from apiauth.models import Key
 from apiauth.services.catalogue import Preset, offered, presets
 from portal import limit_rows, times
@@ -47,7 +48,8 @@ class GrantForm(PortalForm):
         super().__init__(request.POST if is_sent else None, initial={**initial, **filled})
         self._catalogue = request.app.permission_details
         self._offered = offered
-        self._resources = [*request.app.resources, *_lost(initial.get("resources", ()), request.app.resources)]
+        self._named, self._bound_to = request.app.resources, initial.get("resources", [])
+        self._resources = [*self._named, *dropped(self._bound_to, self._named)]
         self._presets = presets(request.app.permission_presets, offered)
         self.fields["access"].choices = [(value, value) for value in self._accesses()]  # type: ignore[attr-defined]  # a choice field
         for field, names in (("permissions", offered), ("resources", self._resources)):
@@ -65,9 +67,15 @@ class GrantForm(PortalForm):
 
     @property
     def resource_options(self) -> list[Option]:
-        """Return the resources to bind a key to; nothing where the app names none."""
+        """Return the resources to bind a key to, and the dropped ones that it has, to be taken away."""
         held = self["resources"].value() or []
-        return [Option(name, name, "", name in held) for name in self._resources]
+        bound = resource_words.bound_resources(self._resources, self._named)
+        return [Option(each.path, each.path, each.mark, each.path in held) for each in bound]
+
+    @property
+    def refused_everywhere(self) -> str:
+        """Return a sentence where the key, as it is now, opens nothing; empty otherwise."""
+        return resource_words.refused_everywhere(self._bound_to, self._named)
 
     @property
     def access_options(self) -> list[Option]:
@@ -231,11 +239,6 @@ class EditKeyForm(GrantForm):
 
 def _within(permissions: list[str], request: PortalRequest) -> list[str]:
     return offered(permissions, request.session_row.permissions)
-
-
-def _lost(held: Iterable[str], named: list[str]) -> list[str]:
-    """Return the resources of a key that its app names no longer."""
-    return [name for name in held if name not in named]
 
 
 def _asked_for(request: PortalRequest) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from apiauth.audit import completeness, search, series
+from apiauth.core import resource_words
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
 from apiauth.models.audit import KeyUsage
@@ -130,6 +131,8 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
     row, *olds = (lineages.row(each, rights=request.rights, now=request.now) for each in (key, *lineage.old_ones))
     return about(request, lineage) | {
         "row": row,
+        "resources": resource_words.bound_resources(key.resources, request.app.resources),
+        "refused_everywhere": _refused_everywhere(request, row),
         "secrets": overlap.secrets_of(row, olds, see_addresses=request.rights.see_addresses, now=request.now)
         if olds
         else [],
@@ -149,6 +152,12 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
         "session_id": request.session_id,
         "range": span,
     }
+
+
+def _refused_everywhere(request: PortalRequest, row: lineages.KeyRow) -> str:
+    """Return the sentence for a key that opens nothing although it has not ended."""
+    lives_on = row.is_active or row.is_disabled
+    return resource_words.refused_everywhere(row.key.resources, request.app.resources) if lives_on else ""
 
 
 def is_after_change(request: PortalRequest) -> bool:

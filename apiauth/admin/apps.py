@@ -127,6 +127,7 @@ class AppAdmin(PolicyPage, Window):
         "environment",
         "policy_link",
         "permissions",
+        "resources",  # looked at alone, like permissions: to take one away blocks calls
         "active_keys",
         "requests",
         "blocked",

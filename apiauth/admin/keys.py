@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from apiauth.admin.confirm import Deed, carry_out, door
 from apiauth.admin.window import Window, badge, column, link, moment, mono, staff, when
-from apiauth.core import clock
+from apiauth.core import clock, resource_words
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limit_words import in_one_line
 from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
@@ -81,7 +81,7 @@ class KeyAdmin(Window):
         "note",
         "permissions",
         "allowed_cidrs",
-        "resources",
+        "bound_to",
         "own_limits",
         "metadata",
         "last_used",
@@ -135,6 +135,13 @@ class KeyAdmin(Window):
     @column("Requests, 24 h")
     def requests(self, row: Any) -> str:
         return f"{row.checks_day}, {row.checks_blocked} of them blocked"
+
+    @column("Resources")
+    def bound_to(self, row: Key) -> str:
+        bound = resource_words.bound_resources(row.resources, row.app.resources)
+        listed = ", ".join(f"{each.path} ({each.mark})" if each.mark else each.path for each in bound)
+        refused = resource_words.refused_everywhere(row.resources, row.app.resources)
+        return f"{listed}. {refused}" if refused else listed or "all"
 
     @column("Own limits")
     def own_limits(self, row: Key) -> str:

@@ -44,6 +44,11 @@ def open_roots(resources: Iterable[str], catalogue: Collection[str]) -> tuple[st
     return roots_of(resource for resource in resources if resource in catalogue)
 
 
+def dropped(resources: Iterable[str], catalogue: Collection[str]) -> list[str]:
+    """Return those of a bound key's resources that its app no longer names."""
+    return [resource for resource in resources if resource not in catalogue]
+
+
 def is_opened(path: str, roots: tuple[str, ...]) -> bool:
     """Tell whether a path, in its normal form, is one of these resources or lies below one: whole segments count."""
     return f"{path}/".startswith(roots)

@@ -35,6 +35,7 @@ COMPLIANCE_COLUMNS: Final = (
     "last_used_at",
     "permissions",
     "allowed_cidrs",
+    "resources",
     "findings",
     "remedies",
 )
@@ -81,6 +82,7 @@ def _compliance_cells(key: Key, findings: list[Finding]) -> list[object]:
         usage.last_used_at if usage else None,
         key.permissions,
         key.allowed_cidrs,
+        key.resources,
         [finding.value for finding in findings],
         [WORDS[finding].remedy for finding in findings],
     ]

@@ -43,5 +43,6 @@ def _review(request: PortalRequest, form: EditKeyForm, key: Key, changed: Key) -
         "key_id": str(key.pk),
         "differences": key_edit.differences(key, changed),
         "breakage": key_pages.breakage(request, key, narrowing) if narrowing else None,
+        "refused_everywhere": key_edit.refused_everywhere(request.app, changed),
         "sent": key_edit.sent_again(form, changed),
     }

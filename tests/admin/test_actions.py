@@ -115,6 +115,16 @@ def test_an_apps_safe_fields_change_and_its_prefix_does_not(administrator: Clien
     assert ActivityEntry.objects.get(event="app.edited").actor_kind == "staff"
 
 
+def test_staff_look_at_an_apps_resources_and_do_not_change_them(administrator: Client, app: App) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/routes", "/v2/reports"])
+    address = f"/admin/apiauth/app/{app.pk}/change/"
+    assert '<div class="readonly">/v2/routes, /v2/reports</div>' in administrator.get(address).content.decode()
+    fields = {"name": "Maps 2", "default_role": "viewer", "default_overlap_seconds": "60", "resources": "/v2/evil"}
+    assert administrator.post(address, fields).status_code == 302
+    app.refresh_from_db()
+    assert (app.name, app.resources) == ("Maps 2", ["/v2/routes", "/v2/reports"])
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("return_url", "javascript:x"), ("default_overlap_seconds", "99999999"), ("name", "\u202ex"), ("name", "\u200b")],

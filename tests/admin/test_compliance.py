@@ -96,6 +96,16 @@ def test_an_export_is_on_record_where_its_keys_belong(
     assert administrator.get(EXPORT).status_code == 405
 
 
+def test_an_export_says_what_each_key_is_bound_to(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/routes", "/v2/reports"])
+    make_key("Bound", resources=["/v2/reports"])
+    make_key("Free")
+    rows = csv.DictReader(io.StringIO(administrator.post(EXPORT).getvalue().decode()))
+    assert {row["name"]: row["resources"] for row in rows} == {"Bound": "/v2/reports", "Free": ""}
+
+
 def test_the_page_takes_few_queries_and_goes_on_after_fifty(
     administrator: Client, make_key: Callable[..., IssuedKey], django_assert_max_num_queries: Make
 ) -> None:

@@ -106,6 +106,16 @@ def test_an_export_is_in_the_activity_log_as_who_took_what(
     assert "exported the keys that deserve a look" in client.get("/portal/activity").content.decode()
 
 
+def test_an_export_says_what_each_key_is_bound_to(
+    app: App, portal_client: Callable[..., Client], make_key: Callable[..., keys.IssuedKey]
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/routes", "/v2/reports"])
+    make_key("Bound", resources=["/v2/routes", "/v2/reports"])
+    make_key("Free")
+    found = {row["name"]: row["resources"] for row in rows_of(portal_client())}
+    assert found == {"Bound": "/v2/routes /v2/reports", "Free": ""}
+
+
 @pytest.mark.parametrize("missing", ["export", "see_compliance"])
 def test_an_export_takes_both_to_see_and_to_export(
     app: App, portal_client: Callable[..., Client], make_key: Callable[..., keys.IssuedKey], missing: str

@@ -16,6 +16,7 @@ from tests.conftest import ACTOR
 
 pytestmark = pytest.mark.django_db
 LISTS = ("permissions", "resources")
+DROPPED = "no longer named by the app, opens nothing"
 FIELD = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 
 
@@ -361,6 +362,59 @@ def test_a_resource_that_the_app_has_lost_is_not_shown_to_let_calls_through(
     client = portal_client()
     html = text_of(client.post(address, opened(client, address, resources=["/v2/routes"])))
     assert "This would have blocked 1 call" in html
+
+
+def test_a_resource_that_the_app_has_dropped_is_marked_on_the_page_and_in_the_form_which_takes_it_away(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/reports"])
+    Key.objects.filter(pk=key.pk).update(resources=["/v2/routes", "/v2/reports"])
+    client = portal_client()
+    page, form = text_of(client.get(f"/portal/keys/{key.pk}")), text_of(client.get(address))
+    assert f'<code>/v2/routes</code> <span class="sub">({DROPPED})</span>, <code>/v2/reports</code></dd>' in page
+    assert f'value="/v2/routes" checked><span><code>/v2/routes</code> <span class="sub">{DROPPED}</span></span>' in form
+    assert 'value="/v2/reports" checked><span><code>/v2/reports</code></span>' in form
+    assert "refused everywhere" not in page + form
+    review = client.post(address, opened(client, address, resources=["/v2/reports"]))
+    assert client.post(address, form_of(text_of(review))).status_code == 303
+    assert Key.objects.get(pk=key.pk).resources == ["/v2/reports"]
+    assert DROPPED not in text_of(client.get(f"/portal/keys/{key.pk}")) + text_of(client.get(address))
+
+
+@pytest.mark.parametrize("named", [["/v2/reports"], []])
+def test_a_key_whose_resources_are_all_dropped_is_said_to_be_refused_everywhere(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str, named: list[str]
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=named)
+    Key.objects.filter(pk=key.pk).update(resources=["/v2/routes", "/v2/tiles"])
+    client = portal_client()
+    for page in (f"/portal/keys/{key.pk}", address):
+        html = text_of(client.get(page))
+        assert html.count(DROPPED) == 2
+        assert "This key is refused everywhere" in html
+    review = client.post(address, opened(client, address, resources=[]))
+    assert "refused everywhere" not in text_of(review)
+    assert client.post(address, form_of(text_of(review))).status_code == 303
+    assert "refused everywhere" not in text_of(client.get(f"/portal/keys/{key.pk}"))
+
+
+def test_a_change_that_keeps_dropped_resources_alone_says_that_the_key_is_then_refused_everywhere(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str
+) -> None:
+    App.objects.filter(pk=app.pk).update(resources=["/v2/reports"])
+    Key.objects.filter(pk=key.pk).update(resources=["/v2/routes", "/v2/reports"])
+    client = portal_client()
+    for headers in ({}, {"HX-Request": "true", "HX-Target": "dialog"}):
+        review = client.post(address, opened(client, address, resources=["/v2/routes"]), headers=headers)
+        assert "With this change the key is refused everywhere" in text_of(review)
+
+
+def test_the_page_of_a_revoked_key_does_not_also_say_that_its_resources_refuse_it(
+    portal_client: Callable[..., Client], app: App, key: Key
+) -> None:
+    Key.objects.filter(pk=key.pk).update(resources=["/v2/routes"])
+    keys.revoke_key(app_id=app.pk, key_id=key.pk, reason="", actor=ACTOR, now=clock.now())
+    assert "refused everywhere" not in text_of(portal_client().get(f"/portal/keys/{key.pk}"))
 
 
 @pytest.mark.parametrize(

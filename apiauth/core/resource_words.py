@@ -1,0 +1,31 @@
+"""What a key is bound to, as people read it: a resource that its app has dropped must not look like one that opens."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from apiauth.core.resource import dropped
+
+DROPPED = "no longer named by the app, opens nothing"
+REFUSED = "This key is refused everywhere: the app no longer names any resource that it is bound to."
+WOULD_BE_REFUSED = (
+    "With this change the key is refused everywhere: the app names none of the resources that it would be bound to."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundResource:
+    """One resource of a key; the mark says what is wrong with it, and is empty where nothing is."""
+
+    path: str
+    mark: str
+
+
+def bound_resources(resources: Sequence[str], catalogue: Collection[str]) -> list[BoundResource]:
+    """Return a key's resources, each dropped one with its mark."""
+    lost = dropped(resources, catalogue)
+    return [BoundResource(path, DROPPED if path in lost else "") for path in resources]
+
+
+def refused_everywhere(resources: Sequence[str], catalogue: Collection[str], *, sentence: str = REFUSED) -> str:
+    """Return the sentence for a key that opens nothing, all its resources being dropped; empty for any other."""
+    return sentence if resources and len(dropped(resources, catalogue)) == len(resources) else ""
