@@ -17,9 +17,9 @@ from apiauth.core.errors import KeysteadError
 from apiauth.core.metadata import without_reserved
 from apiauth.http.limit_fields import Templates, counts, entries, header_fields, templates
 from apiauth.verify.check import Outcome
+from apiauth.verify.entries import Key
 from apiauth.verify.limiter import Claim
 from apiauth.verify.prepared import Prepared
-from apiauth.verify.snapshot import Key
 
 IDENTITY_FIELDS = (
     "key_id",

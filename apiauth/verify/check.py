@@ -26,13 +26,14 @@ from apiauth.core.secrets import (
     prefix_of,
 )
 from apiauth.verify.addresses import Address, is_within
+from apiauth.verify.entries import Key
 from apiauth.verify.limiter import ADMITTED, Claim, Limiter, LimitsState
 from apiauth.verify.listener import POLL_SECONDS, Listener
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.measures import Measures
 from apiauth.verify.prepared import Prepared, RecentClaims, prepare, state_facts
 from apiauth.verify.rules import Facts, decide
-from apiauth.verify.snapshot import Key, Snapshot
+from apiauth.verify.snapshot import Snapshot
 
 LOOKED_UP_WITHIN_SECONDS = 2 * POLL_SECONDS
 _LIKE_A_KEY = re.compile(rf"({PREFIX_PATTERN})_([0-9A-Za-z]{{4}})[0-9A-Za-z]{{26,60}}")

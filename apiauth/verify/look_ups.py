@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from apiauth.verify.snapshot import Key
+    from apiauth.verify.entries import Key
 
 LOOK_UP_SECONDS = 0.2
 FETCHES_PER_SECOND = 500

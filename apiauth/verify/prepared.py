@@ -10,9 +10,9 @@ from apiauth.core.limits import LimitRule, Mode
 from apiauth.core.resource import open_roots
 from apiauth.core.short_texts import LONGEST_CACHED
 from apiauth.verify.addresses import Address, Network, parse_networks
+from apiauth.verify.entries import App, Key
 from apiauth.verify.limiter import Claim, identity_of
 from apiauth.verify.rules import Facts, decide
-from apiauth.verify.snapshot import App, Key
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from apiauth.verify.presence import Presence
 
 if TYPE_CHECKING:
-    from apiauth.verify.snapshot import Key
+    from apiauth.verify.entries import Key
 
 MOST_ABSENT = 20_000
 ABSENT_SECONDS = 60.0

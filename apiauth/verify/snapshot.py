@@ -18,6 +18,7 @@ from apiauth.core.errors import Invalid
 from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 from apiauth.core.policy import MANUAL, RotationPolicy
 from apiauth.verify.database_clock import DatabaseClock
+from apiauth.verify.entries import App, BackendKey, Key
 from apiauth.verify.reading import Heading, Reading, Row, keys_of
 from apiauth.verify.resident import ResidentKeys
 
@@ -35,62 +36,6 @@ _ROTATION = msgspec.json.Decoder(RotationPolicy)
 
 class AnotherEpoch(Exception):
     """The database has begun another history, or a table was emptied: what is in memory counts as nothing."""
-
-
-class App(msgspec.Struct, gc=False):
-    """What the gateway knows of an app; replaced by a new one whenever its row or its scheme changes."""
-
-    id: int
-    deployment_id: int
-    slug: str
-    key_prefix: str
-    is_active: bool
-    is_deleted: bool
-    scheme_id: int | None
-    user_id: str | None
-    organization_id: str | None
-    workspace_id: str | None
-    change_xid: int
-    resources: tuple[str, ...] = ()
-    rotation: RotationPolicy = MANUAL
-    rules: tuple[LimitRule, ...] = ()
-
-
-class Key(msgspec.Struct, gc=False):
-    """What the gateway knows of a key. `prepared` is what the check made of it, for `app` alone."""
-
-    id: int
-    deployment_id: int
-    app_id: int
-    name: str
-    digest: bytes
-    permissions: tuple[str, ...]
-    metadata: str
-    allowed_cidrs: tuple[str, ...]
-    expires_ms: int | None
-    is_revoked: bool
-    is_disabled: bool
-    overlap_ends_ms: int | None
-    created_ms: int
-    change_xid: int
-    limits: str | None = None
-    """Its own limits as the database wrote them; None without any. The check reads them once it needs them."""
-    resources: tuple[str, ...] | None = None
-    """The only resources that it may be used for; None without any."""
-    owner: tuple[str | None, str | None, str | None] | None = None
-    """The user, organization and workspace that it belongs to; None where it names none of its own."""
-    prepared: Any = None
-
-
-class BackendKey(msgspec.Struct, gc=False):
-    """A backend key, for the gateway that asks its callers for one."""
-
-    id: int
-    digest: bytes
-    deployment_id: int
-    may_check: bool
-    is_revoked: bool
-    change_xid: int
 
 
 class Tables:

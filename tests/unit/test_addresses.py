@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from apiauth.core.limits import LimitRule, Mode, Unit
 from apiauth.verify.addresses import is_within, parse_address, parse_networks
+from apiauth.verify.entries import App, Key
 from apiauth.verify.prepared import RecentClaims, claims_of, prepare
-from apiauth.verify.snapshot import App, Key
 
 ADDRESSES = st.ip_addresses().map(str)
 NEIGHBOURS = st.sampled_from(["0.0.0.0", "::", "10.0.0.1", "10.0.0.2", "::1", "::a00:1", "255.255.255.255"])

@@ -11,9 +11,9 @@ from apiauth.core.errors import Invalid
 from apiauth.core.key_limits import load_key_rules, parse_key_rules
 from apiauth.core.limits import BUILT_IN, Mode, Unit, load_rules, parse_rules
 from apiauth.verify.addresses import parse_address
+from apiauth.verify.entries import App, Key
 from apiauth.verify.limiter import ADMITTED, Limiter
 from apiauth.verify.prepared import claims_of, prepare
-from apiauth.verify.snapshot import App, Key
 
 MINUTE = {"unit": "minute", "duration": 1, "max_requests": 60}
 DAY = {"unit": "day", "duration": 1, "max_requests": 60}

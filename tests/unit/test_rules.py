@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from apiauth.core.decision import Rule
 from apiauth.core.policy import MANUAL, RotationMode, RotationPolicy, WhenOverdue
+from apiauth.verify.entries import App, Key
 from apiauth.verify.prepared import prepare, state_facts
 from apiauth.verify.rules import RULES, Facts, decide
-from apiauth.verify.snapshot import App, Key
 
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
