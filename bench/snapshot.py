@@ -52,7 +52,7 @@ def resident_bytes() -> int:
 def load(url: str, most: int = MOST_KEYS) -> tuple[Any, float, float, float]:
     """Fill new tables; return them, keys a second, keys a second of this process's CPU, and bytes a key."""
     from apiauth.verify.listener import _connect
-    from apiauth.verify.snapshot import Tables
+    from apiauth.verify.tables import Tables
 
     with _connect(url) as connection:
         gc.collect()

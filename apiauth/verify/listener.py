@@ -26,7 +26,8 @@ from apiauth.verify.look_ups import Flight, Heard, LookedUp, LookUps
 from apiauth.verify.peppers import WrongPepper, require_peppers
 from apiauth.verify.reading import sql
 from apiauth.verify.resident import ResidentKeys
-from apiauth.verify.snapshot import AnotherEpoch, Snapshot, Tables
+from apiauth.verify.snapshot import Snapshot
+from apiauth.verify.tables import AnotherEpoch, Tables
 from apiauth.verify.watch import DEADLINE_SECONDS, Watch
 
 CHANNEL = "keystead_changes"

@@ -15,7 +15,8 @@ from apiauth.verify.history import NotedByNobody, identify
 from apiauth.verify.listener import Listener, _connect
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.peppers import require_peppers
-from apiauth.verify.snapshot import AnotherEpoch, Snapshot, Tables
+from apiauth.verify.snapshot import Snapshot
+from apiauth.verify.tables import AnotherEpoch, Tables
 from config import env
 from tests.conftest import ACTOR
 from tests.support.database import dsn

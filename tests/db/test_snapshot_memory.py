@@ -15,7 +15,7 @@ from apiauth.models import Key
 from apiauth.verify import resident
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.presence import Presence
-from apiauth.verify.snapshot import Tables
+from apiauth.verify.tables import Tables
 from tests.support.database import dsn
 from tests.support.gateways import GatewayInProcess
 from tests.support.running import until

@@ -12,7 +12,8 @@ from apiauth.http.gateway import Admission, Gateway, NetworkAdmission
 from apiauth.verify.check import Checker
 from apiauth.verify.limiter import Limiter
 from apiauth.verify.listener import Listener
-from apiauth.verify.snapshot import MOST_KEYS, Snapshot
+from apiauth.verify.snapshot import Snapshot
+from apiauth.verify.tables import MOST_KEYS
 from config import env
 from tests.support.database import dsn
 
