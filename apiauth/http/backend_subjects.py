@@ -11,7 +11,7 @@ from apiauth.services import subjects
 router = Router()
 
 
-@router.delete("/api-auth/apps/{app_slug}/subjects/{subject_id}", auth=BackendAccess("keys:write"))
+@router.delete("/api-auth/apps/{app_slug}/subjects/{path:subject_id}", auth=BackendAccess("keys:write"))
 @answers(RemovedSubjectJson, 404)
 @may_wait
 def remove_subject(request: BackendRequest, app_slug: str, subject_id: str) -> RemovedSubjectJson:

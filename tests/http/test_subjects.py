@@ -1,6 +1,7 @@
 """A product says that a user is gone."""
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -76,3 +77,19 @@ def test_a_departure_is_remembered_once_with_what_came_of_it_last(backend: Clien
 def test_404_for_a_user_that_the_app_never_knew(backend: Client, app: App) -> None:
     assert backend.delete(ADDRESS).status_code == 404
     assert not Departure.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "subject_id", ["acme/ann", "/ann", "ann/", "a//b", "..", "a/../b", "ann keys", "ann?x=1#y", "änn", "%2F"]
+)
+def test_an_id_of_any_characters_that_a_ticket_takes_can_be_removed(
+    backend: Client, app: App, make_ticket: Callable[..., tickets.IssuedTicket], subject_id: str
+) -> None:
+    make_ticket(subject_id=subject_id)
+    answer = backend.delete(f"/api-auth/apps/aa_1/subjects/{quote(subject_id, safe='')}")
+    assert (answer.status_code, answer.json().get("subject_id")) == (200, subject_id)
+
+
+@pytest.mark.parametrize("address", ["", "%00", "acme/nobody", "a" * 5_000, "%FF", "ann/keys"])
+def test_404_for_what_is_no_subject(backend: Client, app: App, address: str) -> None:
+    assert backend.delete(f"/api-auth/apps/aa_1/subjects/{address}").status_code == 404
