@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from apiauth.audit import completeness
 from apiauth.models import Key
 from apiauth.services.impact import WINDOWS, Preview, preview
 from apiauth.verify.replay import Count, Proposal
@@ -16,6 +17,8 @@ class Breakage:
 
     sentence: str
     window: str
+    lag: str
+    """How far behind the log is, where that matters."""
     addresses: Sequence[Count]
     more_addresses: int
     paths: Sequence[Count]
@@ -27,12 +30,17 @@ def breakage(key: Key, proposal: Proposal, *, see_addresses: bool, now: datetime
     """Return what a key's recent calls say of a change; addresses only to those who may see them."""
     found = preview(key=key, proposal=proposal, now=now)
     if found is None:
-        return Breakage("This key is called too often to count in time what would be blocked.", "", (), 0, (), 0, True)
+        too_often = "This key is called too often to count in time what would be blocked."
+        lag = times.behind(completeness.complete_until(), now)
+        return Breakage(
+            too_often, window="", lag=lag, addresses=(), more_addresses=0, paths=(), more_paths=0, breaks=True
+        )
     impact = found.impact
     addresses = impact.addresses if see_addresses else ()
     return Breakage(
         sentence=_sentence(found, see_addresses, now),
         window=_window(found),
+        lag=times.behind(found.complete_until, now),
         addresses=addresses,
         more_addresses=impact.address_count - len(addresses) if addresses else 0,
         paths=impact.paths,

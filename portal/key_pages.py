@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apiauth.audit import completeness, search, series
+from apiauth.audit import search, series
 from apiauth.core import resource_words
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
@@ -85,13 +85,13 @@ def ending(request: PortalRequest, key: Key) -> dict[str, Any]:
     start = request.now - timedelta(hours=24)
     totals = series.totals(app_id=request.app.pk, within=request.reach, key_id=key.pk, start=start, end=request.now)
     row = lineages.row(key, rights=request.rights, now=request.now)
-    behind = times.behind(completeness.complete_until(), request.now)
+    breaks = breakage(request, key, Proposal(revoked=True))
     return {
         "totals": totals,
         "calls": totals.allowed + totals.blocked,
         "row": row,
-        "verdict": _verdict(row, behind, request.now),
-        "breakage": breakage(request, key, Proposal(revoked=True)),
+        "verdict": _verdict(row, breaks.lag, request.now),
+        "breakage": breaks,
         "undo": policy_lines.undo_line(request.app.policy),
     }
 
@@ -218,7 +218,7 @@ def _verdict(row: lineages.KeyRow, behind: str, now: datetime) -> str:
     if _is_called(row.key, now):
         return "In use within the last day. Revoking breaks its callers within about a second."
     if behind and row.is_active:
-        return f"Whether it is in use is not known. {behind}"
+        return "Whether it is in use is not known: the log is behind."
     if row.usage is None:
         return "Never used. Safe to revoke."
     last = f"last call {times.ago(row.usage.last_used_at, now)}"

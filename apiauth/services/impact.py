@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from apiauth.audit import completeness
 from apiauth.audit.calls import recent_calls
 from apiauth.core import clock
 from apiauth.core.errors import Invalid, Unavailable
@@ -41,6 +42,8 @@ class Preview:
     impact: Impact
     start: datetime
     end: datetime
+    complete_until: datetime
+    """Up to which moment all calls were on record."""
 
     @property
     def last_at(self) -> datetime | None:
@@ -89,8 +92,9 @@ def preview(*, key: Key, proposal: Proposal, now: datetime) -> Preview | None:
     """Return what a proposal would have done to a key's last 100,000 calls of the last seven days.
 
     None where even an hour of calls cannot be read in time: then nobody knows. What the gateways
-    decided in the last second or two may not be on record yet.
+    decided since `complete_until` may not be on record yet.
     """
+    complete_until = completeness.complete_until()
     for window in WINDOWS:
         start = now - window
         calls = recent_calls(
@@ -98,5 +102,5 @@ def preview(*, key: Key, proposal: Proposal, now: datetime) -> Preview | None:
         )
         if calls is not None:
             start = clock.from_ms(calls[-1][0]) if len(calls) == MOST_CALLS else start
-            return Preview(replay(calls, proposal), start, now)
+            return Preview(replay(calls, proposal), start, now, complete_until)
     return None

@@ -78,6 +78,7 @@ def test_200_an_end_would_block_every_call(door: Door, key: Key, action: str, ru
     assert (found["address_count"], found["path_count"]) == (2, 2)
     assert found["paths"] == [{"path": "GET /v1/a", "calls": 2}, {"path": "POST /v1/b", "calls": 1}]
     assert found["window_start"] < found["last_blocked_at"] < found["window_end"]
+    assert found["last_blocked_at"] < found["complete_until"]
 
 
 @pytest.mark.parametrize(

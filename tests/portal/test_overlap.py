@@ -109,8 +109,16 @@ def test_while_the_log_lags_a_revoke_is_not_called_safe(
 ) -> None:
     stop_worker(minutes_ago=90)
     html = page(portal_client(), make_key().key, "/revoke")
-    assert "Whether it is in use is not known. The log is 1 h behind" in html
+    assert "Whether it is in use is not known: the log is behind." in html
+    assert html.count("The log is 1 h behind, so calls of that time are not in it yet.") == 1
     assert "Safe to revoke" not in html
+
+
+def test_while_the_log_lags_the_review_of_a_change_says_so(
+    make_key: MakeKey, portal_client: ClientFor, rotated: tuple[Key, Key]
+) -> None:
+    stop_worker(minutes_ago=12)
+    assert "The log is 12 minutes behind" in page(portal_client(), make_key().key, "/disable")
 
 
 def test_the_old_secret_is_given_another_day_once_however_often_that_is_sent(

@@ -118,6 +118,7 @@ LOG: Example = {
 IMPACT: Example = {
     "window_start": "2031-03-29T06:07:08.123456Z",
     "window_end": MADE,
+    "complete_until": MADE,
     "calls": 1800,
     "blocked": 40,
     "last_blocked_at": "2031-04-05T06:00:00.000000Z",

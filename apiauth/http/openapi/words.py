@@ -120,6 +120,7 @@ FIELDS: dict[str, str] = {
     "action": "`revoke` or `disable`; leave it out to try changes.",
     "window_start": "The first moment of the calls that were looked at: seven days ago, or later for a busy key.",
     "window_end": "The last moment of the calls that were looked at.",
+    "complete_until": "Up to which moment all calls are on record, usually a second ago; later ones may be missing.",
     "calls": "How many calls.",
     "Impact.calls": _CALLS,
     "BrowserImpact.calls": _CALLS,

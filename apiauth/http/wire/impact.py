@@ -33,6 +33,7 @@ class BlockedPathJson(TypedDict):
 class _ImpactJson(TypedDict):
     window_start: MomentText
     window_end: MomentText
+    complete_until: MomentText
     calls: int
     blocked: int
     last_blocked_at: MomentText | None
@@ -61,6 +62,7 @@ def impact_json(preview: Preview) -> ImpactJson:
     return {
         "window_start": moment_json(preview.start),
         "window_end": moment_json(preview.end),
+        "complete_until": moment_json(preview.complete_until),
         "calls": impact.calls,
         "blocked": impact.blocked,
         "last_blocked_at": moment_or_null(preview.last_at),

@@ -209,6 +209,7 @@ export type PreviewImpactInput = KeyInput & ({ action: "revoke" | "disable" } | 
 export interface ApiKeyImpact {
   window_start: string;
   window_end: string;
+  complete_until: string;
   calls: number;
   blocked: number;
   last_blocked_at: string | null;

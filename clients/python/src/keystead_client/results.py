@@ -173,6 +173,7 @@ class Impact:
 
     window_start: datetime
     window_end: datetime
+    complete_until: datetime
     calls: int
     blocked: int
     last_blocked_at: datetime | None
