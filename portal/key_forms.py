@@ -113,9 +113,8 @@ class CreateKeyForm(GrantForm):
 
     def __init__(self, request: PortalRequest) -> None:
         self._now = request.now
-        expiry = request.app.policy.expiry
-        bounds = [days for days in (request.session_row.longest_expiry_days, expiry.longest_days) if days is not None]
-        self._longest, self._usual = min(bounds, default=None), expiry.default_days
+        expiry = request.app.policy.expiry.within(request.session_row.longest_expiry_days)
+        self._longest, self._usual = expiry.longest_days, expiry.default_days
         super().__init__(request, _within(request.app.permissions, request), {"ends": self._first()})
         self.fields["ends"].choices = [(value, value) for value in self._ends()]  # type: ignore[attr-defined]  # a choice field
 

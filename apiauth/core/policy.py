@@ -62,6 +62,14 @@ class ExpiryPolicy(Part, frozen=True):
         elif self.default_days is not None and self.default_days > self.longest_days:
             raise ValueError("default_days can't be more than longest_days.")
 
+    def within(self, longest_days: int | None) -> "ExpiryPolicy":
+        """Return what holds for somebody whose keys may last so many days at most; None is no bound of theirs."""
+        bounds = [days for days in (self.longest_days, longest_days) if days is not None]
+        if not bounds:
+            return self
+        usual = None if self.default_days is None else min(self.default_days, *bounds)
+        return ExpiryPolicy(ExpiryMode.MANDATORY, min(bounds), usual)
+
     def latest(self, created_at: datetime) -> datetime | None:
         """Return the latest end of a key that is made at a moment; None where it needs none."""
         return None if self.longest_days is None else created_at + timedelta(days=self.longest_days)

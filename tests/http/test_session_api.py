@@ -9,6 +9,7 @@ from django.test import Client
 
 from apiauth.core import clock
 from apiauth.core.events import Event
+from apiauth.core.policy import read_policy
 from apiauth.models import ActivityEntry, App, Key, Session
 from apiauth.services import keys
 from apiauth.services.keys import IssuedKey
@@ -247,6 +248,36 @@ def test_the_ceilings_of_the_ticket_hold(browser: Browser) -> None:
     soon = (clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert client.post("/api-auth/keys", f"name=ci&expires_at={soon}", content_type=FORM).status_code == 200
     assert client.post("/api-auth/keys", f"name=ci&expires_at={soon}", content_type=FORM).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("policy", "bound", "told", "without"),
+    [
+        ({}, None, ("optional", None, None), 200),
+        ({}, 7, ("mandatory", 7, None), 400),
+        ({"mode": "mandatory", "longest_days": 30}, None, ("mandatory", 30, None), 400),
+        ({"mode": "mandatory", "longest_days": 30, "default_days": 10}, None, ("mandatory", 30, 10), 200),
+        ({"mode": "mandatory", "longest_days": 30, "default_days": 10}, 7, ("mandatory", 7, 7), 200),
+    ],
+)
+def test_the_session_says_when_its_keys_have_to_end_and_the_server_holds_them_to_it(
+    browser: Browser,
+    app: App,
+    policy: dict[str, object],
+    bound: int | None,
+    told: tuple[str, int | None, int | None],
+    without: int,
+) -> None:
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"expiry": policy}))
+    client = browser(longest_expiry_days=bound)
+    expiry = data_of(client.get("/api-auth/session"))["key_expiry"]
+    assert (expiry["mode"], expiry["longest_days"], expiry["default_days"]) == told
+    statuses = [client.post("/api-auth/keys", "name=ci", content_type=FORM).status_code]
+    for beyond in (-timedelta(minutes=1), timedelta(minutes=1)):
+        end = clock.now() + timedelta(days=told[1] or 3_000) + beyond
+        body = f"name=ci&expires_at={end:%Y-%m-%dT%H:%M:%SZ}"
+        statuses.append(client.post("/api-auth/keys", body, content_type=FORM).status_code)
+    assert statuses == [without, 200, 400 if told[1] else 200]
 
 
 STRANGERS = ["null", "https://evil.example", "http://127.0.0.1:9001", f"{ORIGIN}.evil.example", f"{ORIGIN}/", "", None]

@@ -138,6 +138,7 @@ SESSION: Example = {
         "routes:write": {"description": "", "group": ""},
     },
     "presets": [{"name": "Read only", "permissions": ["routes:read"]}],
+    "key_expiry": {"mode": "mandatory", "longest_days": 365, "default_days": 90},
     "longest_expiry_days": None,
     "key_cap": None,
     "organization_id": None,

@@ -168,6 +168,11 @@ FIELDS: dict[str, str] = {
     "role": "What the session may do: a `viewer` sees, a `member` makes and rotates keys, an `admin` or `owner` "
     "ends them too. The app's default without it.",
     "longest_expiry_days": "How many days ahead the keys of the session have to end.",
+    "key_expiry": "When a key that the session makes has to end, by the app's policy and the session's bound together.",
+    "KeyExpiry.mode": "`mandatory` where every key ends, `optional` where a key may go without.",
+    "KeyExpiry.longest_days": "How many days ahead that is at most.",
+    "KeyExpiry.default_days": "How many days ahead a key ends that is made without an end. Where an end is mandatory, "
+    "and this is null, such a key is refused.",
     "key_cap": "How many keys the app may have for the session to make another.",
     "TicketCreate.metadata": "Put into the metadata of every key that the session makes.",
     "theme": "How the portal looks; the visitor's own setting without it.",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.http import HttpRequest
 from typing_extensions import TypedDict
 
+from apiauth.core.policy import ExpiryMode
 from apiauth.core.roles import Action, Role, reachable
 from apiauth.http.wire.apps import PermissionDetailJson
 from apiauth.http.wire.limits import LimitRuleJson, limits_of
@@ -85,6 +86,14 @@ class SessionAppJson(TypedDict):
     rate_limits: list[LimitRuleJson]
 
 
+class KeyExpiryJson(TypedDict):
+    """When a key that the session makes has to end, by the app's policy and the session's own bound."""
+
+    mode: ExpiryMode
+    longest_days: int | None
+    default_days: int | None
+
+
 class SubjectJson(TypedDict):
     """Whom the session acts for, as the product said; empty where it did not."""
 
@@ -105,6 +114,7 @@ class SessionJson(TypedDict):
     permissions: list[str] | None
     permission_details: dict[str, PermissionDetailJson]
     presets: list[PresetJson]
+    key_expiry: KeyExpiryJson
     longest_expiry_days: int | None
     key_cap: int | None
     return_url: str
@@ -178,6 +188,7 @@ def session_json(session: Session, *, ends_at: datetime) -> SessionJson:
         "permissions": session.permissions,
         "permission_details": {name: _detail(app, name) for name in offered},
         "presets": _presets(app, offered),
+        "key_expiry": _key_expiry(session),
         "longest_expiry_days": session.longest_expiry_days,
         "key_cap": session.key_cap,
         "return_url": session.return_url,
@@ -203,6 +214,11 @@ def _session_app_json(app: App) -> SessionAppJson:
     if app.description is not None:
         shape["description"] = app.description
     return shape
+
+
+def _key_expiry(session: Session) -> KeyExpiryJson:
+    found = session.app.policy.expiry.within(session.longest_expiry_days)
+    return {"mode": found.mode, "longest_days": found.longest_days, "default_days": found.default_days}
 
 
 def _detail(app: App, permission: str) -> PermissionDetailJson:

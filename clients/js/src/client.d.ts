@@ -86,6 +86,8 @@ export interface ApiAuthAppSessionData {
   presets: { name: string; permissions: string[] }[];
   /** The permissions that it may give to keys at most; null where its ticket set no bound. */
   permissions: string[] | null;
+  /** When a key that the session makes has to end, by the app's policy and the session's own bound together. */
+  key_expiry: { mode: "optional" | "mandatory"; longest_days: number | null; default_days: number | null };
   longest_expiry_days: number | null;
   key_cap: number | null;
   return_url: string;
