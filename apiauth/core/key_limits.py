@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from apiauth.core.errors import Invalid
 from apiauth.core.limit_words import words
-from apiauth.core.limits import MONTHS, LimitRule, Mode, in_order, load_rules, parse_rule, refuse_shared_ids
+from apiauth.core.limits import LimitRule, Mode, in_order, load_rules, parse_rule, refuse_shared_ids, with_known_ids
 
 MOST_KEY_RULES = 5
 KEY_MODES: Final = (Mode.PER_KEY, Mode.PER_KEY_AND_IP)
@@ -26,22 +26,18 @@ def parse_key_rules(
 ) -> tuple[LimitRule, ...]:
     """Return a key's rules as a caller sent them, in the order of evaluation; there may be none.
 
-    Without a `mode` a rule counts per key. A `known` one that comes again goes on with its count, also
-    without its id, and is not looked at anew. Raises Invalid with the field, such as
+    Without a `mode` a rule counts per key. A `known` one that comes again goes on with its count, also without
+    its id (`with_known_ids`); unchanged, it is not looked at anew. Raises Invalid with the field, such as
     `limits[0].duration`; also for a rule that could never deny a call, because the app would before.
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) > MOST_KEY_RULES:
         raise Invalid(f"`limits` must be a list of at most {MOST_KEY_RULES} rules.", field="limits")
-    rest = [replace(rule, shares_text=False) for rule in known]
-    rules = []
-    for index, entry in enumerate(value):
-        rule = parse_rule(entry, f"limits[{index}]", mode=Mode.PER_KEY)
-        kept = next((each for each in rest if _is_again(entry, rule, each)), None)
-        if kept is None:
+    rules = [parse_rule(entry, f"limits[{index}]", mode=Mode.PER_KEY) for index, entry in enumerate(value)]
+    rules = with_known_ids(rules, value, known)
+    unchanged = {replace(rule, shares_text=False) for rule in known}
+    for index, rule in enumerate(rules):
+        if rule not in unchanged:
             _check(rule, app_rules, f"limits[{index}]")
-        else:
-            rest.remove(kept)
-        rules.append(kept or rule)
     refuse_shared_ids(rules, "limits")
     return in_order(rules)
 
@@ -53,11 +49,6 @@ def load_key_rules(stored: Sequence[Mapping[str, Any]], app_rules: Sequence[Limi
     """
     texts = {rule.text for rule in app_rules}
     return tuple(replace(rule, shares_text=True) if rule.text in texts else rule for rule in load_rules(stored))
-
-
-def _is_again(entry: object, rule: LimitRule, known: LimitRule) -> bool:
-    has_id = isinstance(entry, Mapping) and entry.get("id") is not None
-    return known == (rule if has_id else replace(rule, id=known.id))
 
 
 def _check(rule: LimitRule, app_rules: Sequence[LimitRule], field: str) -> None:
@@ -76,14 +67,9 @@ def _denies_first(app_rule: LimitRule, rule: LimitRule) -> bool:
     return (
         app_rule.max_requests < rule.max_requests
         and app_rule.mode in _COUNTS_NO_LESS[rule.mode]
-        and _window(app_rule) == _window(rule)
+        and app_rule.grid == rule.grid
         and _covers_all_of(app_rule, rule)
     )
-
-
-def _window(rule: LimitRule) -> tuple[bool, int]:
-    """Return what two rules have in common whose windows begin and end together."""
-    return rule.unit in MONTHS, rule.length_ms
 
 
 def _covers_all_of(app_rule: LimitRule, rule: LimitRule) -> bool:

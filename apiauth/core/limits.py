@@ -142,6 +142,11 @@ class LimitRule:
             return retry_after_seconds(_month_at(now_ms)[1], now_ms)
         return -((now_ms % length - length) // 1000)
 
+    @property
+    def grid(self) -> tuple[bool, int]:
+        """Return what two rules have in common whose windows begin and end together."""
+        return self.unit in MONTHS, self.length_ms
+
     def as_json(self) -> dict[str, Any]:
         """Return the rule as it is stored."""
         return {
@@ -164,10 +169,10 @@ def retry_after_seconds(end_ms: int, now_ms: int) -> int:
     return max(1, -((now_ms - end_ms) // 1000))
 
 
-def parse_rules(value: object) -> tuple[LimitRule, ...]:
+def parse_rules(value: object, *, known: Sequence[LimitRule] = ()) -> tuple[LimitRule, ...]:
     """Return the rules that a caller sent, in the order of evaluation.
 
-    A rule without an `id` gets a fresh one; sent back with its id, it keeps its counts.
+    A rule without an `id` gets that of a `known` one which it is again (`with_known_ids`), else a fresh one.
     Raises Invalid with the field, such as `rules[0].duration`.
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -175,6 +180,7 @@ def parse_rules(value: object) -> tuple[LimitRule, ...]:
     if not 1 <= len(value) <= MOST_RULES:
         raise Invalid(f"`rules` must hold 1 to {MOST_RULES} rules.", field="rules")
     rules = [parse_rule(entry, f"rules[{index}]") for index, entry in enumerate(value)]
+    rules = with_known_ids(rules, value, known)
     refuse_shared_ids(rules, "rules")
     return in_order(rules)
 
@@ -208,6 +214,37 @@ def parse_rule(entry: object, field: str, *, mode: Mode = Mode.PER_APP) -> Limit
         endpoints=_parse_endpoints(entry.get("endpoints"), f"{field}.endpoints"),
         priority=_parse_number(_or_default(entry.get("priority"), 0), -1000, 1000, f"{field}.priority"),
     )
+
+
+def with_known_ids(
+    rules: Sequence[LimitRule], sent: Sequence[Mapping[str, Any]], known: Sequence[LimitRule]
+) -> list[LimitRule]:
+    """Return rules with the ids of `known` ones that come again, so that their windows go on.
+
+    A rule that was `sent` with an id keeps that. Another one is a known limit again where it counts the same
+    calls of the same callers in the same windows, whatever its number; the one that is equal in all comes first.
+    """
+    found = list(rules)
+    unnamed = [index for index, entry in enumerate(sent) if entry.get("id") is None]
+    taken = {rule.id for index, rule in enumerate(rules) if index not in unnamed}
+    rest = [rule for rule in known if rule.id not in taken]
+    for likeness in (_all_of, _counted_by):
+        for index in tuple(unnamed):
+            again = next((each for each in rest if likeness(each) == likeness(found[index])), None)
+            if again is not None:
+                found[index] = replace(found[index], id=again.id)
+                rest.remove(again)
+                unnamed.remove(index)
+    return found
+
+
+def _all_of(rule: LimitRule) -> tuple[object, ...]:
+    return *_counted_by(rule), rule.max_requests, rule.priority
+
+
+def _counted_by(rule: LimitRule) -> tuple[object, ...]:
+    endpoints = None if rule.endpoints is None else frozenset(rule.endpoints)
+    return rule.grid, rule.mode, endpoints
 
 
 def refuse_shared_ids(rules: Sequence[LimitRule], field: str) -> None:

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from apiauth.core.actor import Actor
 from apiauth.core.errors import Conflict, Invalid, NotFound
 from apiauth.core.events import Event
-from apiauth.core.limits import parse_rules
+from apiauth.core.limits import load_rules, parse_rules
 from apiauth.models import App, RateLimitScheme
 from apiauth.models.fields import insert, violated_constraint
 from apiauth.services import activity
@@ -63,7 +63,7 @@ def update_scheme(
     now: datetime,
     seen: Collection[datetime] | None = None,
 ) -> RateLimitScheme:
-    """Change `name`, `description` or `rules` (all of them at once).
+    """Change `name`, `description` or `rules` (all of them at once; one that comes again goes on with its counts).
 
     `seen` holds the values of `updated_at` that the caller has seen. Raises NotFound, Invalid, ChangedMeanwhile.
     """
@@ -74,7 +74,7 @@ def update_scheme(
     if "description" in changes:
         scheme.description = plain_description(changes["description"])
     if "rules" in changes:
-        scheme.rules = [rule.as_json() for rule in parse_rules(changes["rules"])]
+        scheme.rules = [rule.as_json() for rule in parse_rules(changes["rules"], known=load_rules(scheme.rules))]
     scheme.updated_at = now
     scheme.save(update_fields=["name", "description", "rules", "updated_at"])
     _record(Event.SCHEME_EDITED, scheme, actor, now)

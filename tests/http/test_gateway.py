@@ -29,6 +29,8 @@ from tests.support.proxy import FreezingProxy
 from tests.support.running import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+WAIT = {"Prefer": "wait=10"}
 SHAPE = {
     "request_id", "allowed", "reason", "blocked_rule", "rule", "identity", "permissions", "metadata", "rate_limits",
     "retry_after", "headers", "stale_ms",
@@ -386,6 +388,24 @@ def test_health_tells_of_a_restore_by_another_epoch(gateway):
 def test_health_says_how_limits_are_counted(gateway):
     _, _, answer = gateway.call(b"", path="/health", method="GET")
     assert answer["limits"] == {"mode": "host", "degraded": False, "since": None}
+
+
+def test_a_scheme_sent_again_without_ids_goes_on_in_its_windows(gateway, secret, limit_app, backend):
+    month = {"unit": "calendar_month", "duration": 1, "max_requests": 3}
+    limit_app(month)
+
+    def change(*rules):
+        answer = backend.patch(
+            "/api-auth/rate-limit-schemes/s", {"rules": rules}, content_type="application/json", headers=WAIT
+        )
+        assert answer.json()["propagated"] is True
+
+    change(month)
+    assert [gateway.check(secret)[1]["allowed"] for _ in range(4)] == [True, True, True, False]
+    change(month)
+    assert gateway.check(secret)[1]["allowed"] is False
+    change({"unit": "minute", "duration": 1, "max_requests": 1000}, {**month, "max_requests": 4})
+    assert [gateway.check(secret)[1]["allowed"] for _ in range(2)] == [True, False], "one more is all that was added"
 
 
 def test_limits_that_cannot_be_asked_for_deny_as_rate_limited_and_show_in_health(

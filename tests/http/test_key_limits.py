@@ -66,6 +66,18 @@ def test_200_limits_are_changed_and_the_log_says_from_what_to_what(
     assert door(key, [])[1]["limits"] == []
 
 
+def test_a_limit_with_another_number_keeps_its_id_and_is_held_to_what_the_app_allows(
+    door: Door, make_key: Callable[..., IssuedKey]
+) -> None:
+    key = make_key(name="ci", limits=[RULE]).key
+    status, shown = door(key, [{**RULE, "max_requests": 30}])
+    assert (status, shown["limits"]) == (
+        200,
+        [{**RULE, "max_requests": 30, "mode": "per_key", "priority": 0, "id": key.limits[0]["id"]}],
+    )
+    assert door(key, [{**RULE, "max_requests": 1001}])[0] == 400
+
+
 def test_nothing_changes_where_the_same_limits_come_again(door: Door, make_key: Callable[..., IssuedKey]) -> None:
     key = make_key(name="ci", limits=[RULE, DAY]).key
     entries = ActivityEntry.objects.count()

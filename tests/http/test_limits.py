@@ -30,6 +30,56 @@ def test_a_rule_sent_back_keeps_its_id(backend: Client) -> None:
     assert changed["name"] == "Basic"
 
 
+MONTH = {"unit": "calendar_month", "duration": 1, "max_requests": 3}
+SAME_LIMIT: dict[str, dict[str, object]] = {
+    "as it was": {},
+    "another number": {"max_requests": 4},
+    "another place in the order": {"priority": 3},
+    "the default mode named": {"mode": "per_app"},
+    "the same window in another unit": {"unit": "month"},
+}
+ANOTHER_LIMIT: dict[str, dict[str, object]] = {
+    "another unit": {"unit": "calendar_day"},
+    "another mode": {"mode": "per_key"},
+    "some paths alone": {"endpoints": ["/v1/a"]},
+    "an id of its own": {"id": "mine"},
+}
+
+
+@pytest.mark.parametrize("change", SAME_LIMIT.values(), ids=SAME_LIMIT)
+def test_a_limit_that_comes_again_without_its_id_keeps_it(backend: Client, change: dict[str, object]) -> None:
+    made = backend.post(SCHEMES, {**NEW_SCHEME, "rules": [MONTH]}, content_type=JSON).json()
+    changed = backend.patch(f"{SCHEMES}/basic", {"rules": [RULE, {**MONTH, **change}]}, content_type=JSON).json()
+    (again,) = [rule for rule in changed["rules"] if rule["unit"] != "minute"]
+    assert again == {**made["rules"][0], **change}
+
+
+@pytest.mark.parametrize("change", ANOTHER_LIMIT.values(), ids=ANOTHER_LIMIT)
+def test_another_limit_gets_an_id_of_its_own(backend: Client, change: dict[str, object]) -> None:
+    made = backend.post(SCHEMES, {**NEW_SCHEME, "rules": [MONTH]}, content_type=JSON).json()
+    (other,) = backend.patch(f"{SCHEMES}/basic", {"rules": [{**MONTH, **change}]}, content_type=JSON).json()["rules"]
+    assert other["id"] != made["rules"][0]["id"]
+    assert other["id"] == change.get("id", other["id"])
+
+
+def test_of_two_limits_of_one_window_each_keeps_its_id_and_a_third_gets_its_own(backend: Client) -> None:
+    made = backend.post(SCHEMES, {**NEW_SCHEME, "rules": [RULE, {**RULE, "max_requests": 9}]}, content_type=JSON).json()
+    ids = {rule["max_requests"]: rule["id"] for rule in made["rules"]}
+    sent = [{**RULE, "max_requests": 8}, {**RULE, "max_requests": 9}, RULE]
+    changed = backend.patch(f"{SCHEMES}/basic", {"rules": sent}, content_type=JSON).json()
+    after = {rule["max_requests"]: rule["id"] for rule in changed["rules"]}
+    assert (after[60], after[9]) == (ids[60], ids[9])
+    assert after[8] not in ids.values()
+
+
+def test_an_id_that_is_sent_belongs_to_the_rule_that_names_it(backend: Client) -> None:
+    made = backend.post(SCHEMES, {**NEW_SCHEME, "rules": [RULE]}, content_type=JSON).json()
+    known = made["rules"][0]["id"]
+    sent = [RULE, {**RULE, "unit": "hour", "id": known}]
+    changed = backend.patch(f"{SCHEMES}/basic", {"rules": sent}, content_type=JSON).json()
+    assert [rule["id"] == known for rule in changed["rules"]] == [False, True]
+
+
 def test_patch_tells_null_from_absent(backend: Client) -> None:
     backend.post(SCHEMES, {**NEW_SCHEME, "description": "For trials"}, content_type=JSON)
     assert backend.patch(f"{SCHEMES}/basic", {"name": "Still"}, content_type=JSON).json()["description"] == "For trials"

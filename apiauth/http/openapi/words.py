@@ -136,11 +136,13 @@ FIELDS: dict[str, str] = {
     "BlockedAddress.client_ip": "The address, or `unknown`.",
     # rate limits
     "slug": "The scheme's name in addresses.",
-    "rules": "The rules. A rule sent back with its `id` keeps its counts.",
+    "rules": "The rules. A rule sent back with its `id` keeps its counts, and so does one without it that is the same "
+    "limit again: the same window, mode and endpoints.",
     "schemes": "The schemes by slug.",
     "LimitRule.id": "The rule's id: sent back with it, the rule keeps its counts.",
     "SchemeCreate.rules.id": "The rule's id, 1 to 64 printable ASCII characters; a fresh one without it.",
-    "SchemeUpdate.rules.id": "The id of a rule that stays, as it was read; a fresh one without it.",
+    "SchemeUpdate.rules.id": "The id of a rule that stays, as it was read. Without it, that of a rule that is the same "
+    "limit, else a fresh one.",
     "unit": "What `duration` counts. Calendar units begin at midnight UTC.",
     "duration": "How many units a window has. At most 60000 milliseconds, 1800 seconds, 1440 minutes, 720 hours, "
     "30 days, and 1 of the others.",
