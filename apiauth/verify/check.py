@@ -9,7 +9,7 @@ import msgspec
 
 from apiauth.audit.record import fields, frame_fields, new_decision_number
 from apiauth.audit.room import Room
-from apiauth.audit.spool import Spool, host_name
+from apiauth.audit.spool import Spool, SpoolFull, host_name
 from apiauth.core.decision import Rule
 from apiauth.core.errors import Unavailable
 from apiauth.core.limits import LimitRule
@@ -143,7 +143,7 @@ class Checker:
         return self._limiter.state()
 
     def check(self, question: Question) -> Outcome:
-        """Return the decision, recorded. Raises Stale or SpoolFull: then there is none."""
+        """Return the decision, recorded. Raises Stale or SpoolFull: then there is none, and no limit is charged."""
         began = time.monotonic_ns()
         age = self._age(began)
         now_ms = (began + self._snapshot.database_offset_ns) // 1_000_000
@@ -151,15 +151,20 @@ class Checker:
         if found is _UNKNOWN:
             (found,) = self._look_up([question], [found], age)
         outcome = self._decide(found, question, now_ms, age)
-        self._spool.append_frames([self._frame(outcome, question, began)])
+        frame = self._frame(outcome, question, began)
+        try:
+            self._spool.append_frames([frame])
+        except SpoolFull:
+            self._give_back([outcome], now_ms)
+            raise
         self.measures.decided(outcome.rule, began)
         return outcome
 
     def check_all(self, questions: Sequence[Question]) -> list[Outcome]:
         """Return a decision for each question, in order, all recorded. Raises Stale or SpoolFull.
 
-        Limits are taken in the order of the questions; those taken stay taken where the
-        decisions can then not be recorded.
+        Limits are taken in the order of the questions, and given back where the decisions
+        can then not be recorded.
         """
         asked = time.monotonic_ns()
         age = self._age(asked)
@@ -175,11 +180,21 @@ class Checker:
             outcome = self._decide(each, question, now_ms, age)
             outcomes.append(outcome)
             frames.append(self._frame(outcome, question, began))
-        self._spool.append_frames(frames)
+        try:
+            self._spool.append_frames(frames)
+        except SpoolFull:
+            self._give_back(outcomes, now_ms)
+            raise
         for outcome in outcomes:
             self.measures.decided(outcome.rule, asked)
         self.measures.batch(len(outcomes))
         return outcomes
+
+    def _give_back(self, outcomes: Sequence[Outcome], now_ms: int) -> None:
+        """Take what calls were charged off their limits again: nobody hears that they were admitted."""
+        for outcome in outcomes:
+            if outcome.rule is None and outcome.claims:
+                self._limiter.give_back(outcome.claims, now_ms)
 
     def _age(self, monotonic_ns: int) -> float:
         """Return the seconds since the database was last heard. Raises Stale beyond the bound, or as a clock jumped."""

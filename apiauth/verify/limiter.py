@@ -100,6 +100,29 @@ class Limiter:
         finally:
             self._release()
 
+    def give_back(self, claims: Sequence[Claim], now_ms: int) -> None:
+        """Undo what `take` counted at `now_ms`, as far as the windows are still the same."""
+        self._lock_host()
+        try:
+            for rule, identity in claims:
+                start, end = rule.window_at(now_ms)
+                place = self._place(identity, start, end, now_ms)
+                if place is not None:
+                    self._give_back(place, start)
+        finally:
+            self._release()
+
+    def _give_back(self, place: int, start: int) -> None:
+        """Count a call less. One that was counted in a later window, as the clock was set back, stays counted."""
+        known, _, count = _WINDOW.unpack_from(self._map, place + _WINDOW_AT)
+        if known == start and count:
+            _COUNT.pack_into(self._map, place + _COUNT_AT, count - 1)
+
+    def _lock_host(self) -> None:
+        problem = self._try_acquire()
+        if problem:
+            self._lock.acquire(problem)
+
     def _take_one(self, claim: Claim, now_ms: int) -> tuple[int, list[int]]:
         """Do what `_take_all` does for the one claim that most calls have, at two thirds of its cost."""
         rule, identity = claim
@@ -134,12 +157,12 @@ class Limiter:
         return ADMITTED, left
 
     def _take_all(self, claims: Sequence[Claim], now_ms: int) -> tuple[int, list[int]]:
-        writes = []
+        writes: list[tuple[int, tuple[int, int, int]]] = []
         left = []
         denied = ADMITTED
         for index, (rule, identity) in enumerate(claims):
             start, end = rule.window_at(now_ms)
-            place = self._place(identity, start, end, now_ms)
+            place = self._place(identity, start, end, now_ms, [place for place, _ in writes])
             if place is None:
                 window = (start, end, rule.max_requests)
             else:
@@ -163,19 +186,23 @@ class Limiter:
         known: tuple[int, int, int] = _WINDOW.unpack_from(self._map, place + _WINDOW_AT)
         return known if known[0] >= start else (start, end, 0)
 
-    def _place(self, identity: bytes, start: int, end: int, now_ms: int) -> int | None:
-        """Return where an identity's slot is, making one where there is room; None where there is none."""
+    def _place(self, identity: bytes, start: int, end: int, now_ms: int, others: Sequence[int] = ()) -> int | None:
+        """Return where an identity's slot is, making one where there is room; None where there is none.
+
+        `others` are the places of the same call's other claims, which are not taken over: their windows may be
+        over and yet about to be written.
+        """
         place = self._places.get(identity)
         if place is not None and self._map[place : place + _IDENTITY_BYTES] == identity:
             return place
-        place = self._search(identity, start, end, now_ms)
+        place = self._search(identity, start, end, now_ms, others)
         if place is not None:
             if len(self._places) >= _KNOWN_PLACES:
                 self._places.clear()
             self._places[identity] = place
         return place
 
-    def _search(self, identity: bytes, start: int, end: int, now_ms: int) -> int | None:
+    def _search(self, identity: bytes, start: int, end: int, now_ms: int, others: Sequence[int]) -> int | None:
         """Look through the places an identity may have: its own, else the first that is free or over.
 
         A slot that was never used ends the search, since slots are only ever taken over.
@@ -187,7 +214,7 @@ class Limiter:
             found, _, slot_end, _ = _SLOT.unpack_from(self._map, place)
             if found == identity:
                 return place
-            if vacant is None and slot_end <= now_ms:
+            if vacant is None and slot_end <= now_ms and place not in others:
                 vacant = place
             if slot_end == 0:
                 break

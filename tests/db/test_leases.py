@@ -84,6 +84,18 @@ def test_two_hosts_that_both_have_calls_admit_exactly_the_number(host):
     assert min(counts) > 0
 
 
+def test_what_is_given_back_is_held_for_the_next_call_and_never_more_than_was_leased(host):
+    limiter, other = host("a"), host("b")
+    claims = [claim(FEW, "app", 1)]
+    for _ in range(9):
+        assert admitted(limiter, claims, 1) == 1
+        limiter.give_back(claims, NOW_MS)
+    assert (leased(), admitted(other, claims, 9), admitted(limiter, claims, 9)) == (1, 2, 1)
+    limiter.give_back(claims, NOW_MS)
+    limiter.give_back(claims, NOW_MS + 1000)
+    assert (admitted(other, claims, 9), admitted(limiter, claims, 9), leased()) == (0, 1, 3)
+
+
 def test_each_window_is_leased_anew(host):
     limiter = host()
     claims = [claim(MINUTE, "app", 1)]

@@ -52,13 +52,16 @@ class HostsThatShare(RuleBasedStateMachine):
         limits=st.lists(st.sampled_from(LIMITS), unique_by=lambda limit: limit.id, min_size=1, max_size=3),
         place=st.sampled_from(PLACES),
         times=st.sampled_from([1, 10, 60]),
+        is_recorded=st.sampled_from([True, True, False]),
     )
-    def take(self, limits, place, times):
+    def take(self, limits, place, times, is_recorded):
         claims = [(limit, identity_of(limit, self.run)) for limit in limits]
         windows = [(limit.id, limit.window_at(self.now_ms)[0]) for limit in limits]
         for _ in range(times):
             denied, _ = self.processes[place].take(claims, self.now_ms)
-            if denied == ADMITTED:
+            if denied == ADMITTED and not is_recorded:
+                self.processes[place].give_back(claims, self.now_ms)
+            elif denied == ADMITTED:
                 self.admitted.update(windows)
             free = [limit.max_requests - self.admitted[window] for limit, window in zip(limits, windows, strict=True)]
             assert min(free) >= 0

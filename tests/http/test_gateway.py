@@ -469,6 +469,34 @@ def test_503_and_never_an_allow_that_is_not_recorded(gateway, app, secret, monke
     assert (status, answer["allowed"], answer["code"]) == (503, False, "unrecordable")
 
 
+@pytest.fixture(params=["host", "shared"])
+def counting(request, tmp_path, transactional_db):
+    """A gateway of either kind of limits."""
+    store = LeaseStore(dsn(), 20) if request.param == "shared" else None
+    gateway = GatewayInProcess(tmp_path, limiter=LeasedLimiter(tmp_path / "limits", store) if store else None)
+    yield gateway
+    gateway.close()
+
+
+def test_a_call_that_could_not_be_recorded_uses_no_limit_up(app, secret, limit_app, counting, monkeypatch):
+    def refuse(frames):
+        raise SpoolFull
+
+    limit_app(
+        {"unit": "calendar_month", "duration": 1, "max_requests": 3},
+        {"unit": "day", "duration": 30, "max_requests": 99},
+    )
+    until(lambda: len(counting.snapshot.tables.apps[app.id].rules) == 2, 5, "the scheme")
+    batch = json.dumps({"checks": [question(secret)] * 3}).encode()
+    with monkeypatch.context() as full:
+        full.setattr(counting.spool, "append_frames", refuse)
+        assert [counting.check(secret)[0] for _ in range(3)] == [503] * 3
+        assert counting.call(batch, path="/v1/authz/check-batch")[0] == 503
+    answers = [counting.check(secret)[1] for _ in range(5)]
+    assert [answer["allowed"] for answer in answers] == [True] * 3 + [False] * 2
+    assert [limit["remaining"] for limit in answers[0]["rate_limits"]] == [2, 98]
+
+
 @pytest.mark.parametrize("peer", ["8.8.8.8", "2a00:1450::1"])
 def test_403_for_a_caller_from_elsewhere_and_no_decision(gateway, app, secret, peer):
     assert gateway.call(json.dumps(question(secret)).encode(), peer=peer)[0] == 403

@@ -1,5 +1,6 @@
 """Counts are exact over threads and processes, outlive both, and never admit too many."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -41,10 +42,47 @@ def test_a_denied_call_consumes_nothing(limiter):
     assert limiter.take(both, NOW_MS + 1000) == (ADMITTED, [0, 1])
 
 
+def test_what_is_given_back_can_be_taken_again_and_no_more(limiter):
+    both = [claim(MINUTE, "app", 1), claim(MONTH, "app", 1)]
+    for _ in range(3):
+        assert limiter.take(both, NOW_MS)[0] == ADMITTED
+        limiter.give_back(both, NOW_MS)
+    assert [limiter.take(both, NOW_MS)[0] for _ in range(4)] == [ADMITTED, ADMITTED, ADMITTED, 0]
+    limiter.give_back(both, NOW_MS)
+    assert limiter.take(both, NOW_MS) == (ADMITTED, [0, 2])
+
+
+def test_what_is_given_back_after_its_window_makes_no_room_in_the_next(limiter):
+    both = [claim(MINUTE, "app", 1), claim(MONTH, "app", 1)]
+    limiter.take(both, NOW_MS)
+    limiter.take(both, NOW_MS + 60_000)
+    limiter.give_back(both, NOW_MS)
+    assert limiter.take(both, NOW_MS + 60_000) == (ADMITTED, [1, 3])
+
+
+def test_nothing_is_given_back_of_what_was_never_taken(limiter):
+    claims = [claim(MINUTE, "app", 1)]
+    limiter.give_back(claims, NOW_MS)
+    assert [limiter.take(claims, NOW_MS)[0] for _ in range(4)] == [ADMITTED, ADMITTED, ADMITTED, 0]
+
+
 def test_two_rules_with_the_same_window_do_not_share_a_count(limiter):
     other = LimitRule(id="other", unit=Unit.MINUTE, duration=1, max_requests=3)
     limiter.take([claim(MINUTE, "app", 1)], NOW_MS)
     assert limiter.take([claim(other, "app", 1)], NOW_MS) == (ADMITTED, [2])
+
+
+def test_two_limits_of_a_call_never_share_a_place_though_the_window_of_one_is_over(limiter):
+    subjects = {}
+    for number in itertools.count():
+        place = int.from_bytes(identity_of(MINUTE, number)[:8], "little") % 1024
+        if place in subjects:
+            break
+        subjects[place] = number
+    first, second = claim(MINUTE, subjects[place]), claim(MINUTE, number)
+    limiter.take([first], NOW_MS)
+    assert limiter.take([first, second], NOW_MS + 60_000) == (ADMITTED, [2, 2])
+    assert limiter.take([first, second], NOW_MS + 60_000) == (ADMITTED, [1, 1])
 
 
 def test_a_restart_goes_on_in_the_same_window(tmp_path):

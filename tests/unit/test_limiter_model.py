@@ -37,6 +37,13 @@ class Model:
             known[:] = [max(start, known[0]), self._count(limit, caller, now_ms) + 1]
         return ADMITTED, [each - 1 for each in left]
 
+    def give_back(self, claims, now_ms):
+        """Count a call less in each window that `now_ms` lies in and nobody has left."""
+        for limit, caller in claims:
+            known = self._windows[limit.id, caller]
+            if known[0] == limit.window_at(now_ms)[0] and known[1]:
+                known[1] -= 1
+
     def _count(self, limit, caller, now_ms):
         start = limit.window_at(now_ms)[0]
         known = self._windows.setdefault((limit.id, caller), [start, 0])
@@ -52,6 +59,7 @@ class LimiterBesideModel(RuleBasedStateMachine):
         self.processes = [self.open(), self.open()]
         self.model = Model()
         self.now_ms = NOW_MS
+        self.admitted = []
 
     def open(self):
         return Limiter(Path(self.folder.name), slots=1024)
@@ -65,8 +73,18 @@ class LimiterBesideModel(RuleBasedStateMachine):
     def take(self, limits, caller, process, times):
         claims = [(limit, identity_of(limit, caller)) for limit in limits]
         for _ in range(times):
-            expected = self.model.take([(limit, caller) for limit in limits], self.now_ms)
+            asked = [(limit, caller) for limit in limits]
+            expected = self.model.take(asked, self.now_ms)
             assert self.processes[process].take(claims, self.now_ms) == expected
+            if expected[0] == ADMITTED:
+                self.admitted.append((asked, claims, self.now_ms))
+
+    @rule(process=st.integers(0, 1))
+    def give_the_latest_back(self, process):
+        if self.admitted:
+            asked, claims, taken_ms = self.admitted.pop()
+            self.model.give_back(asked, taken_ms)
+            self.processes[process].give_back(claims, taken_ms)
 
     @rule(step=st.sampled_from(STEPS_MS))
     def let_time_pass(self, step):
