@@ -10,7 +10,7 @@ from config import first_secrets
 from config.env import EnvironmentProblem
 from config.postgres_place import private_folder
 
-LEAST_FREE_MIB = 256
+LEAST_FREE_MIB = 384
 
 
 def open_locked(data_dir: Path, stack: ExitStack) -> Path:

@@ -46,6 +46,7 @@ class Environment:
     spool_dir: Path
     limits_dir: Path
     limits: Literal["host", "shared"]
+    limit_slots: int
     ticket_seconds: int
     ticket_most_seconds: int
     session_idle_seconds: int
@@ -97,6 +98,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         spool_dir=Path(variables.get("KEYSTEAD_SPOOL_DIR") or folder / "spool"),
         limits_dir=Path(variables.get("KEYSTEAD_LIMITS_DIR") or folder / "limits"),
         limits=_choice(variables, "KEYSTEAD_LIMITS", ("host", "shared")),
+        limit_slots=_whole(variables, "KEYSTEAD_LIMIT_SLOTS", 1_048_576, 1024, 100_000_000),
         ticket_seconds=_whole(variables, "KEYSTEAD_TICKET_SECONDS", 60, 1, 300),
         ticket_most_seconds=300,
         session_idle_seconds=_whole(variables, "KEYSTEAD_SESSION_IDLE_SECONDS", 1800, 60, 86_400),

@@ -55,10 +55,10 @@ def build(environment: env.Environment) -> Gateway:
 
 def _limiter(environment: env.Environment) -> Limiter:
     if environment.limits == "host":
-        return Limiter(environment.limits_dir)
+        return Limiter(environment.limits_dir, environment.limit_slots)
     store = LeaseStore(environment.direct_database_url)
     at_end(store.stop)
-    return LeasedLimiter(environment.limits_dir, store)
+    return LeasedLimiter(environment.limits_dir, store, environment.limit_slots)
 
 
 def _admission(environment: env.Environment, snapshot: Snapshot) -> Admission:

@@ -240,6 +240,7 @@ class Gateway:
                 "mode": limits.mode,
                 "degraded": limits.degraded_since is not None,
                 "since": limits.degraded_since,
+                "crowded_since": limits.crowded_since,
             },
             "time": clock.now(),
         }

@@ -99,6 +99,11 @@ class GatewayMetrics(Collector):
         gateways = self._reports.read(GatewayReport)
         yield from _of_checks(gateways)
         yield from _of_states(gateways)
+        yield CounterMetricFamily(
+            "keystead_limits_crowded",
+            "Calls denied on this host as there was no room for another count.",
+            self._checker.limits().crowded_denials,
+        )
         yield from _of_spool(self._spool)
         yield from _of_workers(self._workers.read(WorkerReport))
 

@@ -216,7 +216,7 @@ def _health_answer(meaning: str) -> Part:
         "generation": "771",
         "epoch": 1,
         "spool": {"used": 0.004, "reserve": True, "quarantined": 0},
-        "limits": {"mode": "host", "degraded": False, "since": None},
+        "limits": {"mode": "host", "degraded": False, "since": None, "crowded_since": None},
         "time": "2031-04-05T06:07:08.123456Z",
     }
     return _answer(meaning, "Health", example)

@@ -232,19 +232,26 @@ def _health_fields() -> Part:
                 },
             },
         ),
-        "limits": _object(
-            "How limits are counted.",
-            {
-                "mode": {"enum": ["host", "shared"], "description": "Over this host alone, or over all hosts."},
-                "degraded": {
-                    "type": "boolean",
-                    "description": "Whether calls may be denied that a limit has room for, as the shared count "
-                    "cannot be asked.",
-                },
-                "since": {"type": ["string", "null"], "format": "date-time", "description": "Since when; else null."},
-            },
-        ),
+        "limits": _object("How limits are counted.", _limits_fields()),
         "time": {"type": "string", "format": "date-time", "description": "Its clock."},
+    }
+
+
+def _limits_fields() -> Part:
+    return {
+        "mode": {"enum": ["host", "shared"], "description": "Over this host alone, or over all hosts."},
+        "degraded": {
+            "type": "boolean",
+            "description": "Whether calls may be denied that a limit has room for, as the shared count "
+            "cannot be asked.",
+        },
+        "since": {"type": ["string", "null"], "format": "date-time", "description": "Since when; else null."},
+        "crowded_since": {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "Since when calls are denied as the host has no room for another count; null where "
+            "none was within the last hour.",
+        },
     }
 
 

@@ -20,6 +20,7 @@ from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
 from apiauth.services import history, mails
 from apiauth.services.installation import pepper_problem
+from apiauth.verify import crowding
 
 OLDEST_VERSION = 150_000
 CLOCK_SECONDS = 2.0
@@ -46,7 +47,8 @@ def examine(*, now: datetime) -> list[Finding]:
     findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
     if findings[-1].ok:
         rest = (
-            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _gateways, _limits, _mails,
+            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _gateways, _limits,
+            _limit_slots, _mails,
         )  # fmt: skip
         findings += [_guarded(check, now) for check in rest]
     return findings
@@ -203,6 +205,16 @@ def _limits(now: datetime) -> Finding:
         advice = "Set KEYSTEAD_LIMITS=shared for every gateway: as it is, a limit holds for each host."
         return Finding("limits", False, detail, advice)
     return Finding("limits", True, "counted on one host" if alone or not modes else "shared by all hosts")
+
+
+def _limit_slots(now: datetime) -> Finding:
+    """See that this host has room for its counts: where it has none, calls are denied that no limit forbids."""
+    crowded = crowding.latest_in(settings.ENVIRONMENT.limits_dir)
+    if crowded.since is None:
+        return Finding("limit_slots", True, "room for every count within the last hour")
+    detail = f"no room for every count since {crowded.since:%Y-%m-%d %H:%M:%S} UTC; {crowded.denials} calls were denied"
+    advice = "See limits.crowded in the gateway's log for the limit, and raise KEYSTEAD_LIMIT_SLOTS."
+    return Finding("limit_slots", False, detail, advice)
 
 
 def _mails(now: datetime) -> Finding:

@@ -34,7 +34,7 @@ _AHEAD = 40
 
 _Stock = tuple[int, int, int, int, int]
 """A claim's place, its window's start and end, what this host holds, and what no host was leased yet."""
-_STOCK_HELD = 3
+_STOCK_PLACE, _STOCK_HELD = 0, 3
 
 _Drawn = tuple[int, list[int], list[Want]]
 """ADMITTED, the index of the claim that denies, or _LACKING; what is left of each; and what to ask for."""
@@ -51,7 +51,7 @@ class LeasedLimiter(Limiter):
         store.start(self._receive)
 
     def state(self) -> LimitsState:
-        return LimitsState("shared", self._store.degraded_since)
+        return super().state()._replace(mode="shared", degraded_since=self._store.degraded_since)
 
     def retry_after(self, rule: LimitRule, now_ms: int) -> int:
         """Return a second while nobody can tell whether the limit has room: its window may last a month."""
@@ -97,9 +97,14 @@ class LeasedLimiter(Limiter):
         if problem:
             self._lock.acquire(problem)
         try:
-            return self._draw_simply(claims, now_ms) or self._draw_all(claims, now_ms)
+            drawn = self._draw_simply(claims, now_ms)
+            if drawn is not None:
+                return drawn
+            drawn = self._draw_all(claims, now_ms)
         finally:
             self._release()
+        self._tell_crowding()
+        return drawn
 
     def _draw_simply(self, claims: Sequence[Claim], now_ms: int) -> _Drawn | None:
         """Do what `_draw_all` does where enough is held of every claim, at half of its cost; else return None."""
@@ -123,6 +128,9 @@ class LeasedLimiter(Limiter):
         stocks = [self._stock(rule, identity, now_ms) for rule, identity in claims]
         left = [held + free if held + free > 0 else 0 for _, _, _, held, free in stocks]
         if 0 in left:
+            crowded_out = [rule for (rule, _), stock in zip(claims, stocks, strict=True) if not stock[_STOCK_PLACE]]
+            if crowded_out:
+                self._note_crowding(crowded_out[0])
             return left.index(0), left, []
         lacking = [_want(claim, stock) for claim, stock in zip(claims, stocks, strict=True) if not stock[_STOCK_HELD]]
         if lacking:

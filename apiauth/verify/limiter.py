@@ -2,6 +2,11 @@
 
 The counts are in a file that every process maps, under one lock (`host_lock`) that goes with a
 process which is killed. The file stays, so a restart goes on in the same window.
+
+It has two parts of one size. One is for counts of apps and of keys, of which there are as many as customers
+have made. The other is for counts by address, of which strangers make as many as they like: it is cut into
+stretches, and each deployment counts in one of them. So who floods it crowds nobody out of the first part, and
+of the second only those in the same stretch. The last byte of a count's identity says where it belongs.
 """
 
 import fcntl
@@ -13,15 +18,21 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import structlog
+
 from apiauth.core.limits import LimitRule
+from apiauth.verify import crowding
 from apiauth.verify.host_lock import HostLock, host_lock
 
-SLOTS = 1 << 18
+SLOTS = 1 << 20
+"""How many counts each part has room for, at 48 bytes each."""
+STRETCHES = 16
 PROBES = 64
-_VERSION = 2  # of the layout, and of the kind of lock that guards it
+_VERSION = 3  # of the layout, and of the kind of lock that guards it
 _HEADER = struct.Struct("<8sII")
 _MAGIC = b"KSLIMITS"
 _LOCK_AT = 64
@@ -30,12 +41,16 @@ _SLOT = struct.Struct("<16sQQQ")  # an identity, its window's start and end in m
 _WINDOW = struct.Struct("<QQQ")
 _COUNT = struct.Struct("<Q")
 _IDENTITY_BYTES = 16
+_DIGEST_BYTES = _IDENTITY_BYTES - 1
+_OF_APPS_AND_KEYS = b"\0"  # the last byte of an identity; that of a count by address is 1 more than its stretch
 _WINDOW_AT = _IDENTITY_BYTES
 _COUNT_AT = _SLOT.size - _COUNT.size
 _STARTING = 1  # the byte of the file that a process locks while it opens it; the first is the lock's
 _KNOWN_PLACES = 100_000
 
 _opening = threading.Lock()
+
+log = structlog.get_logger(__name__)
 
 Claim = tuple[LimitRule, bytes]
 ADMITTED = -1
@@ -47,33 +62,55 @@ class LimitsState(NamedTuple):
     mode: Literal["host", "shared"]
     degraded_since: datetime | None
     """Since when calls may be denied that a limit has room for, as the shared count cannot be asked."""
+    crowded_since: datetime | None = None
+    """Since when calls are denied as the host has no room for their counts."""
+    crowded_denials: int = 0
+    """How many were, since the counts' file was made."""
 
 
 def identity_of(rule: LimitRule, *subject: object) -> bytes:
     """Return what a count is found by: the rule and whom it counts, never the window alone."""
+    return _digest(rule, subject) + _OF_APPS_AND_KEYS
+
+
+def identity_by_address(rule: LimitRule, deployment_id: int, *subject: object) -> bytes:
+    """Return what a count by address is found by; it lies in the stretch of its deployment."""
+    return _digest(rule, (deployment_id, *subject)) + _stretch_of(deployment_id)
+
+
+def _digest(rule: LimitRule, subject: Sequence[object]) -> bytes:
     text = "\0".join((rule.id, *map(str, subject)))
-    return hashlib.blake2b(text.encode(), digest_size=_IDENTITY_BYTES).digest()
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
+
+
+@lru_cache(maxsize=4096)
+def _stretch_of(deployment_id: int) -> bytes:
+    """Return the last byte of identities by address; a digest spreads deployments whatever their ids have in common."""
+    digest = hashlib.blake2b(str(deployment_id).encode(), digest_size=1).digest()
+    return bytes((1 + digest[0] % STRETCHES,))
 
 
 class Limiter:
-    """The counts of one host. Bounded: where there is no room for another count, its call is denied."""
+    """The counts of one host. Bounded: where there is no room for another count, its call is denied; that is told."""
 
     _file_name = "limits"
 
     def __init__(self, folder: Path, slots: int = SLOTS) -> None:
-        if slots & (slots - 1):
-            raise ValueError("the number of slots must be a power of two")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._slots = slots
+        self._stretch = slots // STRETCHES
+        self._size = _FIRST_SLOT + (slots + STRETCHES * self._stretch) * _SLOT.size
         path = folder / f"{self._file_name}-{_VERSION}-{slots}.map"
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._map, self._lock = self._open()
         self._try_acquire, self._release = self._lock.try_acquire, self._lock.release
         self._places: dict[bytes, int] = {}
+        self._crowded_out: LimitRule | None = None
 
     def state(self) -> "LimitsState":
         """Return how far the limits reach, and whether they are held back."""
-        return LimitsState("host", None)
+        crowded = crowding.read(self._map)
+        return LimitsState("host", None, crowded.since, crowded.denials)
 
     def retry_after(self, rule: LimitRule, now_ms: int) -> int:
         """Return the whole seconds after which a call that this limit denied may be admitted."""
@@ -94,11 +131,14 @@ class Limiter:
         if problem:
             self._lock.acquire(problem)
         try:
-            if len(claims) == 1:
-                return self._take_one(claims[0], now_ms)
-            return self._take_simply(claims, now_ms) or self._take_all(claims, now_ms)
+            taken = self._take_one(claims[0], now_ms) if len(claims) == 1 else self._take_simply(claims, now_ms)
+            if taken is not None:
+                return taken
+            taken = self._take_all(claims, now_ms)
         finally:
             self._release()
+        self._tell_crowding()
+        return taken
 
     def give_back(self, claims: Sequence[Claim], now_ms: int) -> None:
         """Undo what `take` counted at `now_ms`, as far as the windows are still the same."""
@@ -123,8 +163,8 @@ class Limiter:
         if problem:
             self._lock.acquire(problem)
 
-    def _take_one(self, claim: Claim, now_ms: int) -> tuple[int, list[int]]:
-        """Do what `_take_all` does for the one claim that most calls have, at two thirds of its cost."""
+    def _take_one(self, claim: Claim, now_ms: int) -> tuple[int, list[int]] | None:
+        """Do what `_take_all` does for the one claim that most calls have, at two thirds of its cost; else nothing."""
         rule, identity = claim
         place = self._places.get(identity)
         if place is not None:
@@ -135,7 +175,7 @@ class Limiter:
                     return 0, [0]
                 _COUNT.pack_into(self._map, place + _COUNT_AT, count + 1)
                 return ADMITTED, [left - 1]
-        return self._take_all((claim,), now_ms)
+        return None
 
     def _take_simply(self, claims: Sequence[Claim], now_ms: int) -> tuple[int, list[int]] | None:
         """Do what `_take_all` does where every claim has room in a known window, at half of its cost; else nothing."""
@@ -160,22 +200,38 @@ class Limiter:
         writes: list[tuple[int, tuple[int, int, int]]] = []
         left = []
         denied = ADMITTED
+        crowded_out = None
         for index, (rule, identity) in enumerate(claims):
             start, end = rule.window_at(now_ms)
             place = self._place(identity, start, end, now_ms, [place for place, _ in writes])
             if place is None:
                 window = (start, end, rule.max_requests)
+                crowded_out = crowded_out or rule
             else:
                 window = self._window(place, start, end)
                 writes.append((place, window))
             left.append(max(0, rule.max_requests - window[2]))
             if not left[-1] and denied == ADMITTED:
                 denied = index
+        if crowded_out is not None:
+            self._note_crowding(crowded_out)
         if denied != ADMITTED:
             return denied, left
         for place, (start, end, count) in writes:
             _WINDOW.pack_into(self._map, place + _WINDOW_AT, start, end, count + 1)
         return ADMITTED, [remaining - 1 for remaining in left]
+
+    def _note_crowding(self, rule: LimitRule) -> None:
+        """Count that there was no room for a count of this limit. Called under the lock."""
+        if crowding.note(self._map):
+            self._crowded_out = rule
+
+    def _tell_crowding(self) -> None:
+        """Log what was noted, without the lock: every process of the host would wait for the log."""
+        rule = self._crowded_out
+        if rule is not None:
+            self._crowded_out = None
+            log.error("limits.crowded", limit=rule.text, mode=rule.mode.value, rule_id=rule.id)
 
     def _window(self, place: int, start: int, end: int) -> tuple[int, int, int]:
         """Return a slot's window and the count in it; a new one where it is of a window before this.
@@ -208,9 +264,10 @@ class Limiter:
         A slot that was never used ends the search, since slots are only ever taken over.
         """
         first = int.from_bytes(identity[:8], "little")
+        begin, length = self._part_of(identity)
         vacant = None
-        for probe in range(PROBES):
-            place = _FIRST_SLOT + ((first + probe) & (self._slots - 1)) * _SLOT.size
+        for probe in range(min(PROBES, length)):
+            place = _FIRST_SLOT + (begin + (first + probe) % length) * _SLOT.size
             found, _, slot_end, _ = _SLOT.unpack_from(self._map, place)
             if found == identity:
                 return place
@@ -221,6 +278,13 @@ class Limiter:
         if vacant is not None:
             _SLOT.pack_into(self._map, vacant, identity, start, end, 0)
         return vacant
+
+    def _part_of(self, identity: bytes) -> tuple[int, int]:
+        """Return the first slot of where a count belongs, and how many slots there are."""
+        stretch = identity[-1]
+        if not stretch:
+            return 0, self._slots
+        return self._slots + (stretch - 1) * self._stretch, self._stretch
 
     def _open(self) -> tuple[mmap.mmap, HostLock]:
         """Map the file and say that it is in use; whoever is the first to use it makes its lock anew."""
@@ -235,7 +299,7 @@ class Limiter:
         is_first = self._is_unused()
         if is_first:
             self._lay_out()
-        memory = mmap.mmap(self._descriptor, _FIRST_SLOT + self._slots * _SLOT.size)
+        memory = mmap.mmap(self._descriptor, self._size)
         lock = host_lock(memory, _LOCK_AT, self._descriptor, is_first=is_first)
         fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # for as long as it is open
         return memory, lock
@@ -251,7 +315,7 @@ class Limiter:
         header = self._heading()
         if os.pread(self._descriptor, len(header), 0) != header:
             os.ftruncate(self._descriptor, 0)
-            os.posix_fallocate(self._descriptor, 0, _FIRST_SLOT + self._slots * _SLOT.size)
+            os.posix_fallocate(self._descriptor, 0, self._size)
             os.pwrite(self._descriptor, header, 0)
 
     def _heading(self) -> bytes:

@@ -11,7 +11,7 @@ from apiauth.core.resource import open_roots
 from apiauth.core.short_texts import LONGEST_CACHED
 from apiauth.verify.addresses import Address, Network, parse_networks
 from apiauth.verify.entries import App, Key
-from apiauth.verify.limiter import Claim, identity_of
+from apiauth.verify.limiter import Claim, identity_by_address, identity_of
 from apiauth.verify.rules import Facts, decide
 
 log = structlog.get_logger(__name__)
@@ -163,19 +163,20 @@ class RecentClaims:
 def _claim(rule: LimitRule, key: Key, app: App, group: str) -> Claim:
     """Return a rule with the identity of whom it counts in this call."""
     if rule.mode is Mode.PER_APP:
-        subject: tuple[object, ...] = ("app", app.id)
-    elif rule.mode is Mode.PER_KEY:
-        subject = ("key", key.id)
-    elif rule.mode is Mode.PER_IP:
-        subject = ("ip", app.deployment_id, group)
+        return rule, identity_of(rule, app.scheme_id, "app", app.id)
+    if rule.mode is Mode.PER_KEY:
+        return rule, identity_of(rule, app.scheme_id, "key", key.id)
+    if rule.mode is Mode.PER_IP:
+        subject: tuple[object, ...] = ("ip", group)
     elif rule.mode is Mode.PER_APP_AND_IP:
         subject = ("app and ip", app.id, group)
     else:
         subject = ("key and ip", key.id, group)
-    return rule, identity_of(rule, app.scheme_id, *subject)
+    return rule, identity_by_address(rule, app.deployment_id, app.scheme_id, *subject)
 
 
 def _own_claim(rule: LimitRule, key: Key, group: str) -> Claim:
     """Return a key's own rule with the identity of what it counts: never that of a scheme's rule, whatever its id."""
-    subject = (key.id,) if rule.mode is Mode.PER_KEY else (key.id, group)
-    return rule, identity_of(rule, _OWN, *subject)
+    if rule.mode is Mode.PER_KEY:
+        return rule, identity_of(rule, _OWN, key.id)
+    return rule, identity_by_address(rule, key.deployment_id, _OWN, key.id, group)

@@ -19,9 +19,11 @@ from django.utils import timezone
 from apiauth import checks
 from apiauth.audit.record import frame
 from apiauth.core import clock
+from apiauth.core.limits import LimitRule, Unit
 from apiauth.management import examination
 from apiauth.models import ActivityEntry, GatewayStatus, PepperCheck
 from apiauth.services import installation
+from apiauth.verify.limiter import Limiter, identity_by_address
 from config import email
 from tests.commands.conftest import Ran
 from tests.db.test_drain import record as spool_record
@@ -33,7 +35,7 @@ Run = Callable[..., Ran]
 
 @pytest.fixture
 def healthy(db: None, tmp_path: Path, settings: Any) -> None:
-    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, spool_dir=tmp_path)
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, spool_dir=tmp_path, limits_dir=tmp_path / "limits")
     installation.remember_peppers(now=clock.now())
     gateway_on("h")
 
@@ -117,6 +119,19 @@ def test_hosts_that_count_limits_apart_are_a_problem(
         gateway_on(host, limits=limits)
     gateway_on("gone", limits="host", confirmed_at=timezone.now() - timedelta(minutes=5))
     assert failed(run("doctor", "--json")) == expected
+
+
+def test_counts_that_find_no_room_are_a_problem_for_an_hour(run: Run, healthy: None, tmp_path: Path) -> None:
+    limiter = Limiter(tmp_path / "limits", slots=64)
+    rule = LimitRule(id="r", unit=Unit.CALENDAR_MONTH, duration=1, max_requests=5)
+    for number in range(10):
+        limiter.take([(rule, identity_by_address(rule, 1, number))], clock.now_ms())
+    limiter.close()
+    ran = run("doctor", "--json")
+    assert failed(ran) == ["limit_slots"]
+    assert "6 calls were denied" in ran.out
+    with time_machine.travel(clock.now() + timedelta(minutes=61)):
+        assert "limit_slots" not in failed(run("doctor", "--json"))
 
 
 @pytest.mark.parametrize(

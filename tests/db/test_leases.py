@@ -11,7 +11,7 @@ from apiauth.core.limits import LimitRule, Unit
 from apiauth.verify import lease_store
 from apiauth.verify.lease_store import LeaseStore, Want
 from apiauth.verify.leases import BOOT_ID, LeasedLimiter
-from apiauth.verify.limiter import ADMITTED, identity_of
+from apiauth.verify.limiter import ADMITTED, identity_by_address, identity_of
 from tests.support.database import dsn
 from tests.support.proxy import FreezingProxy
 from tests.support.running import until
@@ -94,6 +94,15 @@ def test_what_is_given_back_is_held_for_the_next_call_and_never_more_than_was_le
     limiter.give_back(claims, NOW_MS)
     limiter.give_back(claims, NOW_MS + 1000)
     assert (admitted(other, claims, 9), admitted(limiter, claims, 9), leased()) == (0, 1, 3)
+
+
+def test_addresses_without_number_are_denied_as_told_and_take_no_room_from_apps(host):
+    limiter = host()
+    flood = [(MINUTE, identity_by_address(MINUTE, 1, number)) for number in range(100)]
+    assert sum(limiter.take([each], NOW_MS)[0] == ADMITTED for each in flood) == 1024 // 16
+    assert limiter.state().crowded_since is not None
+    assert limiter.state().crowded_denials == 100 - 1024 // 16
+    assert admitted(limiter, [claim(MINUTE, "app", 1)], 150) == 100
 
 
 def test_each_window_is_leased_anew(host):

@@ -18,9 +18,10 @@ from apiauth.core.scope import Owner
 from apiauth.core.secrets import mint
 from apiauth.http.gateway import NetworkAdmission, TokenAdmission
 from apiauth.models import App, Key
-from apiauth.services import deployments, installation, keys
+from apiauth.services import apps, deployments, installation, keys
 from apiauth.verify.lease_store import LeaseStore
 from apiauth.verify.leases import LeasedLimiter
+from apiauth.verify.limiter import Limiter
 from tests.conftest import ACTOR
 from tests.support.bad_inputs import BODIES, GOOD, PAIRS, PRESENTED, VALUE, body_with, written
 from tests.support.database import dsn
@@ -387,7 +388,27 @@ def test_health_tells_of_a_restore_by_another_epoch(gateway):
 
 def test_health_says_how_limits_are_counted(gateway):
     _, _, answer = gateway.call(b"", path="/health", method="GET")
-    assert answer["limits"] == {"mode": "host", "degraded": False, "since": None}
+    assert answer["limits"] == {"mode": "host", "degraded": False, "since": None, "crowded_since": None}
+
+
+def test_addresses_without_number_deny_no_other_tenant_and_show_in_health(
+    app, secret, limit_app, make_key, tmp_path, transactional_db
+):
+    limit_app({"unit": "calendar_month", "duration": 1, "max_requests": 100_000, "mode": "per_ip"})
+    who = {"actor": ACTOR, "now": clock.now()}
+    other = deployments.create_deployment(name="Other tenant", allowed_origins=(), **who)
+    theirs = apps.create_app(deployment_id=other.id, fields={"slug": "aa_9", "name": "B", "key_prefix": "bb"}, **who)
+    victim = make_key(in_app=theirs).secret.text
+    gateway = GatewayInProcess(tmp_path, limiter=Limiter(tmp_path / "limits", slots=1024))
+    addresses = [f"2001:db8:0:{number:x}::1" for number in range(200)]
+    flood = [gateway.check(secret, client_ip=address)[1] for address in addresses]
+    try:
+        assert sum(answer["allowed"] for answer in flood) == 1024 // 16
+        assert gateway.check(victim)[1]["allowed"] is True
+        health = gateway.call(b"", path="/health", method="GET")[2]
+        assert datetime.fromisoformat(health["limits"]["crowded_since"]) <= clock.now()
+    finally:
+        gateway.close()
 
 
 def test_a_scheme_sent_again_without_ids_goes_on_in_its_windows(gateway, secret, limit_app, backend):

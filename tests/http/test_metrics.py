@@ -18,12 +18,14 @@ from apiauth.audit.drain import Drain
 from apiauth.audit.lag import Lag
 from apiauth.audit.partitions import ensure_partitions
 from apiauth.core import clock
+from apiauth.core.limits import LimitRule, Unit
 from apiauth.http.gateway import Admission, Gateway, NetworkAdmission, TokenAdmission
 from apiauth.http.gateway_metrics import GatewayMetrics
 from apiauth.http.web_metrics import REGISTRY
 from apiauth.models import Deployment
 from apiauth.services import deployments
 from apiauth.services.keys import IssuedKey
+from apiauth.verify.limiter import STRETCHES, identity_by_address
 from config import env
 from tests.conftest import ACTOR
 from tests.support.database import dsn
@@ -99,6 +101,16 @@ def test_a_gateway_counts_its_decisions_by_their_rule(gateway: GatewayInProcess,
     assert found["keystead_gateway_stale_seconds{}"] < 15
     assert found["keystead_spool_bytes{}"] > 0
     assert found["keystead_spool_quarantined{}"] == 0
+
+
+def test_calls_denied_for_want_of_room_are_counted(gateway: GatewayInProcess) -> None:
+    scraped = Scraped(gateway)
+    assert scraped.samples()["keystead_limits_crowded_total{}"] == 0
+    rule = LimitRule(id="r", unit=Unit.DAY, duration=1, max_requests=5)
+    room = 4096 // STRETCHES
+    for number in range(room + 3):
+        gateway.limiter.take([(rule, identity_by_address(rule, 1, number))], clock.now_ms())
+    assert scraped.samples()["keystead_limits_crowded_total{}"] == gateway.limiter.state().crowded_denials >= 3
 
 
 def test_damage_that_was_put_aside_is_counted_in_metrics_and_health(gateway: GatewayInProcess) -> None:

@@ -59,6 +59,7 @@ def environment_in(folder: Path) -> dict[str, str]:
         "DATABASE_URL": dsn(),
         "KEYSTEAD_SPOOL_DIR": str(folder / "spool"),
         "KEYSTEAD_LIMITS_DIR": str(folder / "limits"),
+        "KEYSTEAD_LIMIT_SLOTS": "4096",
     }
 
 

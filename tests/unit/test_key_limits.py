@@ -120,7 +120,7 @@ KEY_IDS = itertools.count(1)
 
 @pytest.fixture
 def limiter(tmp_path):
-    limiter = Limiter(tmp_path, slots=4096)
+    limiter = Limiter(tmp_path, slots=1 << 17)
     yield limiter
     limiter.close()
 

@@ -5,11 +5,14 @@ import multiprocessing
 import os
 import signal
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
+from structlog.testing import capture_logs
 
 from apiauth.core.limits import LimitRule, Unit
-from apiauth.verify.limiter import ADMITTED, Limiter, identity_of
+from apiauth.verify.limiter import ADMITTED, Limiter, identity_by_address, identity_of
 
 NOW_MS = 1_800_000_000_000
 MINUTE = LimitRule(id="minute", unit=Unit.MINUTE, duration=1, max_requests=3)
@@ -143,13 +146,75 @@ def test_a_file_that_a_crashed_machine_left_locked_is_opened_and_its_counts_go_o
     limiter.close()
 
 
-def test_where_there_is_no_room_a_call_is_denied_and_none_is_admitted_twice(tmp_path):
+@pytest.fixture
+def small(tmp_path):
+    """A limiter with room for 64 counts of apps and keys, and for 4 by address in each stretch."""
     limiter = Limiter(tmp_path, slots=64)
-    admitted = [limiter.take([claim(MINUTE, "ip", number)], NOW_MS)[0] == ADMITTED for number in range(100)]
-    assert sum(admitted) == 64
-    assert limiter.take([claim(MINUTE, "ip", 1)], NOW_MS)[0] == ADMITTED
-    assert limiter.take([claim(MINUTE, "ip", 99)], NOW_MS + 60_000)[0] == ADMITTED
+    yield limiter
     limiter.close()
+
+
+def by_address(deployment_id, number):
+    return MINUTE, identity_by_address(MINUTE, deployment_id, "ip", number)
+
+
+def flood(limiter, deployment_id=1, calls=100):
+    """Call from as many addresses; return how many calls were admitted."""
+    return sum(limiter.take([by_address(deployment_id, n)], NOW_MS)[0] == ADMITTED for n in range(calls))
+
+
+def test_where_there_is_no_room_a_call_is_denied_and_none_is_admitted_twice(small):
+    admitted = [small.take([claim(MINUTE, "app", number)], NOW_MS)[0] == ADMITTED for number in range(100)]
+    assert sum(admitted) == 64
+    assert small.take([claim(MINUTE, "app", 1)], NOW_MS)[0] == ADMITTED
+    assert small.take([claim(MINUTE, "app", 99)], NOW_MS + 60_000)[0] == ADMITTED
+
+
+def test_addresses_without_number_take_no_room_from_apps_and_keys(small):
+    assert flood(small) == 4
+    assert all(small.take([claim(MINUTE, "app", number)], NOW_MS)[0] == ADMITTED for number in range(64))
+    assert [small.take([by_address(1, 0)], NOW_MS)[0] for _ in range(3)] == [ADMITTED, ADMITTED, 0], "as before"
+
+
+def test_a_deployments_addresses_crowd_at_most_one_stretch_in_sixteen(limiter):
+    assert flood(limiter) == 1024 // 16
+    admitted = [flood(limiter, deployment_id, calls=1) for deployment_id in range(2, 402)]
+    assert 0.85 < sum(admitted) / 400 < 1, "each of the others is denied where it shares the stretch, and only there"
+
+
+def test_a_call_that_finds_no_room_for_one_of_its_limits_is_charged_to_none(small):
+    flood(small)
+    both = [claim(MINUTE, "app", 1), by_address(1, 99)]
+    assert small.take(both, NOW_MS) == (1, [3, 0])
+    assert small.take(both[:1], NOW_MS) == (ADMITTED, [2])
+
+
+def test_every_process_tells_since_when_there_is_no_room_until_an_hour_passed_without_a_denial(small, tmp_path):
+    other = Limiter(tmp_path, slots=64)
+    began = datetime(2031, 4, 5, 6, 7, 8, tzinfo=UTC)
+    with time_machine.travel(began, tick=False) as clock:
+        assert (other.state().crowded_since, other.state().crowded_denials) == (None, 0)
+        flood(small, calls=7)
+        clock.shift(timedelta(minutes=50))
+        flood(small, calls=5)
+        assert (other.state().crowded_since, other.state().crowded_denials) == (began, 4)
+        clock.shift(timedelta(minutes=61))
+        assert (other.state().crowded_since, other.state().crowded_denials) == (None, 4)
+        flood(other, calls=5)
+        assert small.state().crowded_since == began + timedelta(minutes=111)
+    other.close()
+
+
+def test_want_of_room_is_logged_once_a_minute_with_the_limit_that_found_none(small, tmp_path):
+    other = Limiter(tmp_path, slots=64)
+    with time_machine.travel(datetime(2031, 4, 5, tzinfo=UTC), tick=False) as clock, capture_logs() as lines:
+        flood(small)
+        flood(other)
+        clock.shift(timedelta(minutes=1))
+        flood(other)
+    line = {"event": "limits.crowded", "log_level": "error", "limit": "3/60s", "mode": "per_app", "rule_id": "minute"}
+    assert lines == [line] * 2
+    other.close()
 
 
 def _take_many(folder, times, results):
