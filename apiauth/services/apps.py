@@ -19,7 +19,7 @@ from apiauth.models import App, Deployment
 from apiauth.models.fields import PREFIX, insert, violated_constraint
 from apiauth.services import activity, catalogue
 from apiauth.services.limits import find_scheme
-from apiauth.services.text import plain_description, plain_slug, plain_text, web_address
+from apiauth.services.text import plain_description, plain_owner_id, plain_slug, plain_text, web_address
 from apiauth.services.versions import refuse_unseen
 
 LONGEST_OVERLAP_SECONDS = 2_592_000  # 30 days
@@ -185,7 +185,7 @@ def _resource(value: object, field: str) -> str:
 
 
 def _owner(field: str) -> Any:
-    return lambda value: None if value is None else plain_text(str(value), field=field, most=200)
+    return lambda value: None if value is None else plain_owner_id(str(value), field=field)
 
 
 def _role(value: object) -> str:

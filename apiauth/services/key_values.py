@@ -11,7 +11,7 @@ from apiauth.core.metadata import check_metadata
 from apiauth.core.permissions import check_permissions
 from apiauth.core.scope import Owner
 from apiauth.models import App
-from apiauth.services.text import plain_text
+from apiauth.services.text import plain_owner_id
 
 LATEST_EXPIRY = datetime(9998, 1, 1, tzinfo=UTC)  # any later cannot be shown in every time zone
 MOST_ADDRESSES = 50
@@ -48,9 +48,7 @@ def expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
 
 def owner(ids: Mapping[str, object]) -> Owner:
     """Return whom a key is to belong to, by `user_id`, `organization_id` and `workspace_id`. Raises Invalid."""
-    return Owner(
-        **{name: plain_text(str(value), field=name, most=200) for name, value in ids.items() if value is not None}
-    )
+    return Owner(**{name: plain_owner_id(str(value), field=name) for name, value in ids.items() if value is not None})
 
 
 def addresses(ranges: Iterable[object]) -> list[str]:

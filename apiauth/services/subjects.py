@@ -47,7 +47,7 @@ def remove_subject(*, deployment_id: int, slug: str, subject_id: str, actor: Act
 
 
 def _is_known(app: App, subject_id: str) -> bool:
-    if not subject_id.isprintable() or not 0 < len(subject_id) <= 200:
+    if "\x00" in subject_id or not 0 < len(subject_id) <= 200:  # no column can hold it
         return False
     rows = (Session.objects.in_app(app.id), Ticket.objects.filter(app_id=app.id))
     is_subject = any(found.filter(subject_id=subject_id).exists() for found in rows)

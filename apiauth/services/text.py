@@ -32,6 +32,18 @@ def plain_text(value: object, *, field: str, most: int, required: bool = True) -
     return text
 
 
+def plain_owner_id(value: object, *, field: str, required: bool = True) -> str:
+    """Return a product's own id of a user, organization or workspace, as `plain_text` does. Raises Invalid.
+
+    Ids stand in addresses, where `.` and `..` mean another one (RFC 3986, section 5.2.4), however they are written:
+    whoever removed such a subject would ask for something else.
+    """
+    text = plain_text(value, field=field, most=200, required=required)
+    if text in (".", ".."):
+        raise Invalid(f"`{field}` can't be `.` or `..`.", field=field)
+    return text
+
+
 def plain_description(value: object) -> str | None:
     """Return a description as `plain_text` does, None where there is none. Raises Invalid."""
     return None if value is None else plain_text(value, field="description", most=2000, required=False)

@@ -22,7 +22,7 @@ from apiauth.models import ActivityEntry, App, Deployment, Ticket
 from apiauth.models.fields import insert
 from apiauth.services import activity
 from apiauth.services.apps import find_app
-from apiauth.services.text import plain_text, web_address
+from apiauth.services.text import plain_owner_id, plain_text, web_address
 
 ENTRY_PATH = "/vanity/api-auth"
 _REFUSALS_EVERY = timedelta(hours=1)
@@ -127,7 +127,7 @@ def _values(app: App, request: TicketRequest) -> dict[str, Any]:
         )
     permissions = request.permissions
     return {
-        "subject_id": plain_text(request.subject_id, field="subject.id", most=200, required=False),
+        "subject_id": plain_owner_id(request.subject_id, field="subject.id", required=False),
         "subject_name": plain_text(request.subject_name, field="subject.name", most=200, required=False),
         "subject_email": plain_text(request.subject_email, field="subject.email", most=254, required=False),
         "organization_id": _belonging(request.organization_id, app.organization_id, "organization_id"),

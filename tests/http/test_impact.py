@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from apiauth.core import clock
 from apiauth.models import ActivityEntry, App, Key
 from apiauth.services import impact, sessions
 from apiauth.services.keys import IssuedKey
+from tests.portal.test_overlap import stop_worker
 from tests.support.decisions import decision, put_on_record
 from tests.support.rows import every_row
 
@@ -67,6 +68,13 @@ def door(request: pytest.FixtureRequest, app: App, backend: Client, page_for: Ca
         return answer.status_code, answer.json()["data"] or answer.json()
 
     return ask
+
+
+def test_200_while_the_log_lags_the_answer_says_up_to_when_it_is_complete(door: Door, key: Key) -> None:
+    stop_worker(minutes_ago=90)
+    status, found = door(key, action="revoke")
+    end, complete = (datetime.fromisoformat(found[name]) for name in ("window_end", "complete_until"))
+    assert (status, (end - complete) // timedelta(minutes=1)) == (200, 90)
 
 
 @pytest.mark.parametrize(("action", "rule"), [("revoke", "key_revoked"), ("disable", "key_disabled")])

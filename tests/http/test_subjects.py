@@ -80,7 +80,24 @@ def test_404_for_a_user_that_the_app_never_knew(backend: Client, app: App) -> No
 
 
 @pytest.mark.parametrize(
-    "subject_id", ["acme/ann", "/ann", "ann/", "a//b", "..", "a/../b", "ann keys", "ann?x=1#y", "änn", "%2F"]
+    "subject_id",
+    [
+        "acme/ann",
+        "/ann",
+        "ann/",
+        "a//b",
+        "a/../b",
+        "ann keys",
+        "ann?x=1#y",
+        "änn",
+        "%2F",
+        "ann\u00a0bee",
+        "ann\u3000bee",
+        "ann\u200dbee",
+        "ann\u00adbee",
+        "\ue000",
+        "a" * 200,
+    ],
 )
 def test_an_id_of_any_characters_that_a_ticket_takes_can_be_removed(
     backend: Client, app: App, make_ticket: Callable[..., tickets.IssuedTicket], subject_id: str
@@ -93,3 +110,18 @@ def test_an_id_of_any_characters_that_a_ticket_takes_can_be_removed(
 @pytest.mark.parametrize("address", ["", "%00", "acme/nobody", "a" * 5_000, "%FF", "ann/keys"])
 def test_404_for_what_is_no_subject(backend: Client, app: App, address: str) -> None:
     assert backend.delete(f"/api-auth/apps/aa_1/subjects/{address}").status_code == 404
+
+
+@pytest.mark.parametrize("subject_id", [".", ".."])
+def test_400_for_an_id_that_means_another_address_where_it_stands_in_one(
+    backend: Client, app: App, subject_id: str
+) -> None:
+    ticket = {"ticket_type": "api_auth_access", "api_auth_app_slug": app.slug, "subject": {"id": subject_id}}
+    answers = {
+        "subject.id": backend.post("/session/tickets", ticket, content_type="application/json"),
+        "user_id": backend.post(
+            f"/api-auth/apps/{app.slug}/keys", {"name": "ci", "user_id": subject_id}, content_type="application/json"
+        ),
+    }
+    for field, answer in answers.items():
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)

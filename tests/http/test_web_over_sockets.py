@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import pytest
 
@@ -223,3 +224,23 @@ def test_callers_who_never_finish_their_bodies_cannot_stop_the_others(web: Web, 
     finally:
         for connection in held:
             connection.close()
+
+
+def test_200_for_the_removal_of_a_subject_whose_id_has_slashes(
+    web: Web, request_of: Request, subtests: pytest.Subtests
+) -> None:
+    for subject_id in ("acme/ann", "/ann", "ann/", "a//b", "a%2Fb"):
+        with subtests.test(subject_id):
+            ticket = {
+                "ticket_type": "api_auth_access",
+                "api_auth_app_slug": "own_app",
+                "subject": {"id": subject_id},
+            }
+            body = json.dumps(ticket).encode()
+            length = b"Content-Length: %d\r\n" % len(body)
+            issue = request_of(line=b"POST /session/tickets HTTP/1.1", length=length, body=body)
+            assert web.answer(issue)[0] == 200
+            address = b"/api-auth/apps/own_app/subjects/%b" % quote(subject_id, safe="").encode()
+            line = b"DELETE %b HTTP/1.1" % address
+            status, _, answer = web.answer(request_of(line=line, kind=b"", length=b"", body=b""))
+            assert (status, json.loads(answer)["subject_id"]) == (200, subject_id)
