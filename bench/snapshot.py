@@ -126,11 +126,11 @@ def _checker(folder: Path, tables: Any) -> Any:
     from apiauth.verify.snapshot import Snapshot
     from config import env
 
-    snapshot = Snapshot()
+    snapshot = Snapshot(stale_bound_seconds=600)
     snapshot.put(tables, time.monotonic())
     return Checker(
         snapshot=snapshot, limiter=Limiter(folder / "limits"), spool=Spool(folder / "spool"),
-        peppers=env.load().peppers, stale_bound_seconds=600,
+        peppers=env.load().peppers,
     )  # fmt: skip
 
 

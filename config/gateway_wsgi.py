@@ -17,7 +17,7 @@ from config.graceful_stop import at_end
 
 def build(environment: env.Environment) -> Gateway:
     """Return a gateway that loads its snapshot in the background; it answers 503 until that is done."""
-    snapshot = Snapshot(environment.snapshot_keys)
+    snapshot = Snapshot(environment.snapshot_keys, environment.stale_bound_seconds)
     direct = Direct(environment.direct_database_url)
     spool = Spool(
         environment.spool_dir,
@@ -33,7 +33,6 @@ def build(environment: env.Environment) -> Gateway:
         spool=spool,
         peppers=environment.peppers,
         listener=listener,
-        stale_bound_seconds=environment.stale_bound_seconds,
     )
     listener.start()
     SlowBodies(read_body, processes.GATEWAY_THREADS, processes.BODY_SECONDS).start()

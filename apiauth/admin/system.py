@@ -14,9 +14,7 @@ from apiauth.audit import backlog, completeness
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
-from apiauth.services import mails
-
-AGED_SECONDS = 15
+from apiauth.services import mails, propagation
 
 
 @require_safe
@@ -44,7 +42,7 @@ def system(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
 
 def _gateway(row: GatewayStatus, now: datetime) -> dict[str, Any]:
     age = max(0, round((now - row.confirmed_at).total_seconds()))
-    return {"row": row, "age": age, "is_live": age <= max(settings.ENVIRONMENT.stale_bound_seconds, AGED_SECONDS)}
+    return {"row": row, "age": age, "is_live": propagation.may_answer(row, now)}
 
 
 def _waiting(now: datetime) -> backlog.Backlog | None:

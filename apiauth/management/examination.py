@@ -1,16 +1,17 @@
 """The checks of `doctor`: each looks at one thing and says what it found and what to do about it."""
 
+import math
 import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, Sum
 
 from apiauth import checks
 from apiauth.audit import backlog
@@ -18,7 +19,7 @@ from apiauth.audit.room import SHORT_FROM, quarantined_in, used_of
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
-from apiauth.services import history, mails
+from apiauth.services import history, mails, propagation
 from apiauth.services.installation import pepper_problem
 from apiauth.verify import crowding
 
@@ -190,15 +191,16 @@ def _quarantine(now: datetime) -> Finding:
 
 def _gateways(now: datetime) -> Finding:
     """See that some gateway has lately heard of every change; a dead one's row stays for a day."""
-    live = _live_gateways(now).count()
+    live = _live_gateways(now)
     if not live:
         return Finding("gateways", False, "none has confirmed lately", "Start ./keystead gateway, or see its log.")
-    return Finding("gateways", True, f"{live} confirmed within {int(_live_for().total_seconds())} s")
+    silent = max((now - gateway.confirmed_at).total_seconds() for gateway in live)
+    return Finding("gateways", True, f"{len(live)} may answer, all heard within {max(1, math.ceil(silent))} s")
 
 
 def _limits(now: datetime) -> Finding:
     """See that gateways of several hosts share their limits: else each host admits a limit's number."""
-    modes = dict(_live_gateways(now).order_by("-limits").values_list("host", "limits"))  # of a host with both, `host`
+    modes = dict(sorted(((one.host, one.limits) for one in _live_gateways(now)), reverse=True))  # of both, `host`
     alone = sorted(host for host, limits in modes.items() if limits == "host")
     if alone and len(modes) > 1:
         detail = f"{len(modes)} hosts have gateways, and {', '.join(alone)} counts for itself"
@@ -228,9 +230,5 @@ def _mails(now: datetime) -> Finding:
     return Finding("mails", True, detail if waiting.count else "none waits to be sent")
 
 
-def _live_gateways(now: datetime) -> QuerySet[GatewayStatus]:
-    return GatewayStatus.objects.filter(confirmed_at__gte=now - _live_for())
-
-
-def _live_for() -> timedelta:
-    return timedelta(seconds=max(settings.ENVIRONMENT.stale_bound_seconds, 5))
+def _live_gateways(now: datetime) -> list[GatewayStatus]:
+    return [gateway for gateway in GatewayStatus.objects.all() if propagation.may_answer(gateway, now)]

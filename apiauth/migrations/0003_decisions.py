@@ -194,6 +194,7 @@ class Migration(migrations.Migration):
                 ("host", models.TextField()),
                 ("pid", models.IntegerField()),
                 ("limits", models.TextField(default="host")),
+                ("stale_bound_seconds", models.FloatField(default=15)),
                 ("generation", models.BigIntegerField()),
                 ("confirmed_at", models.DateTimeField()),
                 ("started_at", models.DateTimeField()),

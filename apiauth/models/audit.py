@@ -246,6 +246,7 @@ class GatewayStatus(models.Model):
     host = models.TextField()
     pid = models.IntegerField()
     limits = models.TextField(default="host")
+    stale_bound_seconds = models.FloatField(default=15)
     generation = models.BigIntegerField()
     confirmed_at = models.DateTimeField()
     started_at = models.DateTimeField()

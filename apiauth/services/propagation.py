@@ -4,24 +4,24 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, transaction
 from django.db.models import BigIntegerField
 from django.db.models.expressions import RawSQL
 
 from apiauth.audit.statements import statements
-from apiauth.models import Key
+from apiauth.models import GatewayStatus, Key
 from apiauth.models.key import KeyQuerySet
-from apiauth.verify.check import LOOKED_UP_WITHIN_SECONDS
 from apiauth.verify.listener import ACKNOWLEDGE_SECONDS
 from apiauth.verify.watch import DEADLINE_SECONDS
 
 LONGEST_WAIT_SECONDS = 10
 MOST_WAITING = 2  # half of a web process's threads: the others go on answering
+_UNHEARD_SECONDS = ACKNOWLEDGE_SECONDS + DEADLINE_SECONDS  # from what a gateway wrote to its last poll, at most
 _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.1
 
@@ -61,19 +61,19 @@ def carry_out(operation: Callable[[], Result]) -> tuple[Result, int]:
 def progress(change: int) -> Propagation:
     """Return how far the change of a transaction has come.
 
-    A gateway counts as long as it may still answer: its stale bound after the last poll that
+    A gateway counts as long as it may still answer: its own stale bound after the last poll that
     it can have finished since it last wrote.
     """
     with connection.cursor() as cursor:
-        cursor.execute(sql("in_force"), {"change": str(change), "silent_seconds": _silent_seconds()})
+        cursor.execute(sql("in_force"), {"change": str(change), "unheard_seconds": _UNHEARD_SECONDS})
         row = cursor.fetchone()
     assert row is not None
     return Propagation(*row)
 
 
-def _silent_seconds() -> float:
-    bound = max(settings.ENVIRONMENT.stale_bound_seconds, LOOKED_UP_WITHIN_SECONDS)
-    return bound + ACKNOWLEDGE_SECONDS + DEADLINE_SECONDS
+def may_answer(gateway: GatewayStatus, now: datetime) -> bool:
+    """Tell whether a gateway may still answer, as `progress` counts it."""
+    return gateway.confirmed_at + timedelta(seconds=gateway.stale_bound_seconds + _UNHEARD_SECONDS) > now
 
 
 def wait(change: int, seconds: float) -> Propagation:
@@ -109,7 +109,7 @@ def of_key(key: Key) -> Propagation:
 def with_progress(keys: KeyQuerySet) -> KeyQuerySet:
     """Read with keys how far the last change of each has come: what `of_told` then says of one."""
     shape = ArrayField(BigIntegerField())
-    counts = RawSQL(sql("in_force_of_key"), [_silent_seconds()], output_field=shape)  # noqa: S611  # the text is a file of ours, the value a parameter
+    counts = RawSQL(sql("in_force_of_key"), [_UNHEARD_SECONDS], output_field=shape)  # noqa: S611  # the text is a file of ours, the value a parameter
     return keys.annotate(gateways=counts)
 
 

@@ -28,14 +28,13 @@ from apiauth.core.secrets import (
 from apiauth.verify.addresses import Address, is_within
 from apiauth.verify.entries import Key
 from apiauth.verify.limiter import ADMITTED, Claim, Limiter, LimitsState
-from apiauth.verify.listener import POLL_SECONDS, Listener
+from apiauth.verify.listener import Listener
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.measures import Measures
 from apiauth.verify.prepared import Prepared, RecentClaims, prepare, state_facts
 from apiauth.verify.rules import Facts, decide
-from apiauth.verify.snapshot import Snapshot
+from apiauth.verify.snapshot import LOOKED_UP_WITHIN_SECONDS, Snapshot
 
-LOOKED_UP_WITHIN_SECONDS = 2 * POLL_SECONDS
 _LIKE_A_KEY = re.compile(rf"({PREFIX_PATTERN})_([0-9A-Za-z]{{4}})[0-9A-Za-z]{{26,60}}")
 
 
@@ -112,7 +111,6 @@ class Checker:
         spool: Spool,
         peppers: Peppers,
         listener: Listener | None = None,
-        stale_bound_seconds: float = 15,
     ) -> None:
         self._snapshot = snapshot
         self._limiter = limiter
@@ -120,8 +118,7 @@ class Checker:
         self._digests = [peppers.digester(SecretKind.KEY, version) for version in peppers.versions]
         self._listener = listener
         self.measures = Measures()
-        # Freshness is confirmed once a second: a bound below that could not be told from an outage.
-        self._bound = max(float(stale_bound_seconds), LOOKED_UP_WITHIN_SECONDS)
+        self._bound = snapshot.stale_bound_seconds
         self._recent_claims = RecentClaims()
         self._node = fields(host_name())
 

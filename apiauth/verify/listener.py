@@ -26,12 +26,11 @@ from apiauth.verify.look_ups import Flight, Heard, LookedUp, LookUps
 from apiauth.verify.peppers import WrongPepper, require_peppers
 from apiauth.verify.reading import sql
 from apiauth.verify.resident import ResidentKeys
-from apiauth.verify.snapshot import Snapshot
+from apiauth.verify.snapshot import POLL_SECONDS, Snapshot
 from apiauth.verify.tables import AnotherEpoch, Tables
 from apiauth.verify.watch import DEADLINE_SECONDS, Watch
 
 CHANNEL = "keystead_changes"
-POLL_SECONDS = 1.0
 ACKNOWLEDGE_SECONDS = 5.0
 POLL_WAIT_SECONDS = 0.1
 EXTRA_POLLS_PER_SECOND = 20.0
@@ -236,6 +235,7 @@ class Listener:
                     "host": host_name(),
                     "pid": os.getpid(),
                     "limits": self._limits,
+                    "stale_bound_seconds": self._snapshot.stale_bound_seconds,
                     "generation": tables.horizon,
                     "epoch": tables.epoch,
                     "seen": tables.seen,

@@ -5,14 +5,19 @@ import time
 from apiauth.verify.entries import App
 from apiauth.verify.tables import MOST_KEYS, Tables
 
+POLL_SECONDS = 1.0
+LOOKED_UP_WITHIN_SECONDS = 2 * POLL_SECONDS
+STALE_BOUND_SECONDS = 15.0
 CLOCK_JUMP_NS = 2_000_000_000
 
 
 class Snapshot:
     """The tables now in force, how old what they say may be, and what time it is."""
 
-    def __init__(self, most_keys: int = MOST_KEYS) -> None:
+    def __init__(self, most_keys: int = MOST_KEYS, stale_bound_seconds: float = STALE_BOUND_SECONDS) -> None:
         self.most_keys = most_keys
+        # Freshness is confirmed once a second: a bound below that could not be told from an outage.
+        self.stale_bound_seconds = max(float(stale_bound_seconds), LOOKED_UP_WITHIN_SECONDS)
         self.tables = Tables(most_keys)
         self.is_loaded = False
         self.confirmed_at = float("-inf")

@@ -13,10 +13,10 @@ from apiauth.models import GatewayStatus, SpoolFile
 from tests.support.mail_queue import leave_mail
 
 
-def gateway(host: str, *, silent_seconds: int) -> None:
+def gateway(host: str, *, silent_seconds: int, **fields: Any) -> None:
     heard = clock.now() - timedelta(seconds=silent_seconds)
     GatewayStatus.objects.create(
-        incarnation=uuid.uuid4(), host=host, pid=4711, generation=770, confirmed_at=heard, started_at=heard
+        incarnation=uuid.uuid4(), host=host, pid=4711, generation=770, confirmed_at=heard, started_at=heard, **fields
     )
 
 
@@ -29,6 +29,16 @@ def test_gateways_are_live_or_gone(administrator: Client) -> None:
     assert "Gone" in page[two:]
     assert "4711" in page[one:two]
     assert "770" in page[one:two]
+
+
+def test_a_silent_gateway_is_live_for_as_long_as_its_own_stale_bound_has_it(administrator: Client) -> None:
+    gateway("long.example", silent_seconds=300, stale_bound_seconds=600)
+    gateway("short.example", silent_seconds=300, stale_bound_seconds=60)
+    page = administrator.get("/admin/system/").content.decode()
+    long, short = page.index("long.example"), page.index("short.example")
+    assert "Live" in page[long:short]
+    assert "600 s" in page[long:short]
+    assert "Gone" in page[short:]
 
 
 def test_spools_say_by_host_what_was_drained_and_what_was_damaged(administrator: Client) -> None:

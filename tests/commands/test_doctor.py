@@ -75,6 +75,15 @@ def test_every_failed_check_comes_with_advice(run: Run, healthy: None, settings:
     assert all(check["advice"] for check in ran.json["checks"] if not check["ok"])
 
 
+def test_gateways_count_for_as_long_as_their_own_stale_bound_has_them(run: Run, healthy: None) -> None:
+    GatewayStatus.objects.update(confirmed_at=timezone.now() - timedelta(minutes=5), stale_bound_seconds=600)
+    ran = run("doctor", "--json")
+    assert failed(ran) == []
+    assert "1 may answer, all heard within 30" in ran.out
+    GatewayStatus.objects.update(stale_bound_seconds=60)
+    assert failed(run("doctor", "--json")) == ["gateways"]
+
+
 def test_a_spool_that_nobody_drains_is_a_problem(run: Run, healthy: None, tmp_path: Path) -> None:
     spool = tmp_path / "host-1-abc.spool"
     spool.write_bytes(b"x" * 100)

@@ -10,6 +10,8 @@ from django.utils import timezone
 from apiauth.models import GatewayStatus, IdempotentAnswer
 from tests.support.database import dsn
 from tests.support.gateways import GatewayInProcess
+from tests.support.proxy import FreezingProxy
+from tests.support.running import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 JSON = "application/json"
@@ -62,6 +64,26 @@ def test_a_gateway_that_says_nothing_is_waited_for_and_counted(gateway, silent_g
 def test_a_gateway_that_must_have_stopped_answering_is_not_waited_for(gateway, silent_gateway, backend, make_key):
     GatewayStatus.objects.filter(pk=silent_gateway.pk).update(confirmed_at=timezone.now() - timedelta(seconds=60))
     assert revoke(backend, make_key().key).json()["propagated"] is True
+
+
+@pytest.mark.parametrize(("bound", "counts"), [(600, True), (0, False)], ids=["longer", "shorter"])
+def test_how_long_a_silent_gateway_counts_is_what_it_says_itself(
+    no_other_gateway, tmp_path, backend, make_key, bound, counts
+):
+    issued = make_key()
+    proxy = FreezingProxy(dsn())
+    gateway = GatewayInProcess(tmp_path, database=proxy.address, stale_bound_seconds=bound)
+    try:
+        gateway.until(issued.secret.text, 200)
+        proxy.freeze_all()
+        until(lambda: gateway.checker.freshness().stale_ms > 2_000, 10, "nothing is heard any more")
+        GatewayStatus.objects.update(confirmed_at=timezone.now() - timedelta(seconds=30))
+        told = revoke(backend, issued.key, "wait=0").json()
+        assert told == {"propagated": not counts, "gateways": {"acknowledged": 0, "live": int(counts)}}
+        assert gateway.check(issued.secret.text)[0] == (200 if counts else 503)
+    finally:
+        proxy.close()
+        gateway.close()
 
 
 def test_a_rotation_that_is_sent_again_tells_of_the_first(gateway, backend, make_key):

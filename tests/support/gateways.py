@@ -12,7 +12,7 @@ from apiauth.http.gateway import Admission, Gateway, NetworkAdmission
 from apiauth.verify.check import Checker
 from apiauth.verify.limiter import Limiter
 from apiauth.verify.listener import Listener
-from apiauth.verify.snapshot import Snapshot
+from apiauth.verify.snapshot import STALE_BOUND_SECONDS, Snapshot
 from apiauth.verify.tables import MOST_KEYS
 from config import env
 from tests.support.database import dsn
@@ -30,10 +30,11 @@ class GatewayInProcess:
         waits: bool = True,
         limiter: Limiter | None = None,
         most_keys: int = MOST_KEYS,
+        stale_bound_seconds: float = STALE_BOUND_SECONDS,
         **checker: Any,
     ) -> None:
         self.folder = folder
-        self.snapshot = Snapshot(most_keys)
+        self.snapshot = Snapshot(most_keys, stale_bound_seconds)
         self.peppers = env.load().peppers
         self.spool = Spool(folder / "spool")
         self.limiter = limiter or Limiter(folder / "limits", slots=4096)

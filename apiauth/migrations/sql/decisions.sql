@@ -168,12 +168,14 @@ CREATE TABLE apiauth_spoolfile (
 );
 
 -- What each gateway process has taken in: every change by a transaction below `generation`, and exactly those
--- that `seen` shows in the history of `epoch`. A row is there before its gateway answers by what it has loaded.
+-- that `seen` shows in the history of `epoch`. A row is there before its gateway answers by what it has loaded, and
+-- says for how long that goes on answering where it hears no more of the database.
 CREATE TABLE apiauth_gatewaystatus (
     incarnation uuid PRIMARY KEY,
     host text NOT NULL,
     pid integer NOT NULL,
     limits text NOT NULL DEFAULT 'host',
+    stale_bound_seconds double precision NOT NULL DEFAULT 15,
     generation bigint NOT NULL,
     epoch bigint NOT NULL DEFAULT 0,
     seen pg_snapshot NOT NULL DEFAULT '1:1:',

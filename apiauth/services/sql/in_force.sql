@@ -4,4 +4,4 @@ SELECT
     count(*) FILTER (WHERE epoch = keystead_epoch() AND pg_visible_in_snapshot(%(change)s::text::xid8, seen)),
     count(*)
 FROM apiauth_gatewaystatus
-WHERE confirmed_at > clock_timestamp() - make_interval(secs => %(silent_seconds)s)
+WHERE confirmed_at > clock_timestamp() - make_interval(secs => stale_bound_seconds + %(unheard_seconds)s)

@@ -4,4 +4,4 @@ SELECT ARRAY[
     count(*)
 ]
 FROM apiauth_gatewaystatus
-WHERE confirmed_at > clock_timestamp() - make_interval(secs => %s)
+WHERE confirmed_at > clock_timestamp() - make_interval(secs => stale_bound_seconds + %s)
