@@ -30,8 +30,9 @@ def may_wait(
         if seconds is None:
             return operation(request, *args, **kwargs)
         answer, change = propagation.carry_out(lambda: operation(request, *args, **kwargs))
-        found = propagation.wait(change, seconds)
-        request.preference_applied = f"wait={seconds}"  # type: ignore[attr-defined]  # read by tell
+        found, is_heeded = propagation.wait(change, seconds)
+        if is_heeded:
+            request.preference_applied = f"wait={seconds}"  # type: ignore[attr-defined]  # read by tell
         gateways = {"acknowledged": found.acknowledged, "live": found.live}
         return {**answer, "propagated": found.is_complete, "gateways": gateways}
 

@@ -76,16 +76,19 @@ def may_answer(gateway: GatewayStatus, now: datetime) -> bool:
     return gateway.confirmed_at + timedelta(seconds=gateway.stale_bound_seconds + _UNHEARD_SECONDS) > now
 
 
-def wait(change: int, seconds: float) -> Propagation:
-    """Wait until every gateway has taken a change in, at most so long, and return how far it came.
+def wait(change: int, seconds: float) -> tuple[Propagation, bool]:
+    """Wait until every gateway has taken a change in, at most so long.
 
-    Holds no transaction. Where too many wait already it returns at once.
+    Return how far it came, and whether the wish to wait was heeded: where too many wait already,
+    this returns at once. Holds no transaction.
     """
     found = progress(change)
-    if found.is_complete or not _seats.acquire(blocking=False):
-        return found
+    if found.is_complete:
+        return found, True
+    if not _seats.acquire(blocking=False):
+        return found, False
     try:
-        return _wait(change, time.monotonic() + min(seconds, LONGEST_WAIT_SECONDS))
+        return _wait(change, time.monotonic() + min(seconds, LONGEST_WAIT_SECONDS)), True
     finally:
         _seats.release()
 

@@ -1,5 +1,6 @@
 """`Prefer: wait=…`: who asks is told when a change is in force on every gateway, and never told so before."""
 
+import threading
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from apiauth.models import GatewayStatus, IdempotentAnswer
+from apiauth.services import propagation
 from tests.support.database import dsn
 from tests.support.gateways import GatewayInProcess
 from tests.support.proxy import FreezingProxy
@@ -98,6 +100,15 @@ def test_a_rotation_that_is_sent_again_tells_of_the_first(gateway, backend, make
     assert [answer["propagated"] for answer in answers] == [True, True]
     assert answers[1]["replayed"] is True
     assert "propagated" not in IdempotentAnswer.objects.get().answer
+
+
+def test_where_others_wait_already_nobody_says_that_it_was_waited(silent_gateway, backend, make_key, monkeypatch):
+    monkeypatch.setattr(propagation, "_seats", threading.BoundedSemaphore(1))
+    with propagation._seats:
+        response = revoke(backend, make_key().key)
+    assert response.json() == {"propagated": False, "gateways": {"acknowledged": 0, "live": 1}}
+    assert "Preference-Applied" not in response
+    assert revoke(backend, make_key("b").key, "wait=0")["Preference-Applied"] == "wait=0"
 
 
 def test_a_change_of_an_app_is_waited_for_too(gateway, backend, app, make_key):

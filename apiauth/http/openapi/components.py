@@ -87,7 +87,8 @@ REQUEST_HEADERS: dict[str, Part] = {
     },
     "Prefer": {
         "description": "`wait=5` asks for an answer once every gateway has the change, or after 5 seconds; 10 at most. "
-        "The answer says `propagated`, and which wait was heeded in `Preference-Applied`.",
+        "The answer says `propagated`, and which wait was heeded in `Preference-Applied`: "
+        "none, where many calls wait already.",
         "schema": {"type": "string"},
         "example": "wait=5",
     },
