@@ -9,6 +9,7 @@ from django.utils.cache import patch_vary_headers
 from apiauth.models import Deployment
 
 _METHODS = "GET, POST, DELETE, OPTIONS"
+_EXPOSED = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Preference-Applied"
 
 
 def decorate(request: HttpRequest, response: HttpResponse) -> None:
@@ -18,14 +19,14 @@ def decorate(request: HttpRequest, response: HttpResponse) -> None:
     if origin and _may_read(request, origin):
         response["Access-Control-Allow-Origin"] = origin
         response["Access-Control-Allow-Credentials"] = "true"
-        response["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"
+        response["Access-Control-Expose-Headers"] = _EXPOSED
 
 
 def preflight() -> HttpResponse:
     """Answer OPTIONS; `decorate` decides whether the browser goes on."""
     response = HttpResponse(status=204)
     response["Access-Control-Allow-Methods"] = _METHODS
-    response["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, X-Request-Id"
+    response["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, Prefer, X-Request-Id"
     response["Access-Control-Max-Age"] = "600"
     return response
 

@@ -3,21 +3,22 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.http import HttpRequest, HttpResponse
 
-from apiauth.http.auth import BackendRequest
+from apiauth.http.auth import BackendRequest, SessionRequest
 from apiauth.http.openapi.describe import reads_header
 from apiauth.services import propagation
 
 Parameters = ParamSpec("Parameters")
+RequestType = TypeVar("RequestType", BackendRequest, SessionRequest)
 _WAIT = re.compile(r'\s*wait\s*=\s*(?:([0-9]{1,9})|"([0-9]{1,9})")\s*(?:;.*)?', re.IGNORECASE)
 
 
 def may_wait(
-    operation: Callable[Concatenate[BackendRequest, Parameters], Mapping[str, Any]],
-) -> Callable[Concatenate[BackendRequest, Parameters], Mapping[str, Any]]:
+    operation: Callable[Concatenate[RequestType, Parameters], Mapping[str, Any]],
+) -> Callable[Concatenate[RequestType, Parameters], Mapping[str, Any]]:
     """Let a caller wait until a change is in force; without the header the operation is as it was.
 
     Stands outside `repeatable`: nobody waits while a transaction or a lock is held.
@@ -25,7 +26,7 @@ def may_wait(
 
     @reads_header("Prefer")
     @wraps(operation)
-    def answered(request: BackendRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Mapping[str, Any]:
+    def answered(request: RequestType, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Mapping[str, Any]:
         seconds = _seconds(request)
         if seconds is None:
             return operation(request, *args, **kwargs)

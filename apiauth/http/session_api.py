@@ -1,5 +1,6 @@
 """The browser session API: what a product's own pages call with a session's cookie."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from apiauth.http.bodies import KEY_LISTS, KeyForm, RevokeForm, RotateForm
 from apiauth.http.forms import read_form
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
+from apiauth.http.prefer import may_wait
 from apiauth.http.strict_json import parse_list
 from apiauth.http.value_types import FlagText
 from apiauth.http.values import flag, moment, overlap, whole
@@ -26,6 +28,7 @@ from apiauth.http.wire import (
     EnvelopeJson,
     InstallationJson,
     NewBrowserKeyJson,
+    RevokedJson,
     SessionJson,
     browser_key_json,
     envelope,
@@ -88,6 +91,7 @@ def list_keys(
 @reads_form(KeyForm)
 @reads_header("Origin")
 @wrapped
+@may_wait
 @repeatable
 def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
     """Make a key within the session's ceilings; its secret is in this answer alone."""
@@ -120,6 +124,7 @@ def create_key(request: SessionRequest) -> BrowserIssuedKeyJson:
 @reads_form(RotateForm)
 @reads_header("Origin")
 @wrapped
+@may_wait
 @repeatable
 def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
     """Replace a key; the old one works on for `overlap_seconds`, or as long as the app says."""
@@ -137,14 +142,16 @@ def rotate_key(request: SessionRequest, key_id: str) -> BrowserIssuedKeyJson:
 
 
 @router.post("/api-auth/keys/{key_id}/revoke", auth=SessionAccess(Action.REVOKE_OWN))
-@answers(EnvelopeJson[DoneJson], 404)
+@answers(EnvelopeJson[RevokedJson], 404)
 @reads_form(RevokeForm)
 @reads_header("Origin")
-def revoke_key(request: SessionRequest, key_id: str) -> EnvelopeJson[DoneJson]:
+@wrapped
+@may_wait
+def revoke_key(request: SessionRequest, key_id: str) -> RevokedJson:
     """End a key for good; once ended, asking again changes nothing."""
     caller, form = request.auth, read_form(request)
     key = _key(request, key_id, Action.REVOKE_OWN)
-    try:
+    with suppress(KeyAlreadyRevoked):
         keys.revoke_key(
             app_id=caller.app.id,
             key_id=key.id,
@@ -152,9 +159,7 @@ def revoke_key(request: SessionRequest, key_id: str) -> EnvelopeJson[DoneJson]:
             actor=caller.actor,
             now=caller.now,
         )
-    except KeyAlreadyRevoked:
-        return envelope({"success": True})
-    return envelope({"success": True})
+    return {"success": True}
 
 
 def _key(request: SessionRequest, key_id: str, action: Action) -> Key:

@@ -10,9 +10,10 @@ from apiauth.http.auth import SessionAccess, SessionRequest
 from apiauth.http.bodies import KEY_LISTS, EditForm, ExtendForm, NoForm, SwitchForm
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
+from apiauth.http.prefer import may_wait
 from apiauth.http.strict_json import parse_list
 from apiauth.http.values import moment
-from apiauth.http.wire import BrowserKeyJson, EnvelopeJson, browser_key_json, envelope, key_json
+from apiauth.http.wire import BrowserKeyJson, ChangedBrowserKeyJson, EnvelopeJson, browser_key_json, key_json, wrapped
 from apiauth.models import Key
 from apiauth.services import key_edits, keys, sessions
 
@@ -21,10 +22,12 @@ _RENAMES = ("name", "note")
 
 
 @router.post("/api-auth/keys/{key_id}/edit", auth=SessionAccess())
-@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@answers(EnvelopeJson[ChangedBrowserKeyJson], 404, 409)
 @reads_form(EditForm)
 @reads_header("Origin")
-def edit_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+@wrapped
+@may_wait
+def edit_key(request: SessionRequest, key_id: str) -> BrowserKeyJson:
     """Change the fields that were sent; an empty one clears. What is more than name and note takes another action."""
     caller, form = request.auth, read_form(request, lists=KEY_LISTS)
     changes: dict[str, Any] = {name: form[name] for name in _RENAMES if name in form}
@@ -43,20 +46,24 @@ def edit_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJso
 
 
 @router.post("/api-auth/keys/{key_id}/disable", auth=SessionAccess(Action.DISABLE_OWN))
-@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@answers(EnvelopeJson[ChangedBrowserKeyJson], 404, 409)
 @reads_form(SwitchForm)
 @reads_header("Origin")
-def disable_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+@wrapped
+@may_wait
+def disable_key(request: SessionRequest, key_id: str) -> BrowserKeyJson:
     """Block a key until it is enabled again."""
     reason = read_form(request).get("reason", "")
     return _shown(request, keys.disable_key(reason=reason, **_where(request, key_id, Action.DISABLE_OWN)))
 
 
 @router.post("/api-auth/keys/{key_id}/enable", auth=SessionAccess(Action.DISABLE_OWN))
-@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@answers(EnvelopeJson[ChangedBrowserKeyJson], 404, 409)
 @reads_form(SwitchForm)
 @reads_header("Origin")
-def enable_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+@wrapped
+@may_wait
+def enable_key(request: SessionRequest, key_id: str) -> BrowserKeyJson:
     """Let a disabled key through again."""
     reason = read_form(request).get("reason", "")
     where = _where(request, key_id, Action.DISABLE_OWN)
@@ -64,20 +71,24 @@ def enable_key(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJ
 
 
 @router.post("/api-auth/keys/{key_id}/undo-revoke", auth=SessionAccess(Action.REVOKE_OWN))
-@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@answers(EnvelopeJson[ChangedBrowserKeyJson], 404, 409)
 @reads_form(NoForm)
 @reads_header("Origin")
-def undo_revoke(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+@wrapped
+@may_wait
+def undo_revoke(request: SessionRequest, key_id: str) -> BrowserKeyJson:
     """Take a revoke of a session back, for as long as the app's policy lets it; the same secret works again."""
     read_form(request)
     return _shown(request, keys.undo_revoke(**_bounds(request), **_where(request, key_id, Action.REVOKE_OWN)))
 
 
 @router.post("/api-auth/keys/{key_id}/extend-overlap", auth=SessionAccess(Action.ROTATE_OWN))
-@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@answers(EnvelopeJson[ChangedBrowserKeyJson], 404, 409)
 @reads_form(ExtendForm)
 @reads_header("Origin")
-def extend_overlap(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+@wrapped
+@may_wait
+def extend_overlap(request: SessionRequest, key_id: str) -> BrowserKeyJson:
     """Let the old secret of a rotated key work longer, 30 days after the rotation at most."""
     until = moment(read_form(request).get("overlap_ends_at", ""), "overlap_ends_at")
     where = _where(request, key_id, Action.ROTATE_OWN)
@@ -85,10 +96,12 @@ def extend_overlap(request: SessionRequest, key_id: str) -> EnvelopeJson[Browser
 
 
 @router.post("/api-auth/keys/{key_id}/end-overlap", auth=SessionAccess(Action.ROTATE_OWN))
-@answers(EnvelopeJson[BrowserKeyJson], 404, 409)
+@answers(EnvelopeJson[ChangedBrowserKeyJson], 404, 409)
 @reads_form(NoForm)
 @reads_header("Origin")
-def end_overlap(request: SessionRequest, key_id: str) -> EnvelopeJson[BrowserKeyJson]:
+@wrapped
+@may_wait
+def end_overlap(request: SessionRequest, key_id: str) -> BrowserKeyJson:
     """End the overlap of a rotated key now."""
     read_form(request)
     return _shown(request, keys.end_overlap(**_where(request, key_id, Action.ROTATE_OWN)))
@@ -107,6 +120,6 @@ def _bounds(request: SessionRequest) -> dict[str, Any]:
     return {"owner": session.owner, "ceiling": session.ceiling}
 
 
-def _shown(request: SessionRequest, key: Key) -> EnvelopeJson[BrowserKeyJson]:
+def _shown(request: SessionRequest, key: Key) -> BrowserKeyJson:
     caller = request.auth
-    return envelope(browser_key_json(key_json(key, caller.app, now=caller.now)))
+    return browser_key_json(key_json(key, caller.app, now=caller.now))

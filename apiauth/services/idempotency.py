@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from apiauth.core.errors import InFlight, OtherBody
 from apiauth.models import BackendKey, IdempotentAnswer, Session
 from apiauth.models.fields import insert
+from apiauth.services.refusals import atomic_but_for_refusals
 
 SHOWN_ONCE = ("secret", "ticket", "url")
 
@@ -39,7 +40,7 @@ class RepeatableCall:
         return hashlib.sha256(f"{self.route}\n{self.name}".encode()).digest()
 
 
-@transaction.atomic
+@atomic_but_for_refusals()
 def answer_once(
     call: RepeatableCall, carry_out: Callable[[], Mapping[str, Any]], *, now: datetime
 ) -> Mapping[str, Any]:

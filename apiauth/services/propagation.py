@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import BigIntegerField
 from django.db.models.expressions import RawSQL
 
 from apiauth.audit.statements import statements
 from apiauth.models import GatewayStatus, Key
 from apiauth.models.key import KeyQuerySet
+from apiauth.services.refusals import atomic_but_for_refusals
 from apiauth.verify.listener import ACKNOWLEDGE_SECONDS
 from apiauth.verify.watch import DEADLINE_SECONDS
 
@@ -49,7 +50,7 @@ def carry_out(operation: Callable[[], Result]) -> tuple[Result, int]:
     A call that changes nothing, as one that is sent again, gets an id too: later than whatever
     it answers about. Gateways are asked to acknowledge.
     """
-    with transaction.atomic():
+    with atomic_but_for_refusals():
         result = operation()
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_current_xact_id()::text, pg_notify('keystead_changes', 'acknowledge')")

@@ -2,14 +2,19 @@
 
 import threading
 from datetime import timedelta
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import psycopg
 import pytest
+from django.test import Client
 from django.utils import timezone
 
-from apiauth.models import GatewayStatus, IdempotentAnswer
-from apiauth.services import propagation
+from apiauth.core import clock
+from apiauth.core.events import Event
+from apiauth.models import ActivityEntry, GatewayStatus, IdempotentAnswer
+from apiauth.services import policies, propagation
+from tests.conftest import ACTOR
 from tests.support.database import dsn
 from tests.support.gateways import GatewayInProcess
 from tests.support.proxy import FreezingProxy
@@ -140,6 +145,79 @@ def test_a_change_of_limits_is_waited_for_too(gateway, backend, app, make_key):
     assert (answer.json()["propagated"], answer["Preference-Applied"]) == (True, "wait=10")
     secret = make_key().secret.text
     assert [gateway.check(secret)[1]["allowed"] for _ in range(2)] == [True, False]
+
+
+@pytest.fixture
+def page(app, session_for):
+    """A page of the product in a session that may do anything."""
+    client = Client(headers={"Origin": "http://127.0.0.1:9000"})
+    client.cookies["ks_session"] = session_for(app, role="owner").token
+    return client
+
+
+def change(page, path, fields, wait="wait=10", **headers):
+    return page.post(
+        f"/api-auth/keys{path}",
+        urlencode(fields),
+        content_type="application/x-www-form-urlencoded",
+        headers={"Prefer": wait, **headers},
+    )
+
+
+def give_policy(app, policy):
+    where = {"deployment_id": app.deployment_id, "slug": app.slug, "seen": None, "applies_at": None}
+    policies.edit_app(**where, changes={"policy": policy}, actor=ACTOR, now=clock.now())
+
+
+def test_every_change_from_a_page_is_waited_for_too(gateway, page, app, make_key):
+    gateway.checker._listener = None  # it asks nobody about a key that it does not know
+    give_policy(app, {"revocation": {"undo_minutes": 10}})
+    made = told(change(page, "", {"name": "ci"}))
+    secret, path = made["secret"], f"/{made['id']}"
+    soon = clock.now() + timedelta(hours=1)
+    for what, fields, allowed in (
+        ("/disable", {}, False),
+        ("/enable", {}, True),
+        ("/revoke", {}, False),
+        ("/undo-revoke", {}, True),
+        ("/edit", {"allowed_cidrs": "203.0.113.9"}, False),
+        ("/edit", {"allowed_cidrs": ""}, True),
+        ("/rotate", {"overlap_seconds": 60}, True),
+        ("/extend-overlap", {"overlap_ends_at": soon.isoformat()}, True),
+        ("/end-overlap", {}, False),
+    ):
+        told(change(page, path + what, fields))
+        assert gateway.check(secret)[1]["allowed"] is allowed, what
+
+
+def told(response):
+    data = response.json()["data"]
+    assert (data["propagated"], data["gateways"]) == (True, {"acknowledged": 1, "live": 1}), data
+    assert response["Preference-Applied"] == "wait=10"
+    return data
+
+
+def test_a_page_that_does_not_ask_is_told_nothing_of_gateways(page, make_key):
+    response = change(page, f"/{make_key().key.id}/revoke", {}, "")
+    assert response.json()["data"] == {"success": True}
+    assert "Preference-Applied" not in response
+
+
+def test_a_page_of_another_origin_may_ask_and_read_what_was_heeded(page, make_key):
+    preflight = page.options("/api-auth/keys", headers={"Access-Control-Request-Method": "POST"})
+    assert "Prefer" in preflight["Access-Control-Allow-Headers"].split(", ")
+    response = change(page, f"/{make_key().key.id}/disable", {})
+    assert "Preference-Applied" in response["Access-Control-Expose-Headers"].split(", ")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "once"}], ids=["once", "repeatable"])
+def test_an_attempt_beyond_the_role_stays_on_record_where_it_asks_to_wait(page, app, session_for, headers):
+    give_policy(app, {"authority": {"change_limits": "owner"}})
+    page.cookies["ks_session"] = session_for(app, role="admin").token
+    limits = '[{"unit": "minute", "duration": 1, "max_requests": 5}]'
+    assert change(page, "", {"name": "ci", "limits": limits}, **headers).status_code == 403
+    assert ActivityEntry.objects.filter(event=Event.SESSION_DENIED).count() == 1
+    assert not app.keys.exists()
 
 
 @pytest.mark.parametrize("prefer", ["wait=-1", "wait=x", "wait", "return=minimal", "wait=1.5", ""])

@@ -192,8 +192,10 @@ ANSWERS: dict[str, Any] = {
         "data": [{**LOG, "rate_limits": '[{"rule": "60/60s", "remaining": 59, "limit": 60}]'}],
     },
     "BrowserKeyJson": PAGE_KEY,
+    "ChangedBrowserKeyJson": PAGE_KEY,
     "NewBrowserKeyJson": {**PAGE_KEY, "key": PAGE_KEY, "secret": SECRET},
     "DoneJson": {"success": True},
+    "RevokedJson": {"success": True},
     "SessionJson": SESSION,
     "OpenedSessionJson": {"success": True, "message": "The session is open.", **SESSION},
     "InstallationJson": {

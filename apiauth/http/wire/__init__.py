@@ -42,6 +42,7 @@ from apiauth.http.wire.impact import BrowserImpactJson, ImpactJson, browser_impa
 from apiauth.http.wire.keys import (
     BrowserIssuedKeyJson,
     BrowserKeyJson,
+    ChangedBrowserKeyJson,
     ChangedKeyJson,
     IssuedKeyJson,
     KeyJson,
@@ -64,7 +65,7 @@ from apiauth.http.wire.limits import (
     scheme_json,
 )
 from apiauth.http.wire.moments import moment_json
-from apiauth.http.wire.propagation import GatewaysJson, PropagatedJson
+from apiauth.http.wire.propagation import GatewaysJson, PropagatedJson, RevokedJson
 from apiauth.http.wire.subjects import RemovedSubjectJson, removed_subject_json
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "BrowserLogJson",
     "BrowserLogPageJson",
     "ChangedAppJson",
+    "ChangedBrowserKeyJson",
     "ChangedKeyJson",
     "ChangedSchemeJson",
     "DoneJson",
@@ -108,6 +110,7 @@ __all__ = [
     "PropagatedJson",
     "ReasonJson",
     "RemovedSubjectJson",
+    "RevokedJson",
     "RotatedKeyJson",
     "SchemeJson",
     "SchemeListJson",

@@ -91,6 +91,10 @@ class BrowserKeyJson(_KeyJson):
     revoked_reason: NotRequired[str]
 
 
+class ChangedBrowserKeyJson(BrowserKeyJson, PropagatedJson):
+    """A key after a change, for a page, and whether the change is in force where the call asked to wait for that."""
+
+
 class BrowserIssuedKeyJson(BrowserKeyJson):
     """A new key for a page, flat and under `key`, with its secret."""
 
@@ -98,7 +102,7 @@ class BrowserIssuedKeyJson(BrowserKeyJson):
     secret: str | None
 
 
-class NewBrowserKeyJson(BrowserIssuedKeyJson):
+class NewBrowserKeyJson(BrowserIssuedKeyJson, PropagatedJson):
     """A key that was just made, for a page; the secret is null where the call was only sent again."""
 
     replayed: NotRequired[bool]

@@ -1,6 +1,6 @@
 """How far a change has come on its way to the gateways."""
 
-from typing import NotRequired
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -17,3 +17,9 @@ class PropagatedJson(TypedDict):
 
     propagated: NotRequired[bool]
     gateways: NotRequired[GatewaysJson]
+
+
+class RevokedJson(PropagatedJson):
+    """That a key is ended, for a page, and whether that is in force where the call asked to wait for that."""
+
+    success: Literal[True]

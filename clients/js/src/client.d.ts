@@ -139,7 +139,21 @@ export interface ApiKey {
   revoked_reason?: string;
 }
 
-export interface ApiKeyWithSecret extends ApiKey {
+/** Stands in the answer to a change that was told `wait_seconds`. */
+export interface Propagated {
+  /** Whether no gateway answers any more as before the change. */
+  propagated?: boolean;
+  /** How many gateways have it, of those that may still answer. */
+  gateways?: { acknowledged: number; live: number };
+}
+
+export interface ChangedApiKey extends ApiKey, Propagated {}
+
+export interface RevokedApiKey extends Propagated {
+  success: true;
+}
+
+export interface ApiKeyWithSecret extends ApiKey, Propagated {
   /** Stands in this one answer. Null where an earlier try of this call made the key, and its answer was lost. */
   secret: string | null;
   /** The same key, without its secret. */
@@ -177,14 +191,19 @@ export interface KeyBounds {
   limits?: readonly KeyLimit[];
 }
 
-export interface CreateKeyInput extends KeyBounds {
+export interface WaitInput {
+  /** Answer once every gateway has the change, or after so many seconds, 10 at most. The change is made in any case. */
+  wait_seconds?: number;
+}
+
+export interface CreateKeyInput extends KeyBounds, WaitInput {
   name: string;
   /** RFC 3339. */
   expires_at?: string;
   note?: string;
 }
 
-export interface KeyInput {
+export interface KeyInput extends WaitInput {
   key_id: string;
 }
 
@@ -205,7 +224,7 @@ export interface ExtendOverlapInput extends KeyInput {
 }
 
 /** What one would do to a key: an action, or new values. */
-export type PreviewImpactInput = KeyInput & ({ action: "revoke" | "disable" } | ({ action?: undefined } & KeyBounds));
+export type PreviewImpactInput = { key_id: string } & ({ action: "revoke" | "disable" } | ({ action?: undefined } & KeyBounds));
 
 /** What it would have done to the key's calls between two moments. */
 export interface ApiKeyImpact {
@@ -224,14 +243,12 @@ export interface ApiKeyImpact {
   address_count?: number;
 }
 
-export interface RotateKeyInput {
-  key_id: string;
+export interface RotateKeyInput extends KeyInput {
   /** How long the old secret works on: 0 to 2592000. Without it, as long as the app says. */
   overlap_seconds?: number;
 }
 
-export interface RevokeKeyInput {
-  key_id: string;
+export interface RevokeKeyInput extends KeyInput {
   reason?: string;
 }
 
@@ -355,13 +372,13 @@ export declare class KeysteadClient {
   listKeys(filters?: KeyFilters, options?: ReadOptions): Promise<Answer<ApiKey[]>>;
   createKey(input: CreateKeyInput): Promise<Answer<ApiKeyWithSecret>>;
   rotateKey(input: RotateKeyInput): Promise<Answer<ApiKeyWithSecret>>;
-  editKey(input: EditKeyInput): Promise<Answer<ApiKey>>;
-  revokeKey(input: RevokeKeyInput): Promise<Answer<{ success: true }>>;
-  undoRevoke(input: KeyInput): Promise<Answer<ApiKey>>;
-  disableKey(input: SwitchKeyInput): Promise<Answer<ApiKey>>;
-  enableKey(input: SwitchKeyInput): Promise<Answer<ApiKey>>;
-  extendOverlap(input: ExtendOverlapInput): Promise<Answer<ApiKey>>;
-  endOverlap(input: KeyInput): Promise<Answer<ApiKey>>;
+  editKey(input: EditKeyInput): Promise<Answer<ChangedApiKey>>;
+  revokeKey(input: RevokeKeyInput): Promise<Answer<RevokedApiKey>>;
+  undoRevoke(input: KeyInput): Promise<Answer<ChangedApiKey>>;
+  disableKey(input: SwitchKeyInput): Promise<Answer<ChangedApiKey>>;
+  enableKey(input: SwitchKeyInput): Promise<Answer<ChangedApiKey>>;
+  extendOverlap(input: ExtendOverlapInput): Promise<Answer<ChangedApiKey>>;
+  endOverlap(input: KeyInput): Promise<Answer<ChangedApiKey>>;
   /** Tell which of a key's latest calls a change would have blocked. Changes nothing. */
   previewImpact(input: PreviewImpactInput, options?: ReadOptions): Promise<Answer<ApiKeyImpact>>;
   listAuditLogs(query?: AuditLogsQuery, options?: ReadOptions): Promise<Answer<ApiAuditLogsPage>>;

@@ -57,50 +57,55 @@ export class KeysteadClient {
     return this.#read("/api-auth/keys", { status }, options);
   }
 
-  /** Make a key. `data.secret` stands in this one answer; null there means that the key was made by an earlier try. */
-  createKey({ name, permissions, expires_at, allowed_cidrs, resources, limits, note }) {
+  /**
+   * Make a key. `data.secret` stands in this one answer; null there means that the key was made by an earlier try.
+   *
+   * As every change, it takes `wait_seconds`: the answer then comes once every gateway has the change, and says so.
+   */
+  createKey({ name, permissions, expires_at, allowed_cidrs, resources, limits, note, wait_seconds }) {
     const lists = { permissions, allowed_cidrs, resources };
-    return this.#changeOnce("/api-auth/keys", { name, ...lists, expires_at, limits: asText(limits), note });
+    const form = { name, ...lists, expires_at, limits: asText(limits), note };
+    return this.#changeOnce("/api-auth/keys", form, wait_seconds);
   }
 
   /** Replace a key; the old secret works on for `overlap_seconds`, or as long as the app says without it. */
-  rotateKey({ key_id, overlap_seconds }) {
-    return this.#changeOnce(aboutKey(key_id, "rotate"), { overlap_seconds });
+  rotateKey({ key_id, overlap_seconds, wait_seconds }) {
+    return this.#changeOnce(aboutKey(key_id, "rotate"), { overlap_seconds }, wait_seconds);
   }
 
   /** Change the fields that are given: null or an empty list clears one, what is absent stays. */
-  editKey({ key_id, name, note, permissions, allowed_cidrs, resources, limits, expires_at }) {
+  editKey({ key_id, name, note, permissions, allowed_cidrs, resources, limits, expires_at, wait_seconds }) {
     const fields = { name, note, permissions, allowed_cidrs, resources, limits: asText(limits), expires_at };
-    return this.#change(aboutKey(key_id, "edit"), cleared(fields));
+    return this.#change(aboutKey(key_id, "edit"), cleared(fields), wait_seconds);
   }
 
   /** End a key for good. Ending it again changes nothing. */
-  revokeKey({ key_id, reason }) {
-    return this.#change(aboutKey(key_id, "revoke"), { reason });
+  revokeKey({ key_id, reason, wait_seconds }) {
+    return this.#change(aboutKey(key_id, "revoke"), { reason }, wait_seconds);
   }
 
   /** Take a revoke back, for as long as the app's policy lets it; the same secret works again. */
-  undoRevoke({ key_id }) {
-    return this.#change(aboutKey(key_id, "undo-revoke"), {});
+  undoRevoke({ key_id, wait_seconds }) {
+    return this.#change(aboutKey(key_id, "undo-revoke"), {}, wait_seconds);
   }
 
   /** Block a key until it is enabled again. */
-  disableKey({ key_id, reason }) {
-    return this.#change(aboutKey(key_id, "disable"), { reason });
+  disableKey({ key_id, reason, wait_seconds }) {
+    return this.#change(aboutKey(key_id, "disable"), { reason }, wait_seconds);
   }
 
-  enableKey({ key_id, reason }) {
-    return this.#change(aboutKey(key_id, "enable"), { reason });
+  enableKey({ key_id, reason, wait_seconds }) {
+    return this.#change(aboutKey(key_id, "enable"), { reason }, wait_seconds);
   }
 
   /** Let the old secret of a rotated key work longer, 30 days after the rotation at most. */
-  extendOverlap({ key_id, overlap_ends_at }) {
-    return this.#change(aboutKey(key_id, "extend-overlap"), { overlap_ends_at });
+  extendOverlap({ key_id, overlap_ends_at, wait_seconds }) {
+    return this.#change(aboutKey(key_id, "extend-overlap"), { overlap_ends_at }, wait_seconds);
   }
 
   /** End the overlap of a rotated key now. */
-  endOverlap({ key_id }) {
-    return this.#change(aboutKey(key_id, "end-overlap"), {});
+  endOverlap({ key_id, wait_seconds }) {
+    return this.#change(aboutKey(key_id, "end-overlap"), {}, wait_seconds);
   }
 
   /** Tell which of a key's latest calls a change would have blocked: an action, or new values. Changes nothing. */
@@ -161,33 +166,33 @@ export class KeysteadClient {
   }
 
   /** Send a change under a name of its own: a second click shares the first one's answer, a lost answer is asked for again. */
-  #changeOnce(path, form) {
+  #changeOnce(path, form, wait_seconds) {
     const action = JSON.stringify([path, form]);
     let change = this.#underWay.get(action);
     if (!change) {
-      change = this.#change(path, form, { "Idempotency-Key": newName() });
+      change = this.#change(path, form, wait_seconds, newName());
       this.#underWay.set(action, change);
       change.then(() => this.#underWay.delete(action));
     }
     return change;
   }
 
-  async #change(path, form, headers) {
-    let answer = await this.#request("POST", path, { form, headers });
-    if (headers && answer.error?.code === "unreachable") {
-      answer = await this.#request("POST", path, { form, headers });
-    }
+  async #change(path, form, wait_seconds, name) {
+    const request = { form, headers: changing(wait_seconds, name), longerMs: 1000 * (wait_seconds ?? 0) };
+    let answer = await this.#request("POST", path, request);
+    if (name && answer.error?.code === "unreachable") answer = await this.#request("POST", path, request);
     if (mayHaveHappened(answer.error)) this.#tell({ type: "keys_changed" });
     return answer;
   }
 
-  async #request(method, path, { form, headers, signal }) {
+  async #request(method, path, { form, headers, signal, longerMs }) {
     const askedIn = this.#sessionsOpened;
     const answer = await this.#send(`${this.#baseUrl}${path}`, {
       method,
       headers: { Accept: "application/json", ...headers },
       body: form && new URLSearchParams(given(form)),
       signal,
+      longerMs,
       credentials: "include",
       cache: "no-store",
       referrerPolicy: "no-referrer",
@@ -198,10 +203,10 @@ export class KeysteadClient {
     return answer;
   }
 
-  async #send(url, { signal, ...request }) {
+  async #send(url, { signal, longerMs = 0, ...request }) {
     const limit = new AbortController();
     const stop = () => limit.abort();
-    const timer = setTimeout(stop, this.#timeoutMs);
+    const timer = setTimeout(stop, this.#timeoutMs + longerMs);
     signal?.addEventListener("abort", stop);
     if (signal?.aborted) stop();
     try {
@@ -218,6 +223,12 @@ export class KeysteadClient {
 /** A change whose answer is lost may have been made; one that came too late says that somebody else made one. */
 function mayHaveHappened(error) {
   return !error || error.status === 0 || error.status === 409 || error.status >= 500;
+}
+
+/** The headers of a change: for how long to wait until every gateway has it, and its name where it may be sent again. */
+function changing(wait_seconds, name) {
+  const wait = wait_seconds == null ? {} : { Prefer: `wait=${wait_seconds}` };
+  return name ? { ...wait, "Idempotency-Key": name } : wait;
 }
 
 function aboutKey(key_id, what) {

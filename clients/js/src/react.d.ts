@@ -12,6 +12,7 @@ import type {
   AuditLogsQuery,
   AuditTimeseriesQuery,
   ApiKeyImpact,
+  ChangedApiKey,
   CreateKeyInput,
   EditKeyInput,
   ExtendOverlapInput,
@@ -22,6 +23,7 @@ import type {
   PreviewImpactInput,
   ReadOptions,
   RevokeKeyInput,
+  RevokedApiKey,
   RotateKeyInput,
   SwitchKeyInput,
 } from "./client.js";
@@ -72,13 +74,13 @@ export declare function useApiAuthKeys(filters?: KeyFilters): Asked & {
   keys: readonly ApiKey[];
   createKey: (input: CreateKeyInput) => Promise<Answer<ApiKeyWithSecret>>;
   rotateKey: (input: RotateKeyInput) => Promise<Answer<ApiKeyWithSecret>>;
-  editKey: (input: EditKeyInput) => Promise<Answer<ApiKey>>;
-  revokeKey: (input: RevokeKeyInput) => Promise<Answer<{ success: true }>>;
-  undoRevoke: (input: KeyInput) => Promise<Answer<ApiKey>>;
-  disableKey: (input: SwitchKeyInput) => Promise<Answer<ApiKey>>;
-  enableKey: (input: SwitchKeyInput) => Promise<Answer<ApiKey>>;
-  extendOverlap: (input: ExtendOverlapInput) => Promise<Answer<ApiKey>>;
-  endOverlap: (input: KeyInput) => Promise<Answer<ApiKey>>;
+  editKey: (input: EditKeyInput) => Promise<Answer<ChangedApiKey>>;
+  revokeKey: (input: RevokeKeyInput) => Promise<Answer<RevokedApiKey>>;
+  undoRevoke: (input: KeyInput) => Promise<Answer<ChangedApiKey>>;
+  disableKey: (input: SwitchKeyInput) => Promise<Answer<ChangedApiKey>>;
+  enableKey: (input: SwitchKeyInput) => Promise<Answer<ChangedApiKey>>;
+  extendOverlap: (input: ExtendOverlapInput) => Promise<Answer<ChangedApiKey>>;
+  endOverlap: (input: KeyInput) => Promise<Answer<ChangedApiKey>>;
   previewImpact: (input: PreviewImpactInput, options?: ReadOptions) => Promise<Answer<ApiKeyImpact>>;
 };
 

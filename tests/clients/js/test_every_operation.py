@@ -36,6 +36,8 @@ TYPES = {
     "RateLimit": "LimitRule",
     "ApiKey": "BrowserKey",
     "ApiKeyWithSecret": "NewBrowserKey",
+    "ChangedApiKey": "ChangedBrowserKey",
+    "RevokedApiKey": "Revoked",
     'ApiKey["status"]': "KeyStatus",
     "ApiKeyImpact": "BrowserImpact",
     "ApiAuditLog": "BrowserLog",

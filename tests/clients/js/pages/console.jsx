@@ -73,7 +73,7 @@ export function Keys() {
   };
   const rotate = async (key) =>
     setAnswer(await rotateKey({ key_id: key.id, overlap_seconds: HOUR_SECONDS }));
-  const revoke = async (key) => setAnswer(await revokeKey({ key_id: key.id, reason: "Not needed" }));
+  const revoke = async (key) => setAnswer(await revokeKey({ key_id: key.id, reason: "Not needed", wait_seconds: 10 }));
   return (
     <section aria-label="Keys" aria-busy={loading}>
       <form onSubmit={create}>
