@@ -13,8 +13,9 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from apiauth.admin.confirm import Deed, carry_out, door
+from apiauth.admin.in_force import GatewayWindow
 from apiauth.admin.policy import PolicyPage
-from apiauth.admin.window import Base, Window, badge, column, mono, staff, when
+from apiauth.admin.window import Base, badge, column, mono, staff, when
 from apiauth.core import clock
 from apiauth.core.environment import Environment, prefix_pattern
 from apiauth.core.errors import Invalid
@@ -99,7 +100,7 @@ class EnvironmentFilter(admin.SimpleListFilter):
 
 
 @admin.register(App)
-class AppAdmin(PolicyPage, Window):
+class AppAdmin(PolicyPage, GatewayWindow):
     """Apps."""
 
     form = AppForm
@@ -138,6 +139,7 @@ class AppAdmin(PolicyPage, Window):
         "workspace_id",
         when("created_at"),
         when("updated_at"),
+        "in_force",
     )
     readonly_fields = tuple(name for name in fields if name not in (*SAFE, "rate_limit_scheme"))
     actions = ("pause", "resume")

@@ -58,19 +58,22 @@ def carry_out(window: Window, request: HttpRequest, rows: "QuerySet[Any]", deed:
     if not confirmed or (form is not None and not form.is_valid()):
         return _page(window, request, chosen, deed, form)
     reason = form.cleaned_data["reason"] if form is not None else ""
-    for row in chosen:
-        _do(window, request, row, deed, reason)
+    done = [_do(window, request, row, deed, reason) for row in chosen]
+    if any(done):
+        window.is_done(request)
     return None
 
 
-def _do(window: Window, request: HttpRequest, row: Any, deed: Deed, reason: str) -> None:
+def _do(window: Window, request: HttpRequest, row: Any, deed: Deed, reason: str) -> bool:
+    """Do the deed to a row, and say how that went; tell whether it was done."""
     try:
         deed.perform(request, row, reason)
     except KeysteadError as refusal:
         messages.error(request, f"{row}: {refusal.message}")
-        return
+        return False
     window.log_change(request, row, f"{deed.done}. {reason}".strip())
     messages.success(request, f"{row}: {deed.done.lower()}.")
+    return True
 
 
 def _page(

@@ -15,6 +15,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
 from apiauth.admin.confirm import Deed, carry_out, door
+from apiauth.admin.in_force import GatewayWindow
 from apiauth.admin.window import Base, Window, badge, column, moment, mono, refused_as_error, staff, when
 from apiauth.core import clock
 from apiauth.core.errors import KeysteadError
@@ -96,7 +97,7 @@ class BackendKeyForm(forms.Form):
 
 
 @admin.register(BackendKey)
-class BackendKeyAdmin(Window):
+class BackendKeyAdmin(GatewayWindow):
     """Backend keys: made with their secret shown once, revoked, never changed."""
 
     list_display = ("name", "deployment", "ending", "status", "may_do", when("created_at"), when("last_used_at"))
@@ -112,6 +113,7 @@ class BackendKeyAdmin(Window):
         when("created_at"),
         when("last_used_at"),
         when("revoked_at"),
+        "in_force",
     )
     readonly_fields = fields
     actions = ("revoke",)

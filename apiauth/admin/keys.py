@@ -12,12 +12,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from apiauth.admin.confirm import Deed, carry_out, door
-from apiauth.admin.window import Window, badge, column, link, moment, mono, staff, when
+from apiauth.admin.in_force import GatewayWindow
+from apiauth.admin.window import badge, column, link, moment, mono, staff, when
 from apiauth.core import clock, resource_words
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limit_words import in_one_line
 from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
-from apiauth.services import keys, propagation
+from apiauth.services import keys
 
 TONES = {
     KeyStatus.ACTIVE: ("Active", "good"),
@@ -64,7 +65,7 @@ def _states(now: datetime) -> dict[str, Q]:
 
 
 @admin.register(Key)
-class KeyAdmin(Window):
+class KeyAdmin(GatewayWindow):
     """Keys, without anything that could be used as one."""
 
     change_list_template = "admin/key_list.html"
@@ -150,14 +151,6 @@ class KeyAdmin(Window):
     @column("Replaced by")
     def successor(self, row: Key) -> str:
         return link("key", row.replaced_by_id, row.replaced_by)
-
-    @column("Last change in force")
-    def in_force(self, row: Key) -> str:
-        found = propagation.of_key(row)
-        if not found.live:
-            return "no gateway is running"
-        told = f"on {found.acknowledged} of {found.live} gateways"
-        return told if found.is_complete else format_html("{} · {}", told, link("key", row.pk, "Look again"))
 
     @column("More")
     def trail(self, row: Key) -> str:

@@ -7,7 +7,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from apiauth.admin.window import Base, Window, column, refused_as_error, staff, when
+from apiauth.admin.in_force import GatewayWindow
+from apiauth.admin.window import Base, column, refused_as_error, staff, when
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
 from apiauth.core.limit_words import in_one_line
@@ -62,7 +63,7 @@ class SchemeForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
 
 
 @admin.register(RateLimitScheme)
-class RateLimitSchemeAdmin(Window):
+class RateLimitSchemeAdmin(GatewayWindow):
     """Rate-limit schemes."""
 
     form = SchemeForm
@@ -73,7 +74,7 @@ class RateLimitSchemeAdmin(Window):
     has_change_permission = Base.has_change_permission
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("deployment", "slug", "used_by") if obj else ()
+        return ("deployment", "slug", "used_by", "in_force") if obj else ()
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(deleted_at=None)

@@ -10,13 +10,14 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
+from apiauth.admin import in_force
 from apiauth.admin.keys import TONES
 from apiauth.admin.window import badge, moment, staff
 from apiauth.core import clock
 from apiauth.core.errors import KeysteadError
 from apiauth.core.key_filter import KeyFilter, read_filter
 from apiauth.models import App, Deployment, MassRevoke
-from apiauth.services import mass_revoke
+from apiauth.services import mass_revoke, propagation
 
 REFRESH_SECONDS = 2
 _may_revoke = permission_required("apiauth.revoke_key", raise_exception=True)
@@ -109,6 +110,8 @@ def run(request: HttpRequest, context: dict[str, Any], job_id: int) -> HttpRespo
     done = progress.found - progress.left
     context |= {"title": f"Revoke of {job.found} keys", "job": job, "progress": progress, "done": done}
     context |= {"began": moment(job.started_at), "ended": moment(job.finished_at)}
+    if progress.is_finished:
+        context["propagation"] = propagation.of_all_so_far(in_force.WAIT_SECONDS)
     response = TemplateResponse(request, "admin/mass_revoke_run.html", context)
     if not progress.is_finished:
         response["Refresh"] = str(REFRESH_SECONDS)

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
+from apiauth.admin import in_force
 from apiauth.admin.window import moment, staff
 from apiauth.core import clock
 from apiauth.core.errors import KeysteadError
@@ -171,5 +172,6 @@ class PolicyPage:
         except KeysteadError as refusal:
             form.add_error("applies_at" if refusal.field == "policy_applies_at" else None, refusal.message)
             return False
-        messages.success(request, f"The policy of {app} is in force.")
+        messages.success(request, f"The policy of {app} is set.")
+        in_force.tell(request)
         return True

@@ -103,10 +103,16 @@ class Window(Base):
         """Show or save one row; what the service refuses although the form let it pass becomes a message."""
         context = {**(extra_context or {}), "doors": self.open_doors(request)}
         try:
-            return super().changeform_view(request, object_id, form_url, context)
+            response = super().changeform_view(request, object_id, form_url, context)
         except KeysteadError as refusal:
             messages.error(request, refusal.message)
             return HttpResponseRedirect(request.path)
+        if request.method == "POST" and isinstance(response, HttpResponseRedirect):
+            self.is_done(request)
+        return response
+
+    def is_done(self, request: HttpRequest) -> None:
+        """Hear that rows were changed and that this is committed: the moment to say more about it."""
 
     def open_doors(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return the actions that this person may take on a row, with their labels."""

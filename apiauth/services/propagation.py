@@ -6,16 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, QuerySet
 from django.db.models.expressions import RawSQL
 
 from apiauth.audit.statements import statements
-from apiauth.models import GatewayStatus, Key
-from apiauth.models.key import KeyQuerySet
+from apiauth.models import App, BackendKey, GatewayStatus, Key, RateLimitScheme
 from apiauth.services.refusals import atomic_but_for_refusals
 from apiauth.verify.listener import ACKNOWLEDGE_SECONDS
 from apiauth.verify.watch import DEADLINE_SECONDS
@@ -27,6 +26,8 @@ _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.1
 
 Result = TypeVar("Result")
+Watched = App | BackendKey | Key | RateLimitScheme
+Row = TypeVar("Row", App, BackendKey, Key, RateLimitScheme)
 sql = statements(Path(__file__).parent / "sql")
 _seats = threading.BoundedSemaphore(MOST_WAITING)
 
@@ -42,6 +43,13 @@ class Propagation:
     def is_complete(self) -> bool:
         """Tell whether no gateway can still answer as before the change."""
         return self.acknowledged == self.live
+
+    @property
+    def sentence(self) -> str:
+        """Say it to people."""
+        if not self.live:
+            return "No gateway is running."
+        return f"In force on {self.acknowledged} of {self.live} gateway{'' if self.live == 1 else 's'}."
 
 
 def carry_out(operation: Callable[[], Result]) -> tuple[Result, int]:
@@ -105,18 +113,25 @@ def _wait(change: int, deadline: float) -> Propagation:
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def of_key(key: Key) -> Propagation:
-    """Return how far the last change of a key has come."""
-    return of_told(with_progress(Key.objects.filter(pk=key.pk)).get())
+def of_all_so_far(seconds: float) -> Propagation:
+    """Return how far everything has come that is committed by now, after a wait as `wait` has it."""
+    _, change = carry_out(lambda: None)
+    return wait(change, seconds)[0]
 
 
-def with_progress(keys: KeyQuerySet) -> KeyQuerySet:
-    """Read with keys how far the last change of each has come: what `of_told` then says of one."""
+def of_row(row: Watched) -> Propagation:
+    """Return how far the last change of a row has come."""
+    rows: QuerySet[Any] = type(row)._default_manager.filter(pk=row.pk)
+    return of_told(with_progress(rows).get())
+
+
+def with_progress(rows: QuerySet[Row]) -> QuerySet[Row]:
+    """Read with rows how far the last change of each has come: what `of_told` then says of one."""
     shape = ArrayField(BigIntegerField())
-    counts = RawSQL(sql("in_force_of_key"), [_UNHEARD_SECONDS], output_field=shape)  # noqa: S611  # the text is a file of ours, the value a parameter
-    return keys.annotate(gateways=counts)
+    counts = RawSQL(sql("in_force_of_row"), [_UNHEARD_SECONDS], output_field=shape)  # noqa: S611  # the text is a file of ours, the value a parameter
+    return rows.annotate(gateways=counts)
 
 
-def of_told(key: Key) -> Propagation:
-    """Return how far the last change of a key has come that was read by `with_progress`."""
-    return Propagation(*key.gateways)  # type: ignore[attr-defined]  # `with_progress` adds it to the row
+def of_told(row: Watched) -> Propagation:
+    """Return how far the last change of a row has come that was read by `with_progress`."""
+    return Propagation(*row.gateways)  # type: ignore[union-attr]  # `with_progress` adds it to the row

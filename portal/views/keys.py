@@ -53,7 +53,7 @@ def detail(request: PortalRequest, key_id: str) -> HttpResponse:
 def in_force(request: PortalRequest, key_id: str) -> HttpResponse:
     """Tell on how many gateways the last change of a key is in force; htmx asks until it is on all."""
     key = find_key(request, key_id)
-    found = propagation.of_key(key)
+    found = propagation.of_row(key)
     context = {"section": "keys", "key": key, "key_id": str(key.pk), "propagation": found}
     parts = {"in-force": "portal/keys/_in_force.html"}
     status = STOP_POLLING if found.is_complete and request.htmx else 200

@@ -8,7 +8,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.test import Client
 
 from apiauth.core import clock
-from apiauth.models import ActivityEntry, App, Key, MassRevoke
+from apiauth.models import ActivityEntry, App, GatewayStatus, Key, MassRevoke
 from apiauth.services import keys, mass_revoke
 from apiauth.services.keys import IssuedKey
 
@@ -59,6 +59,7 @@ def test_a_run_begins_at_once_and_its_page_looks_again_until_it_is_over(
     administrator: Client, app: App, make_key: Callable[..., IssuedKey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mass_revoke, "BATCH", 2)
+    GatewayStatus.objects.all().delete()
     made = [make_key().key for _ in range(3)]
     looked = administrator.post(ADDRESS, {"app_id": app.pk, "_try": "1"}).context["seen"]
     answer = administrator.post(ADDRESS, {"app_id": app.pk, "reason": "leaked", "_begin": "1", "seen": looked})
@@ -70,7 +71,7 @@ def test_a_run_begins_at_once_and_its_page_looks_again_until_it_is_over(
         administrator.post(page)
     over = administrator.get(page)
     assert not over.has_header("Refresh")
-    assert "Done: no key that fits works any more." in over.content.decode()
+    assert "Done: every key that fits is revoked. No gateway is running." in over.content.decode()
     assert ActivityEntry.objects.filter(event="key.revoked", key_id__in=[key.pk for key in made]).count() == 3
 
 

@@ -17,9 +17,10 @@ from apiauth.core.actor import Actor
 from apiauth.core.errors import Conflict, Invalid, NotFound
 from apiauth.core.key_filter import KeyFilter, read_filter
 from apiauth.core.scope import Owner
-from apiauth.models import ActivityEntry, App, Key, MassRevoke
+from apiauth.models import ActivityEntry, App, GatewayStatus, Key, MassRevoke
 from apiauth.services import activity, keys, mass_revoke
 from tests.support.database import database_url
+from tests.support.gateways import GatewayInProcess
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,11 +158,26 @@ def test_a_run_that_is_killed_goes_on_where_it_was(make_key: MakeKey, app: App) 
     job = MassRevoke.objects.get()
     left = Key.objects.filter(revoked_at=None).count()
     assert left > 0
-    assert json.loads(run("--resume", job.pk).stdout) == {"id": str(job.pk), "keys": KEYS, "revoked": left}
+    done = json.loads(run("--resume", job.pk).stdout)
+    assert (done["id"], done["keys"], done["revoked"]) == (str(job.pk), KEYS, left)
     revoked = ActivityEntry.objects.filter(event="key.revoked").values_list("key_id", flat=True)
     assert sorted(revoked) == sorted(Key.objects.filter(revoked_reason="leaked").values_list("pk", flat=True))
     assert len(revoked) == KEYS
     assert all(broken is None for _, _, broken in activity.verify_all())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_ends_once_no_gateway_lets_the_keys_through(make_key: MakeKey, app: App, tmp_path: Path) -> None:
+    GatewayStatus.objects.all().delete()
+    secret = make_key().secret.text
+    gateway = GatewayInProcess(tmp_path)
+    try:
+        assert gateway.check(secret)[0] == 200
+        answer = json.loads(run("--deployment", app.deployment_id, "--app", app.slug, "--reason", "leaked").stdout)
+        assert gateway.check(secret)[1]["rule"] == "key_revoked"
+        assert (answer["propagated"], answer["gateways"]) == (True, {"acknowledged": 1, "live": 1})
+    finally:
+        gateway.close()
 
 
 @pytest.mark.django_db(transaction=True)

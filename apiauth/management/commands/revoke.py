@@ -12,7 +12,7 @@ from apiauth.core.errors import Invalid, NotFound
 from apiauth.core.key_filter import day, read_filter
 from apiauth.management import command
 from apiauth.models import MassRevoke
-from apiauth.services import apps, mass_revoke
+from apiauth.services import apps, mass_revoke, propagation
 
 HELD_SECONDS = 0.1
 
@@ -82,8 +82,15 @@ class Command(command.Command):
             ended += revoked
             if not revoked:  # a worker has taken it up, or somebody holds the last of its keys
                 time.sleep(HELD_SECONDS)
-        facts = {"id": str(job.pk), "keys": job.found, "revoked": ended}
-        self.tell(options, facts, f"Revoked {ended} keys; none that fits works any more.")
+        found = propagation.of_all_so_far(propagation.LONGEST_WAIT_SECONDS)
+        facts = {
+            "id": str(job.pk),
+            "keys": job.found,
+            "revoked": ended,
+            "propagated": found.is_complete,
+            "gateways": {"acknowledged": found.acknowledged, "live": found.live},
+        }
+        self.tell(options, facts, f"Revoked {ended} keys; none that fits is left. {found.sentence}")
 
 
 def _filter(options: dict[str, Any]) -> dict[str, Any]:
