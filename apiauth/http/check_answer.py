@@ -16,7 +16,7 @@ from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
 from apiauth.core.errors import KeysteadError
 from apiauth.core.metadata import without_reserved
 from apiauth.http.limit_fields import Templates, counts, entries, header_fields, templates
-from apiauth.verify.check import Outcome
+from apiauth.verify.check import Outcome, Stale
 from apiauth.verify.entries import Key
 from apiauth.verify.limiter import Claim
 from apiauth.verify.prepared import Prepared
@@ -76,10 +76,13 @@ def batch_answer(outcomes: Iterable[Outcome]) -> bytes:
 def refusal(error: KeysteadError) -> bytes:
     """Return the body for a check that came to no decision."""
     request_id = ids.request_id(ids.new_decision_id(clock.now_ms()))
-    retry_after = RETRY_SECONDS if error.status == 503 else None
+    known = {
+        "retry_after": RETRY_SECONDS if error.status == 503 else None,
+        "stale_ms": error.stale_ms if isinstance(error, Stale) else None,
+    }
     return _encode(
         {
-            **_shape(request_id, allowed=False, retry_after=retry_after),
+            **_shape(request_id, allowed=False, **known),
             **_error(error.message, error.code, error.status, error.field),
         }
     )

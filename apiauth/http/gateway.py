@@ -25,7 +25,7 @@ from apiauth.http.check_request import (
     within_batch,
 )
 from apiauth.verify.addresses import Address, is_within, networks_of, parse_address
-from apiauth.verify.check import Checker, Question
+from apiauth.verify.check import Checker, Question, Stale
 from apiauth.verify.snapshot import Snapshot
 
 CHECK_PATH = "/v1/authz/check"
@@ -173,7 +173,10 @@ class Gateway:
             log.error("gateway.failed", exc_info=error)
             error = Unavailable()
         self._checker.measures.refused(error.code)
-        return error.status, headers_of(error), refuse(error)
+        headers = headers_of(error)
+        if isinstance(error, Stale) and error.stale_ms is not None:
+            headers = [*headers, *_knowledge(self._snapshot.tables.horizon, error.stale_ms)]
+        return error.status, headers, refuse(error)
 
     def _check(self, environ: Environ) -> tuple[int, Headers, bytes]:
         peer, deployment_id = admit(self._admission, environ)
@@ -200,7 +203,7 @@ class Gateway:
         """Return the headers of a decision that saw at least this generation, made anew when they say something new."""
         told = self._told
         if told[0] != generation or told[1] != stale_ms:
-            headers = [*_JSON, ("Keystead-Generation", str(generation)), ("Keystead-Stale-Ms", str(stale_ms))]
+            headers = [*_JSON, *_knowledge(generation, stale_ms)]
             told = self._told = (generation, stale_ms, headers)
         return told[2]
 
@@ -291,6 +294,11 @@ def _question(data: bytes, peer: Address | None, environ: Environ, deployment_id
         body.required_permissions or [],
         deployment_id,
     )
+
+
+def _knowledge(generation: int, stale_ms: int) -> Headers:
+    """Return the headers that say how much of the database was known."""
+    return [("Keystead-Generation", str(generation)), ("Keystead-Stale-Ms", str(stale_ms))]
 
 
 def headers_of(error: KeysteadError) -> Headers:

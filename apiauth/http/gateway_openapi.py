@@ -112,7 +112,8 @@ def _components() -> Part:
                 "schema": {"type": "string"},
             },
             "Keystead-Generation": {
-                "description": "How far the gateway had read the changes of keys: the decision saw at least these.",
+                "description": "How far the gateway had read the changes of keys: what was decided, or refused as "
+                "`stale`, saw at least these.",
                 "schema": {"type": "string", "pattern": "^[0-9]+$"},
             },
             "Keystead-Stale-Ms": {
@@ -191,8 +192,8 @@ def _refusals(shape: str, unknown: str, unknown_code: str, most: str) -> Part:
         "411": _refused(shape, "The body came without its length.", 411, "length_required"),
         "413": _refused(shape, f"The body has more than {most}.", 413, "too_large"),
         "503": {
-            **_refused(shape, "It cannot be decided or recorded just now.", 503, "unavailable"),
-            "headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}},
+            **_refused(shape, "It cannot be decided or recorded just now.", 503, "stale"),
+            "headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}, **_KNOWLEDGE},
         },
     }
 
@@ -245,7 +246,8 @@ def _refused(shape: str, meaning: str, status: int, code: str) -> Part:
         "metadata": {},
         "rate_limits": [],
         "headers": {},
-        "stale_ms": None,
+        "retry_after": RETRY_SECONDS if status == 503 else None,
+        "stale_ms": 15_040 if code == "stale" else None,
     }
     return _answer(meaning, shape, {**undecided, **error})
 

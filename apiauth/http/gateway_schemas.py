@@ -123,7 +123,8 @@ def _decision_fields() -> Part:
         "stale_ms": {
             "type": ["integer", "null"],
             "minimum": 0,
-            "description": "How old the gateway's knowledge of keys was, in milliseconds.",
+            "description": "How old the gateway's knowledge of keys was, in milliseconds. Null in a refusal, "
+            "but for `stale`; there too, where it never had any.",
         },
     }
 

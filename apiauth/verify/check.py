@@ -56,6 +56,11 @@ class Stale(Unavailable):
 
     code = "stale"
 
+    def __init__(self, stale_ms: int | None) -> None:
+        """Take how long ago that was; None where it was never heard."""
+        self.stale_ms = stale_ms
+        super().__init__()
+
 
 class Question(msgspec.Struct, gc=False):
     """One check as the caller put it, every part already in its normal form."""
@@ -197,7 +202,7 @@ class Checker:
         """Return the seconds since the database was last heard. Raises Stale beyond the bound, or as a clock jumped."""
         age = monotonic_ns / 1e9 - self._snapshot.confirmed_at
         if age > self._bound or self._snapshot.clock_has_jumped(monotonic_ns):
-            raise Stale
+            raise Stale(self.freshness().stale_ms)
         return age
 
     def _recognise(self, question: Question, keys: Mapping[bytes, Key]) -> Key | Rule:
@@ -225,7 +230,7 @@ class Checker:
             looked_up.heard is Heard.NOT_AT_ALL
             or (looked_up.heard is Heard.AT_LAST_POLL and age > LOOKED_UP_WITHIN_SECONDS)
         ):
-            raise Stale  # the key may be newer than what we last heard
+            raise Stale(self.freshness().stale_ms)  # the key may be newer than what we last heard
         return found
 
     def _decide(self, found: Key | Rule, question: Question, now_ms: int, age: float) -> Outcome:

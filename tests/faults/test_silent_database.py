@@ -1,5 +1,6 @@
 """A connection that falls silent without an end: what was revoked meanwhile is refused all the same."""
 
+import json
 import threading
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from apiauth.audit import worker
 from apiauth.models import Key
 from tests.db.test_drain import record, write
 from tests.support.database import dsn
-from tests.support.gateways import GatewayInProcess
+from tests.support.gateways import GatewayInProcess, question
 from tests.support.proxy import FreezingProxy
 from tests.support.running import until
 
@@ -76,7 +77,9 @@ def test_503_for_everybody_where_the_database_was_never_reached(make_key, tmp_pa
     proxy.close()
     gateway = GatewayInProcess(tmp_path, database=address, waits=False)
     try:
-        assert gateway.check(secret)[0] == 503
+        status, headers, answer = gateway.call(json.dumps(question(secret)).encode())
+        assert (status, answer["code"], answer["stale_ms"]) == (503, "stale", None)
+        assert not {"Keystead-Generation", "Keystead-Stale-Ms"} & headers.keys(), "it knows nothing"
         assert gateway.call(b"", path="/health", method="GET")[2]["status"] == "loading"
         assert gateway.records() == []
     finally:

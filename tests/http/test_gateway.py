@@ -460,6 +460,8 @@ def test_503_and_no_record_once_the_snapshot_is_too_old(gateway, app, secret):
     status, headers, answer = gateway.call(json.dumps(question(secret)).encode())
     assert (status, headers["Retry-After"]) == (503, "1")
     assert set(answer) == SHAPE | ERROR
+    assert answer["stale_ms"] == int(headers["Keystead-Stale-Ms"]) >= 16_000
+    assert int(headers["Keystead-Generation"]) == gateway.snapshot.tables.horizon
     assert len(gateway.records()) == 2
 
 
@@ -487,7 +489,7 @@ def test_503_and_never_an_allow_that_is_not_recorded(gateway, app, secret, monke
 
     monkeypatch.setattr(gateway.spool, "append_frames", refuse)
     status, answer = gateway.check(secret)
-    assert (status, answer["allowed"], answer["code"]) == (503, False, "unrecordable")
+    assert (status, answer["allowed"], answer["code"], answer["stale_ms"]) == (503, False, "unrecordable", None)
 
 
 @pytest.fixture(params=["host", "shared"])

@@ -172,6 +172,8 @@ def test_503_and_nothing_decided_once_the_snapshot_is_too_old(gateway, app, secr
     gateway.snapshot.confirmed_at -= 2
     status, headers, answer = ask(gateway, question(secret))
     assert (status, headers["Retry-After"], set(answer)) == (503, "1", ERROR)
+    assert int(headers["Keystead-Generation"]) == gateway.snapshot.tables.horizon
+    assert int(headers["Keystead-Stale-Ms"]) > 15_000
     assert len(gateway.records()) == 2
 
 
