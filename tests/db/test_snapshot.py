@@ -1,6 +1,7 @@
 """The snapshot says what the database says, whatever order its transactions end in."""
 
 import base64
+from functools import partial
 
 import psycopg
 import pytest
@@ -9,8 +10,8 @@ from django.db import connection as django_connection
 
 from apiauth.core import clock
 from apiauth.core.secrets import Peppers
-from apiauth.models import Key
-from apiauth.services import apps, installation, limits
+from apiauth.models import GatewayStatus, Key
+from apiauth.services import apps, installation, keys, limits, propagation
 from apiauth.verify.history import NotedByNobody, identify
 from apiauth.verify.listener import Listener, _connect
 from apiauth.verify.look_ups import Heard
@@ -223,6 +224,68 @@ def test_a_new_history_makes_running_gateways_read_everything_anew(make_key, lis
     installation.note_history()
     listener.look_up()
     assert listener._snapshot.tables is second, "writing it down begins no other epoch"
+
+
+class _Watched(Snapshot):
+    """Carries something out at the last moment before its tables are answered by."""
+
+    def __init__(self, before):
+        super().__init__()
+        self.before = before
+
+    def put(self, tables, confirmed_at):
+        self.before(tables)
+        super().put(tables, confirmed_at)
+
+
+class _NotYetListed(Listener):
+    """Carries something out at the last moment before changes are waited for until it has them."""
+
+    before = None
+
+    def _acknowledge(self, connection, tables):
+        if self.before and not self.loaded.is_set():
+            self.before()
+        super()._acknowledge(connection, tables)
+
+
+@pytest.fixture
+def revoke(make_key):
+    """Revoke a key, and note what whoever waits for every gateway is told at that moment."""
+    key = make_key().key
+    GatewayStatus.objects.all().delete()
+
+    def revoke():
+        end = partial(keys.revoke_key, app_id=key.app_id, key_id=key.pk, actor=ACTOR, now=clock.now())
+        _, change = propagation.carry_out(end)
+        revoke.told.append(propagation.progress(change))
+        django_connection.close()  # of the listener's thread
+
+    revoke.told = []
+    return revoke
+
+
+def load(listener):
+    listener.start()
+    try:
+        assert listener.loaded.wait(10)
+    finally:
+        listener.stop()
+
+
+def test_a_gateway_is_waited_for_before_it_answers_by_what_it_has_read(revoke):
+    load(Listener(dsn(), _Watched(lambda tables: revoke()), settings.ENVIRONMENT.peppers))
+    assert revoke.told == [propagation.Propagation(acknowledged=0, live=1)]
+
+
+def test_a_gateway_knows_what_was_committed_before_it_was_waited_for(revoke):
+    known = []
+    snapshot = _Watched(lambda tables: known.extend(key.is_revoked for key in tables.keys.recent.values()))
+    listener = _NotYetListed(dsn(), snapshot, settings.ENVIRONMENT.peppers)
+    listener.before = revoke
+    load(listener)
+    assert revoke.told == [propagation.Propagation(acknowledged=0, live=0)]
+    assert known == [True]
 
 
 def test_a_look_up_is_bounded(listener):
