@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from apiauth.core.errors import Invalid
+from apiauth.core.networks import client_range
 from apiauth.core.redaction import without_secrets
 
 MOST_NAMED = 10_000
@@ -62,17 +62,17 @@ def read_filter(values: Mapping[str, Any]) -> KeyFilter:
     except msgspec.ValidationError as problem:
         place = re.search(r"`\$\.(\w+)", str(problem))
         raise Invalid(f"The filter can't be read: {problem}.", field=place[1] if place else None) from None
-    _check_range(found.last_used_from)
+    if found.last_used_from is not None:
+        found = msgspec.structs.replace(found, last_used_from=_range(found.last_used_from))
     for text in found.keys:
         if not _NAMED.fullmatch(text) or (text.isdecimal() and int(text) >= 2**63):
             raise Invalid(f"{text[:40]!r} is neither an id nor the last four characters of a key.", field="keys")
     return found
 
 
-def _check_range(text: str | None) -> None:
+def _range(text: str) -> str:
     try:
-        if text is not None:
-            ip_network(text, strict=False)
+        return client_range(text)
     except ValueError:
         raise Invalid(
             "last_used_from must be an address range such as 203.0.113.0/24.", field="last_used_from"

@@ -1,8 +1,25 @@
-"""The network that an address lies in: what is left of it for those who may not see the whole."""
+"""Ranges of client addresses in one spelling, and what is left of an address for those who may not see the whole."""
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 _KEPT_BITS = {4: 24, 6: 48}
+_MAPPED_BITS = 96  # RFC 4291, section 2.5.5.2: before the IPv4 address
+
+
+def client_range(text: str) -> str:
+    """Return a range of addresses as calls are compared with it, a single address as a range of one.
+
+    One of IPv4-mapped addresses is the IPv4 range that it means, since callers of both spellings count as IPv4.
+    Raises ValueError for what is no range, and where it names a zone, which says nothing of who calls.
+    """
+    if "%" in text:
+        raise ValueError("a range of clients has no zone")
+    found = ip_network(text, strict=False)
+    if isinstance(found, IPv6Network) and found.prefixlen >= _MAPPED_BITS:
+        mapped = found.network_address.ipv4_mapped
+        if mapped is not None:
+            return f"{mapped}/{found.prefixlen - _MAPPED_BITS}"
+    return str(found)
 
 
 def network_of(address: str) -> str:

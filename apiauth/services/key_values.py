@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from typing import Any
 
 from apiauth.core.errors import Invalid
 from apiauth.core.key_limits import load_key_rules, parse_key_rules
 from apiauth.core.metadata import check_metadata
+from apiauth.core.networks import client_range
 from apiauth.core.permissions import check_permissions
 from apiauth.core.scope import Owner
 from apiauth.models import App
@@ -58,7 +58,7 @@ def addresses(ranges: Iterable[object]) -> list[str]:
     found = []
     for given in listed:
         try:
-            found.append(str(ip_network(str(given).strip(), strict=False)))
+            found.append(client_range(str(given).strip()))
         except ValueError:
             raise Invalid(f"{str(given)[:50]!r} isn't a valid address range.", field="allowed_cidrs") from None
     return sorted(set(found))

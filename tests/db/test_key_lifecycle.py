@@ -173,6 +173,8 @@ def test_in_a_paused_app_staff_can_revoke_and_a_subject_cannot(
         ({"metadata": {"note": "a\r\nb"}}, "metadata"),
         ({"allowed_cidrs": ["10.0.0.0/33"]}, "allowed_cidrs"),
         ({"allowed_cidrs": ["10.0.0.1"] * 51}, "allowed_cidrs"),
+        ({"allowed_cidrs": ["fe80::1%eth0"]}, "allowed_cidrs"),
+        ({"allowed_cidrs": ["fe80::1%" + "a" * 40]}, "allowed_cidrs"),
         ({"expires_at": datetime(2020, 1, 1)}, "expires_at"),  # noqa: DTZ001  # naive on purpose
         ({"note": "n" * 501}, "note"),
     ],

@@ -1,8 +1,17 @@
-"""What is left of an address says where it is, not whose it is."""
+"""A range has one spelling, in which it holds those it names; what is left of an address is not whose it is."""
+
+from ipaddress import ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from apiauth.core.networks import network_of
+from apiauth.core.networks import client_range, network_of
+from apiauth.verify.addresses import is_within, parse_address, parse_networks
+
+ADDRESSES = (
+    st.ip_addresses(v=4) | st.ip_addresses(v=6) | st.ip_addresses(v=4).map(lambda each: ip_address(f"::ffff:{each}"))
+)
 
 
 @pytest.mark.parametrize(
@@ -18,3 +27,40 @@ from apiauth.core.networks import network_of
 )
 def test_an_address_becomes_its_network(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("text", "spelling"),
+    [
+        ("203.0.113.9", "203.0.113.9/32"),
+        ("203.0.113.9/24", "203.0.113.0/24"),
+        ("203.0.113.0/255.255.255.0", "203.0.113.0/24"),
+        ("2001:DB8:0::9/32", "2001:db8::/32"),
+        ("::ffff:203.0.113.9", "203.0.113.9/32"),
+        ("::ffff:203.0.113.0/120", "203.0.113.0/24"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_a_range_has_one_spelling(text: str, spelling: str) -> None:
+    assert client_range(text) == spelling
+
+
+@pytest.mark.parametrize(
+    "text", ["fe80::1%eth0", "fe80::1%" + "a" * 40, "fe80::%1/64", "203.0.113.9/33", "::1/129", "", "all", "1"]
+)
+def test_what_is_no_range_of_clients_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        client_range(text)
+
+
+@given(ADDRESSES, ADDRESSES, st.integers(0, 128))
+def test_a_range_holds_the_callers_that_it_names_and_no_others(network, client, bits) -> None:  # type: ignore[no-untyped-def]
+    bits = min(bits, network.max_prefixlen)
+    is_mapped = network.version == 6 and network.ipv4_mapped is not None
+    named = ip_network(f"{network}/{bits}", strict=False)
+    if is_mapped and bits < 96:
+        return  # wider than all of IPv4: such callers come as IPv4 and are not meant by what begins before them
+    caller = parse_address(str(client))
+    spelled = ip_address(f"::ffff:{caller.text}") if is_mapped and caller.version == 4 else ip_address(caller.text)
+    assert is_within(caller, parse_networks([client_range(str(named))])) == (spelled in named)
