@@ -1,7 +1,8 @@
 """Keeps the snapshot true: woken by the database, and asking it once a second all the same.
 
 A notification is only a wake-up; the poll is the truth, so one that is lost costs at most a
-second. Every poll says when it began: the age of an answer is counted from there.
+second. Every poll says when it began: the age of an answer is counted from there. A poll that
+is not answered while the database answers others is asked again over another connection.
 """
 
 import gc
@@ -67,7 +68,7 @@ class Listener:
         self._one_extra_poll = threading.Lock()
         self._extra_polls = _Allowance(EXTRA_POLLS_PER_SECOND)
         self._look_ups = LookUps(self._wake)
-        self._watch = Watch()
+        self._watch = Watch(direct_database_url)
         self._thread = threading.Thread(target=self._run, name="snapshot-listener", daemon=True)
 
     def start(self) -> None:
@@ -177,7 +178,8 @@ class Listener:
         tables = Tables(self._snapshot.most_keys)
         with self._watch.over(connection):
             rows = tables.catch_up(connection, self._watch.extend)
-        self._acknowledge(connection, tables)
+        with self._watch.over(connection):
+            self._acknowledge(connection, tables)
         confirmed_at = time.monotonic()
         with self._watch.over(connection):
             tables.catch_up(connection)
@@ -203,7 +205,8 @@ class Listener:
                 self._look_ups.end(flight)
             if changed or was_called or time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:
                 acknowledged_at = time.monotonic()
-                self._acknowledge(connection, self._snapshot.tables)
+                with self._watch.over(connection, is_quick=True):
+                    self._acknowledge(connection, self._snapshot.tables)
             if not noticed.is_set:
                 self._wait(connection, noticed)
 
@@ -212,8 +215,8 @@ class Listener:
             self._polls_begun += 1
             number = self._polls_begun
         began = time.monotonic()
-        with self._watch.over(connection):
-            changed = self._snapshot.tables.catch_up(connection)
+        with self._watch.over(connection, is_quick=True):
+            changed = self._snapshot.tables.catch_up(connection, self._watch.end)
         self._snapshot.confirm(began)
         self._snapshot.tables.keys.tidy(KEYS_FREED_A_POLL)
         with self._polled:
@@ -222,25 +225,24 @@ class Listener:
         return changed
 
     def _fetch(self, connection: psycopg.Connection[Any], flight: Flight) -> None:
-        with self._watch.over(connection):
+        with self._watch.over(connection, is_quick=True):
             flight.found = self._snapshot.tables.fetch(connection, flight.digests)
 
     def _acknowledge(self, connection: psycopg.Connection[Any], tables: Tables) -> None:
         """Say which changes this process has taken in."""
-        with self._watch.over(connection):
-            connection.execute(
-                sql("acknowledge"),
-                {
-                    "incarnation": self.incarnation,
-                    "host": host_name(),
-                    "pid": os.getpid(),
-                    "limits": self._limits,
-                    "stale_bound_seconds": self._snapshot.stale_bound_seconds,
-                    "generation": tables.horizon,
-                    "epoch": tables.epoch,
-                    "seen": tables.seen,
-                },
-            )
+        connection.execute(
+            sql("acknowledge"),
+            {
+                "incarnation": self.incarnation,
+                "host": host_name(),
+                "pid": os.getpid(),
+                "limits": self._limits,
+                "stale_bound_seconds": self._snapshot.stale_bound_seconds,
+                "generation": tables.horizon,
+                "epoch": tables.epoch,
+                "seen": tables.seen,
+            },
+        )
 
     def _leave(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute(sql("leave"), {"incarnation": self.incarnation})

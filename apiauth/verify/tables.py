@@ -64,13 +64,15 @@ class Tables:
 
         Limits come before the apps that use them and apps before their keys. The connection
         must give every statement of a transaction the same snapshot. `on_progress` is called
-        now and then while much is read. Raises AnotherEpoch, with nothing taken in.
+        now and then while everything is read, and once all changes are, before they are taken in.
+        Raises AnotherEpoch, with nothing taken in.
         """
         changed = 0
         reading = Reading(connection, self.horizon, on_progress)
         heading = self._note(reading.heading())
         if heading.has_changes and self.horizon:
             heading, rows = reading.changes()
+            on_progress()
             self._note(heading)
             changed = self._take(*rows)
         elif heading.has_changes:

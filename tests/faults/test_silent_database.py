@@ -10,13 +10,19 @@ from django.utils import timezone
 
 from apiauth.audit import worker
 from apiauth.models import Key
+from apiauth.verify import watch
 from tests.db.test_drain import record, write
 from tests.support.database import dsn
+from tests.support.gateway_process import GatewayProcess
 from tests.support.gateways import GatewayInProcess, question
+from tests.support.oracle import calling, judge
 from tests.support.proxy import FreezingProxy
 from tests.support.running import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+HALF_OPEN_SECONDS = 2
+"""How long at most a revoke is not heard of where the connection has just fallen silent."""
 
 
 @pytest.fixture
@@ -26,7 +32,27 @@ def proxy(transactional_db):
     proxy.close()
 
 
-def test_a_revoke_is_heard_after_the_connection_fell_silent(proxy, make_key, tmp_path, caplog):
+@pytest.mark.processes
+def test_a_revoke_is_heard_within_two_seconds_after_the_connection_fell_silent(proxy, make_key, tmp_path):
+    secret = make_key().secret.text
+    gateway = GatewayProcess(tmp_path, database=proxy.address)
+    try:
+        with calling(gateway.port, secret=secret) as callers:
+            callers.wait_for(100)
+            proxy.freeze()
+            Key.objects.update(revoked_at=timezone.now())
+            until(lambda: callers.heard(401), HALF_OPEN_SECONDS, "callers are refused")
+            allowed = callers.heard(200)
+            callers.wait_for(100, status=401)
+            assert callers.heard(200) <= allowed + len(callers), "no more than what was under way"
+            assert callers.heard(503) == 0
+        assert gateway.health()["status"] == "ok"
+    finally:
+        gateway.kill()
+    judge(callers.answers, tmp_path / "spool", dsn()).require_whole()
+
+
+def test_a_silent_connection_is_given_up_for_another_and_the_log_says_so(proxy, make_key, tmp_path, caplog):
     secret = make_key().secret.text
     gateway = GatewayInProcess(tmp_path, database=proxy.address)
     try:
@@ -37,6 +63,24 @@ def test_a_revoke_is_heard_after_the_connection_fell_silent(proxy, make_key, tmp
         assert gateway.check(secret)[1]["rule"] == "key_revoked"
         assert "listener.cut_off" in caplog.text
     finally:
+        gateway.close()
+
+
+def test_a_database_that_is_merely_slow_keeps_its_connection(proxy, make_key, tmp_path, caplog):
+    """Another connection is as slow: it is tried now and then, and the one that there is goes on."""
+    secret = make_key().secret.text
+    gateway = GatewayInProcess(tmp_path, database=proxy.address)
+    try:
+        proxy.delay_seconds = 1.2 * watch.DOUBT_SECONDS
+        before, polls = proxy.accepted, 6
+        for _ in range(polls):
+            heard = gateway.snapshot.confirmed_at
+            until(lambda: gateway.snapshot.confirmed_at > heard, 10, "another poll is answered")  # noqa: B023
+        assert 1 <= proxy.accepted - before <= polls // 2, "not one for each poll"
+        assert "listener.cut_off" not in caplog.text
+        assert gateway.check(secret)[0] == 200
+    finally:
+        proxy.delay_seconds = 0.0
         gateway.close()
 
 

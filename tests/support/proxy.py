@@ -20,6 +20,8 @@ class FreezingProxy:
         self.address = make_conninfo(**{name: str(value) for name, value in facts.items()})
         self.delay_seconds = 0.0
         """For how long everything that comes from the server is held back."""
+        self.accepted = 0
+        """How many connections it has passed on so far."""
         self._open = threading.Event()
         self._open.set()
         self._is_cut = False
@@ -72,6 +74,7 @@ class FreezingProxy:
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._target)
                 self._sockets += [client, server]
+                self.accepted += 1
                 threading.Thread(target=self._pass_on, args=(client, server, self._open), daemon=True).start()
                 threading.Thread(target=self._pass_on, args=(server, client, self._open), daemon=True).start()
 
