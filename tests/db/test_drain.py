@@ -2,6 +2,8 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -12,6 +14,7 @@ from apiauth.audit.drain import Drain
 from apiauth.audit.partitions import drop_partitions, ensure_partitions
 from apiauth.audit.record import Record, frame, frame_payload, new_decision_number
 from apiauth.audit.spool import Spool
+from apiauth.audit.statements import sql
 from apiauth.core import clock
 from apiauth.core.errors import Invalid
 from apiauth.models import KeyUsage
@@ -59,6 +62,16 @@ def count(connection) -> int:
     return connection.execute("SELECT count(*) FROM apiauth_decision").fetchone()[0]
 
 
+def recorded(connection) -> list[bytes]:
+    """Return the id of every record that is there, in order: one that stands twice is there twice."""
+    return sorted(row[0].bytes for row in connection.execute("SELECT id FROM apiauth_decision"))
+
+
+def written(records) -> list[bytes]:
+    """Return the ids of records, in the same order."""
+    return sorted(each.id for each in records)
+
+
 def counted(connection) -> list[int]:
     sums = (
         "sum(count), 0) FROM apiauth_decisionrollup",
@@ -100,7 +113,7 @@ def test_draining_twice_counts_once(connection, tmp_path):
     assert drain.drain_all() == 50
     write(tmp_path, records)
     drain.drain_all()
-    assert count(connection) == 50
+    assert recorded(connection) == written(records)
     assert counted(connection) == [50, 50, 50]
 
 
@@ -168,23 +181,59 @@ def test_text_that_no_database_holds_is_replaced(connection, tmp_path):
     assert len(path) == 500
 
 
-def test_three_workers_on_one_folder_double_nothing(connection, tmp_path):
-    for _ in range(5):
-        write(tmp_path / "spool", [record() for _ in range(300)])
+def drained_by(drains, folder):
+    """Run drains beside each other, each over a connection of its own, until the folder is empty."""
 
-    def work():
+    def work(make):
         with psycopg.connect(dsn(), autocommit=True) as own:
-            drain = Drain(own, tmp_path / "spool", batch_bytes=2000)
-            while any((tmp_path / "spool").glob("*.spool")):
+            drain = make(own)
+            while any(folder.glob("*.spool")):
                 drain.drain()
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert count(connection) == 1500
+    with ThreadPoolExecutor(len(drains)) as pool:
+        for done in [pool.submit(work, make) for make in drains]:
+            done.result()
+
+
+def test_three_workers_on_one_folder_double_nothing(connection, tmp_path):
+    records = [record() for _ in range(1500)]
+    for number in range(5):
+        write(tmp_path, records[number::5])
+    drained_by([lambda own: Drain(own, tmp_path, batch_bytes=2000)] * 3, tmp_path)
+    assert recorded(connection) == written(records)
     assert counted(connection) == [1500, 1500, 1500]
+
+
+@pytest.mark.parametrize("batch_bytes", [(2000, 2000, 2000), (1000, 2000, 3000)], ids=["same batches", "others"])
+def test_workers_that_all_take_one_file_at_once_double_nothing(connection, tmp_path, batch_bytes):
+    """As if no lock held: each reads the same offset before any of them goes on, for every batch."""
+    all_have_read = threading.Barrier(3)
+    turns = []
+
+    class Lockless(Drain):
+        def _lock(self, name):
+            self._connection.execute(sql("note_file"), {"name": name, "host": "host"})
+            offset = "SELECT drained_bytes FROM apiauth_spoolfile WHERE name = %s"
+            (begun,) = self._connection.execute(offset, [name]).fetchone()
+            with suppress(threading.BrokenBarrierError):  # one has found that nothing is left
+                all_have_read.wait(20)
+                turns.append(begun)
+            return begun
+
+        def drain(self):
+            drained = super().drain()
+            if not any(self._folder.glob("*.spool")):
+                all_have_read.abort()  # this one comes no more
+            return drained
+
+    records = [record() for _ in range(500)]
+    write(tmp_path, records)
+    (path,) = tmp_path.glob("*.spool")
+    connection.execute(sql("note_file"), {"name": path.name, "host": "host"})
+    drained_by([lambda own, most=most: Lockless(own, tmp_path, most) for most in batch_bytes], tmp_path)
+    assert len(turns) > 3 * 10, "they read the same offset again and again"
+    assert recorded(connection) == written(records)
+    assert counted(connection) == [500, 500, 500]
 
 
 def test_the_worker_drains_until_it_is_told_to_stop(connection, tmp_path):
@@ -208,14 +257,17 @@ def test_the_worker_drains_until_it_is_told_to_stop(connection, tmp_path):
 
 def test_a_record_of_a_day_without_partition_is_kept_and_moves_when_there_is_one(connection, tmp_path, caplog):
     later = clock.now() + timedelta(days=40)
-    write(tmp_path, [record(moment=later)])
+    records = [record(moment=later), record(), record(moment=later)]
+    write(tmp_path, records)
     Drain(connection, tmp_path).drain_all()
-    assert connection.execute("SELECT count(*) FROM apiauth_decision_default").fetchone()[0] == 1
+    assert connection.execute("SELECT count(*) FROM apiauth_decision_default").fetchone()[0] == 2
+    assert recorded(connection) == written(records)
     ensure_partitions(connection)
     assert "partitions.strays" in caplog.text
     ensure_partitions(connection, today=later.date())
     assert connection.execute("SELECT count(*) FROM apiauth_decision_default").fetchone()[0] == 0
-    assert count(connection) == 1
+    assert recorded(connection) == written(records)
+    assert counted(connection) == [3, 3, 3]
 
 
 def test_days_beyond_those_that_are_kept_go_whole_with_what_came_late(connection, tmp_path):

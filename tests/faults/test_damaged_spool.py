@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from apiauth.audit.drain import Drain
 from apiauth.audit.record import LAST_MOMENT_MS, Intact, frame, read_frames
-from tests.db.test_drain import connection, count, counted, record  # noqa: F401  # a fixture is used by its name
+from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
+    connection,
+    counted,
+    record,
+    recorded,
+    written,
+)
 from tests.support.database import DECISION_TABLES
 from tests.support.processes import environment_in
 
@@ -50,17 +56,16 @@ def bytes_of(piece):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_intact_record_arrives_and_nothing_else(connection, files):  # noqa: F811
     connection.execute(f"TRUNCATE {DECISION_TABLES}")
-    wanted = set()
+    wanted = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number, pieces in enumerate(files):
             made = [bytes_of(piece) for piece in pieces]
             (folder / f"host-1-{number}.spool").write_bytes(b"".join(data for data, _ in made))
-            wanted |= {whole.id for _, whole in made if whole is not None}
+            wanted += [whole for _, whole in made if whole is not None]
         Drain(connection, folder, batch_bytes=300).drain_all()
         assert not list(folder.glob("*.spool"))
-    arrived = {row[0].bytes for row in connection.execute("SELECT id FROM apiauth_decision")}
-    assert arrived == wanted
+    assert recorded(connection) == written(wanted)
     assert counted(connection) == [len(wanted)] * 3
 
 
@@ -71,11 +76,12 @@ def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F8
     (tmp_path / "broken-link.spool").symlink_to("nowhere")
     (tmp_path / "empty.spool").touch()
     odd = os.fsdecode(b"\xff\xfe name.spool")
-    (tmp_path / odd).write_bytes(frame(record()))
-    (tmp_path / "plain.spool").write_bytes(frame(record()))
+    records = [record(), record()]
+    (tmp_path / odd).write_bytes(frame(records[0]))
+    (tmp_path / "plain.spool").write_bytes(frame(records[1]))
     drain = Drain(connection, tmp_path)
     drain.drain_all()
-    assert count(connection) == 2
+    assert recorded(connection) == written(records)
     assert sorted(path.name for path in tmp_path.glob("*.spool")) == [
         "broken-link.spool", "folder.spool", "link.spool", "pipe.spool",
     ]  # fmt: skip
@@ -88,7 +94,7 @@ def test_a_moment_beyond_every_calendar_is_damage(connection, tmp_path):  # noqa
     frames = [frame(record(id=each)) for each in (late, last)]
     (tmp_path / "a.spool").write_bytes(b"".join(frames))
     Drain(connection, tmp_path).drain_all()
-    assert count(connection) == 1
+    assert recorded(connection) == [last]
     assert len(list((tmp_path / "quarantine").iterdir())) == 1
 
 
@@ -100,7 +106,7 @@ def test_a_record_that_the_database_refuses_costs_few_attempts(connection, tmp_p
     attempt = Drain._in_transaction
     monkeypatch.setattr(Drain, "_in_transaction", lambda *a, **k: attempts.append(1) or attempt(*a, **k))
     Drain(connection, tmp_path).drain_all()
-    assert count(connection) == 1999
+    assert recorded(connection) == written(records[:1500] + records[1501:])
     assert len(attempts) < 150
 
 
@@ -141,6 +147,5 @@ def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_ea
     ]
     assert len(on_disk) > len(set(on_disk)), "written again, for the disk may have lost it"
     Drain(connection, tmp_path).drain_all()
-    arrived = {row[0].hex for row in connection.execute("SELECT id FROM apiauth_decision")}
-    assert acknowledged == arrived
+    assert recorded(connection) == sorted(map(bytes.fromhex, acknowledged))
     assert counted(connection) == [50] * 3

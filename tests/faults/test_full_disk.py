@@ -11,7 +11,14 @@ from apiauth.audit.direct import Direct
 from apiauth.audit.drain import Drain
 from apiauth.audit.record import frame
 from apiauth.audit.spool import Spool, SpoolFull
-from tests.db.test_drain import connection, count, counted, record  # noqa: F401  # a fixture is used by its name
+from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
+    connection,
+    count,
+    counted,
+    record,
+    recorded,
+    written,
+)
 from tests.support.database import dsn
 from tests.support.proxy import FreezingProxy
 from tests.support.running import until
@@ -74,20 +81,21 @@ def test_the_reserve_takes_over_where_the_disk_is_full(connection, disk):  # noq
     assert spool.room().is_short
     spool.close()
     Drain(connection, disk / "spool").drain_all()
-    assert count(connection) == len(taken)
+    assert recorded(connection) == written(taken)
 
 
 def test_behind_the_reserve_the_database_takes_decisions_directly(connection, disk, direct):  # noqa: F811
     spool = Spool(disk / "spool", reserve_bytes=RESERVE_BYTES, second_sink=direct)
     fill(disk)
-    for _ in range(1000):
-        spool.append(record())
-    spool.append_all([record() for _ in range(50)])
+    one_by_one, together = ([record() for _ in range(number)] for number in (1000, 50))
+    for each in one_by_one:
+        spool.append(each)
+    spool.append_all(together)
     directly = count(connection)
     assert 0 < directly < 1050, "some by each way"
     spool.close()
     Drain(connection, disk / "spool").drain_all()
-    assert count(connection) == 1050
+    assert recorded(connection) == written(one_by_one + together)
     assert counted(connection) == [1050] * 3
 
 
@@ -99,7 +107,7 @@ def test_without_disk_and_database_there_is_no_decision(connection, disk):  # no
         spool.append(record())
     spool.close()
     Drain(connection, disk / "spool").drain_all()
-    assert count(connection) == len(taken)
+    assert recorded(connection) == written(taken)
 
 
 def test_one_caller_alone_waits_for_a_database_that_is_silent_and_not_for_ever(connection):  # noqa: F811
@@ -151,13 +159,13 @@ def test_a_gateway_starts_on_a_full_disk_and_writes_once_there_is_room(connectio
 
 
 def test_a_record_that_went_both_ways_is_kept_and_counted_once(connection, tmp_path, direct):  # noqa: F811
-    twice = record()
+    twice, once = record(), record()
     direct([twice])
     spool = Spool(tmp_path)
-    spool.append_all([twice, record()])
+    spool.append_all([twice, once])
     spool.close()
     Drain(connection, tmp_path).drain_all()
-    assert count(connection) == 2
+    assert recorded(connection) == written([twice, once])
     assert counted(connection) == [2, 2, 2]
 
 

@@ -8,7 +8,14 @@ import sys
 import pytest
 
 from apiauth.audit.drain import Drain
-from tests.db.test_drain import connection, count, counted, record, write  # noqa: F401  # a fixture is used by its name
+from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
+    connection,
+    counted,
+    record,
+    recorded,
+    write,
+    written,
+)
 from tests.support.database import dsn
 from tests.support.processes import environment_in
 
@@ -53,16 +60,18 @@ for turn in range(kills):
 
 
 def test_a_worker_killed_a_hundred_times_loses_and_doubles_nothing(connection, tmp_path):  # noqa: F811
-    write(tmp_path, [record() for _ in range(RECORDS)])
+    records = [record() for _ in range(RECORDS)]
+    write(tmp_path, records)
     ran = subprocess.run(
         [sys.executable, "-c", VICTIMS, dsn(), str(tmp_path), str(KILLS), str(BATCH_BYTES)],
         env=environment_in(tmp_path), capture_output=True, text=True, check=True, timeout=100,
     )  # fmt: skip
     assert ran.stdout.split() == [str(-signal.SIGKILL)] * KILLS
     assert os.listdir(tmp_path), "something was left to do after the last death"
-    arrived = count(connection)
-    assert 0 < arrived < RECORDS
-    assert counted(connection) == [arrived] * 3, "what was committed is counted, what was not is not"
+    arrived = recorded(connection)
+    assert 0 < len(arrived) < RECORDS
+    assert arrived == written(records[: len(arrived)]), "in the order in which they were written, and each once"
+    assert counted(connection) == [len(arrived)] * 3, "what was committed is counted, what was not is not"
     Drain(connection, tmp_path).drain_all()
-    assert count(connection) == RECORDS
+    assert recorded(connection) == written(records)
     assert counted(connection) == [RECORDS] * 3
