@@ -1,4 +1,7 @@
-"""A gateway process that hears its database late, not at all, or not for a while: never an old yes past the bound."""
+"""A gateway process that hears its database late, not at all, or not for a while: never an old yes past the bound.
+
+Callers ask it throughout, and in the end what they heard is compared with what is recorded.
+"""
 
 import os
 import signal
@@ -20,6 +23,7 @@ from config.env import REPOSITORY
 from config.postgres import EmbeddedPostgres
 from tests.support.database import dsn
 from tests.support.gateway_process import GatewayProcess
+from tests.support.oracle import calling
 from tests.support.proxy import FreezingProxy
 from tests.support.running import until
 from tests.support.web import web_process
@@ -95,22 +99,26 @@ def seeded(url):
 def test_a_yes_up_to_the_bound_then_503_and_full_service_once_the_database_is_back(server, start):
     secret = seeded(server.database_url)
     gateway = start(database=server.database_url, KEYSTEAD_STALE_BOUND_SECONDS=str(BOUND_SECONDS))
-    server.stop(clean_seconds=0)
-    answers = [gateway.check(secret)]
-    while answers[-1].status == 200:
-        answers.append(gateway.check(secret))
+    with calling(gateway.port, secret=secret) as callers:
+        callers.wait_for(100)
+        server.stop(clean_seconds=0)
+        answers = [gateway.check(secret)]
+        while answers[-1].status == 200:
+            answers.append(gateway.check(secret))
+        callers.wait_for(20, status=503)
+        health, is_ready = gateway.health(), gateway.ask("GET", "/ready").status
+        server.start()
+        callers.wait_for(100)
+        gateway.until(secret, 200)
+        assert gateway.health()["status"] == "ok"
     *given, refused = answers
-    health = gateway.health()
     ages = [answer.body["stale_ms"] for answer in given]
     assert max(ages) <= BOUND_SECONDS * 1000, "never later than the bound"
     assert health["stale_ms"] >= BOUND_SECONDS * 1000, "and never before"
     assert ages[-1] > 1000, "it went on without the database"
     assert (refused.status, refused.headers["retry-after"], refused.body["code"]) == (503, "1", "stale")
-    assert (health["status"], gateway.ask("GET", "/ready").status) == ("stale", 503)
-    assert len(gateway.records()) == len(given), "each yes is on record, and nothing else"
-    server.start()
-    gateway.until(secret, 200)
-    assert gateway.health()["status"] == "ok"
+    assert (health["status"], is_ready) == ("stale", 503)
+    gateway.judged(callers, database=server.database_url).require_whole()
 
 
 def test_known_keys_need_no_connection_and_the_rest_is_a_503_without_one(make_key, backend_key, start):
@@ -120,12 +128,15 @@ def test_known_keys_need_no_connection_and_the_rest_is_a_503_without_one(make_ke
         b"GET /ready" + REST % b"X: y",
     ]
     gateway = start()
-    with web_process() as web, ExitStack() as held:
+    with web_process() as web, ExitStack() as held, calling(gateway.port, secret=secret) as callers:
         until(lambda: hold_every_connection(held) or refuses(web, requests), 20, "no connection is left")
         assert {gateway.check(secret).status for _ in range(200)} == {200}
         assert gateway.check(mint("nw_live")).status == 401, "the gateway's own connection is there"
         held.close()
         until(lambda: web.answer(requests[1])[0] == 200, 20, "the web process is ready")
+    assert callers.heard(200) > 200
+    assert callers.statuses == {200}, "nobody heard of it"
+    gateway.judged(callers).require_whole()
     django_connection.close()
     django_connection.close_pool()  # it goes on trying less and less often, and the next test would wait for it
 
@@ -151,20 +162,23 @@ def test_no_answer_waits_for_a_database_that_does_not_answer(make_key, proxy, st
     secret = make_key().secret.text
     copy_keys(200)
     gateway = start(database=proxy.address, KEYSTEAD_SNAPSHOT_KEYS=most_keys)
-    gateway.until(secret, 200)
-    if fault == "slow":
-        proxy.delay_seconds = 10.0
-    else:
-        proxy.freeze_all()
-    known = [gateway.check(secret).status for _ in range(100)]
-    not_used = {gateway.check(oldest).status for _ in range(20)}
-    unknown = {gateway.check(mint("nw_live")).status for _ in range(20)}
+    with calling(gateway.port, secret=secret) as callers:
+        callers.wait_for(20)
+        if fault == "slow":
+            proxy.delay_seconds = 10.0
+        else:
+            proxy.freeze_all()
+        known = [gateway.check(secret).status for _ in range(100)]
+        not_used = {gateway.check(oldest).status for _ in range(20)}
+        unknown = {gateway.check(mint("nw_live")).status for _ in range(20)}
+        proxy.delay_seconds = 0.0
+        proxy.mend()
+        gateway.until(mint("nw_live"), 401)
     assert known == [200] * 100
     assert not_used == ({503} if most_keys == "100" else {200}), "nobody can tell yet what it may do"
     assert unknown <= {401, 503}
-    proxy.delay_seconds = 0.0
-    proxy.mend()
-    gateway.until(mint("nw_live"), 401)
+    assert callers.statuses == {200}
+    gateway.judged(callers).require_whole()
 
 
 def copy_keys(count):
@@ -181,22 +195,26 @@ def test_what_changed_while_the_listener_was_cut_off_is_all_there(make_key, prox
     secrets = [make_key(f"key {number}").secret.text for number in range(20)]
     gateway = start(database=proxy.address)
     assert {gateway.check(secret).status for secret in secrets} == {200}
-    proxy.cut()
-    revoked = list(Key.objects.order_by("id").values_list("id", flat=True)[::2])
-    for turn in range(500):
-        Key.objects.filter(id__in=revoked).update(note=str(turn))
-    for key_id in revoked:
-        Key.objects.filter(id=key_id).update(revoked_at=timezone.now())
-    proxy.mend()
-    gateway.until(secrets[-2], 401)
-    assert [gateway.check(secret).status for secret in secrets] == [401, 200] * 10
+    with calling(gateway.port, secret=secrets[0]) as callers:
+        proxy.cut()
+        revoked = list(Key.objects.order_by("id").values_list("id", flat=True)[::2])
+        for turn in range(500):
+            Key.objects.filter(id__in=revoked).update(note=str(turn))
+        for key_id in revoked:
+            Key.objects.filter(id=key_id).update(revoked_at=timezone.now())
+        proxy.mend()
+        gateway.until(secrets[-2], 401)
+        assert [gateway.check(secret).status for secret in secrets] == [401, 200] * 10
+        callers.wait_for(20, status=401)
+    gateway.judged(callers).require_whole()
 
 
 def test_a_listener_that_does_not_read_holds_nobody_up(make_key, start):
     """Another client keeps the notification queue from being emptied, and the gateway itself stands still."""
     secret = make_key().secret.text
     gateway = start()
-    with psycopg.connect(dsn()) as stuck:
+    with psycopg.connect(dsn()) as stuck, calling(gateway.port, secret=secret) as callers:
+        callers.wait_for(20)
         stuck.execute("LISTEN keystead_changes")
         stuck.commit()
         stuck.execute("SELECT 1")  # and now it is idle in its transaction
@@ -212,6 +230,10 @@ def test_a_listener_that_does_not_read_holds_nobody_up(make_key, start):
         assert 0 < used < 0.01
         gateway.until(secret, 401)
         assert gateway.check(secret).body["rule"] == "key_revoked"
+        callers.wait_for(20, status=401)
+    # Who gave up while it stood still is recorded all the same.
+    verdict = gateway.judged(callers)
+    verdict.require_whole(but_invented=True)
 
 
 def test_a_gateway_is_never_idle_in_a_transaction(make_key, start):
@@ -224,6 +246,7 @@ def test_a_gateway_is_never_idle_in_a_transaction(make_key, start):
         state = "SELECT state FROM pg_stat_activity WHERE application_name = 'keystead-gateway'"
         until(lambda: set(other.execute(state)) == {("idle",)}, 5, "the gateway is idle outside a transaction")
     assert gateway.check(secret).status == 200
+    gateway.judged().require_whole()
 
 
 def test_checks_at_once_of_a_key_that_is_not_in_memory_all_know_it(make_key, start):
@@ -240,6 +263,7 @@ def test_checks_at_once_of_a_key_that_is_not_in_memory_all_know_it(make_key, sta
         thread.join()
     assert statuses == [200] * 32
     assert gateway.health()["keys"]["resident"] == 51, "it was read, and the others stayed"
+    gateway.judged().require_whole()
 
 
 @pytest.mark.parametrize("most_keys", ["1000000", "100"], ids=["all keys in memory", "some"])
@@ -248,7 +272,7 @@ def test_a_flood_of_unknown_keys_costs_a_bounded_number_of_queries(make_key, sta
     copy_keys(200)
     gateway = start(KEYSTEAD_SNAPSHOT_KEYS=most_keys)
     gateway.until(secret, 200)
-    with psycopg.connect(dsn(), autocommit=True) as other:
+    with psycopg.connect(dsn(), autocommit=True) as other, calling(gateway.port, secret=secret) as callers:
         before, at = other.execute(TRANSACTIONS).fetchone()
         statuses = [gateway.check(mint("nw_live")).status for _ in range(2_000)]
         known = [gateway.check(secret).status for _ in range(50)]
@@ -257,3 +281,5 @@ def test_a_flood_of_unknown_keys_costs_a_bounded_number_of_queries(make_key, sta
     assert known == [200] * 50
     a_second = 25  # polls have a rate of their own, whoever asks
     assert after - before <= a_second * (ended - at + 2)
+    assert callers.statuses == {200}
+    gateway.judged(callers).require_whole()

@@ -15,7 +15,7 @@ from tests.db.test_drain import record, write
 from tests.support.database import dsn
 from tests.support.gateway_process import GatewayProcess
 from tests.support.gateways import GatewayInProcess, question
-from tests.support.oracle import calling, judge
+from tests.support.oracle import calling
 from tests.support.proxy import FreezingProxy
 from tests.support.running import until
 
@@ -49,7 +49,7 @@ def test_a_revoke_is_heard_within_two_seconds_after_the_connection_fell_silent(p
         assert gateway.health()["status"] == "ok"
     finally:
         gateway.kill()
-    judge(callers.answers, tmp_path / "spool", dsn()).require_whole()
+    gateway.judged(callers).require_whole()
 
 
 def test_a_silent_connection_is_given_up_for_another_and_the_log_says_so(proxy, make_key, tmp_path, caplog):

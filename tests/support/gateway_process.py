@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apiauth.audit.record import Intact, Record, read_frames
+from tests.support.database import dsn
 from tests.support.gateways import question
+from tests.support.oracle import DECISIONS, Callers, Verdict, judge
+from tests.support.oracle import Answer as Decided
 from tests.support.processes import GATEWAY, Process, environment_in, free_port, ready
 from tests.support.running import until
 
@@ -22,10 +24,11 @@ class Answer(NamedTuple):
 
 
 class GatewayProcess(Process):
-    """Answers over HTTP; `records` reads what its spool holds."""
+    """Answers over HTTP; every decision that `check` hears is kept for the judge."""
 
     def __init__(self, folder: Path, *, database: str | None = None, **variables: str) -> None:
         self.port = free_port()
+        self.answers: list[Decided] = []
         self._spool = folder / "spool"
         environment = environment_in(folder) | variables
         super().__init__(GATEWAY, self.port, environment=environment | ({"DATABASE_URL": database} if database else {}))
@@ -44,7 +47,10 @@ class GatewayProcess(Process):
 
     def check(self, secret: str) -> Answer:
         """Return the answer to one check."""
-        return self.ask("POST", "/v1/authz/check", json.dumps(question(secret)).encode())
+        answer = self.ask("POST", "/v1/authz/check", json.dumps(question(secret)).encode())
+        if answer.status in DECISIONS:
+            self.answers.append((answer.body["request_id"], answer.body["allowed"]))
+        return answer
 
     def health(self) -> dict[str, Any]:
         """Return what it says of itself."""
@@ -54,11 +60,7 @@ class GatewayProcess(Process):
         """Ask until the answer has this status."""
         until(lambda: self.check(secret).status == status, seconds, f"the gateway answers {status}")
 
-    def records(self) -> list[Record]:
-        """Return the decisions that are on disk."""
-        return [
-            found.record
-            for path in sorted(self._spool.glob("*.spool"))
-            for found in read_frames(path.read_bytes(), 0, True)
-            if isinstance(found, Intact)
-        ]
+    def judged(self, callers: Callers | None = None, *, database: str | None = None) -> Verdict:
+        """End it, and compare what it answered to `check` and to callers with what is recorded."""
+        self.kill()
+        return judge([*self.answers, *(callers.answers if callers else ())], self._spool, database or dsn())

@@ -16,6 +16,8 @@ from tests.support.gateways import question
 from tests.support.running import until
 
 Answer = tuple[str, bool]
+DECISIONS = (200, 401)
+"""The statuses of an answer that is a decision; any other is none, and has no record."""
 RECOUNTED = {  # each count, and the rows that it counts: what no app's key asked is nobody's path and minute
     "sum(count) FROM apiauth_decisionrollup": "count(*) FROM apiauth_decision",
     "sum(count) FROM apiauth_pathrollup": "count(app_id) FROM apiauth_decision",
@@ -50,7 +52,7 @@ class Caller(threading.Thread):
         response = connection.getresponse()
         answer = json.loads(response.read())
         self.statuses[response.status] += 1
-        if response.status in (200, 401):  # any other status is no decision
+        if response.status in DECISIONS:
             self.answers.append((answer["request_id"], answer["allowed"]))
 
 
@@ -61,6 +63,11 @@ class Callers(list[Caller]):
     def answers(self) -> list[Answer]:
         """Return every decision that any of them heard, by its id."""
         return [answer for caller in self for answer in caller.answers]
+
+    @property
+    def statuses(self) -> set[int]:
+        """Return every status that any of them heard."""
+        return {status for caller in self for status in caller.statuses}
 
     def heard(self, status: int) -> int:
         """Return how often any of them heard a status."""

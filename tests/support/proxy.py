@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -27,6 +28,13 @@ class FreezingProxy:
         self._is_cut = False
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Return the address as a URL, for processes that run Django."""
+        facts = {name: quote(str(value), safe="") for name, value in conninfo_to_dict(self.address).items()}
+        login = ":".join(facts[name] for name in ("user", "password") if name in facts)
+        return f"postgresql://{login}@{facts['host']}:{facts['port']}/{facts['dbname']}"
 
     def freeze(self) -> None:
         """Let nothing through on the connections that there are."""
