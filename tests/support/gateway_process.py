@@ -26,12 +26,12 @@ class Answer(NamedTuple):
 class GatewayProcess(Process):
     """Answers over HTTP; every decision that `check` hears is kept for the judge."""
 
-    def __init__(self, folder: Path, *, database: str | None = None, **variables: str) -> None:
+    def __init__(self, folder: Path, *, database: str | None = None, code: str = GATEWAY, **variables: str) -> None:
         self.port = free_port()
         self.answers: list[Decided] = []
         self._spool = folder / "spool"
         environment = environment_in(folder) | variables
-        super().__init__(GATEWAY, self.port, environment=environment | ({"DATABASE_URL": database} if database else {}))
+        super().__init__(code, self.port, environment=environment | ({"DATABASE_URL": database} if database else {}))
         ready(self.port)
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
