@@ -23,8 +23,13 @@ class Answer(NamedTuple):
     """What one call came to."""
 
     gateway: int
-    at_ms: int
+    request_id: str
     allowed: bool
+
+    @property
+    def at_ms(self) -> int:
+        """The moment that the gateway decided by."""
+        return int(self.request_id[4:16], 16)
 
 
 class Unanswered(NamedTuple):
@@ -77,8 +82,7 @@ class Caller(threading.Thread):
                 self.unanswered.append(Unanswered(began, _now_ms()))
                 raise http.client.HTTPException from None
             if response.status == 200:
-                at_ms = int(answer["request_id"][4:16], 16)
-                self.answers.append(Answer(self._gateway, at_ms, answer["allowed"]))
+                self.answers.append(Answer(self._gateway, answer["request_id"], answer["allowed"]))
 
 
 class Load:
@@ -101,11 +105,19 @@ class Load:
         for caller in self.callers:
             caller.join()
 
+    @property
+    def answers(self) -> list[Answer]:
+        """Every answer that any of them heard."""
+        return [answer for caller in self.callers for answer in caller.answers]
+
+    @property
+    def unanswered(self) -> list[Unanswered]:
+        """Every call that was cut off."""
+        return [each for caller in self.callers for each in caller.unanswered]
+
     def judged(self, limit: int, length_ms: int) -> list["Window"]:
         """Return every window that calls were made in, in order."""
-        answers = [answer for caller in self.callers for answer in caller.answers]
-        unanswered = [each for caller in self.callers for each in caller.unanswered]
-        return judge(answers, unanswered, limit, length_ms)
+        return judge(self.answers, self.unanswered, limit, length_ms)
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def test_everything_goes_on_by_itself_and_nothing_is_lost(server, environment, p
     until(lambda: waiting(spool, server.database_url) == 0, 60, "the worker has drained the spool")
     assert all(process.process.poll() is None for process in started.values()), "nothing was started again"
     started["gateway"].kill()
-    judge(callers.answers, spool, server.database_url).require_whole()
+    judge(callers.answers, spool, address=server.database_url).require_whole()
 
 
 def waiting(spool, address):

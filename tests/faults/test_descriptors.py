@@ -53,9 +53,9 @@ def end_database_sessions():
 def test_neither_calls_nor_connections_nor_an_interrupted_database_leave_one_open(gateway, make_key, tmp_path):
     process, port = gateway
     secret = make_key().secret.text
+    before = descriptors_of(process)
     with calling(port, secret=secret) as callers:
         callers.wait_for(100)
-    before = descriptors_of(process)
     for _ in range(8):
         with calling(port, secret=secret, each=5) as more:
             more.wait_for(100)
@@ -63,7 +63,7 @@ def test_neither_calls_nor_connections_nor_an_interrupted_database_leave_one_ope
         until(end_database_sessions, 10, "the gateway has come back to the database")
     until(lambda: descriptors_of(process) == before, 20, "as many descriptors as before")
     process.kill()
-    judge(callers.answers, tmp_path / "spool", dsn()).require_whole()
+    judge(callers.answers, tmp_path / "spool", address=dsn()).require_whole()
 
 
 def test_more_callers_than_descriptors_wait_and_stop_nobody_for_good(gateway, make_key, tmp_path):
@@ -80,4 +80,4 @@ def test_more_callers_than_descriptors_wait_and_stop_nobody_for_good(gateway, ma
     assert process.process.poll() is None
     until(lambda: descriptors_of(process) == before, 20, "as many descriptors as before")
     process.kill()
-    judge(callers.answers, tmp_path / "spool", dsn()).require_whole()
+    judge(callers.answers, tmp_path / "spool", address=dsn()).require_whole()

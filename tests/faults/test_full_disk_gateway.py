@@ -79,6 +79,6 @@ def test_it_answers_by_way_of_the_database_then_503_and_then_as_before(
         callers.wait_for(100)
         until(lambda: asked(port, "/ready")[0] == 200, 10, "the gateway is ready again")
     process.kill()
-    verdict = judge(callers.answers, disk / "spool", dsn())
+    verdict = judge(callers.answers, disk / "spool", address=dsn())
     verdict.require_whole(but_invented=True)
     assert len(verdict.invented) <= len(callers), "at most those whose commit the end of the connection cut off"

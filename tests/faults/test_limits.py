@@ -1,7 +1,8 @@
 """Four gateways count one limit, are killed and started again: each window admits its number, no more and no fewer.
 
 Over hosts that share their limits, fewer by no more than the others may hold. The windows are judged by
-the callers' own log. The long form, with more load and whole minutes, is `python -m bench.limits`.
+the callers' own log, and that log is compared with what is recorded. The long form, with more load and
+whole minutes, is `python -m bench.limits`.
 """
 
 import json
@@ -14,7 +15,9 @@ from apiauth.models import GatewayStatus
 from apiauth.services import apps, limits
 from bench.limit_load import Load, stated_remainder
 from tests.conftest import ACTOR
+from tests.support.database import dsn
 from tests.support.gateways import question
+from tests.support.oracle import judge
 from tests.support.processes import GATEWAY, Process, environment_in, free_port, ready
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes, pytest.mark.timeout(180)]
@@ -76,7 +79,7 @@ def storm(gateways, seconds, minutes):
 
 
 @pytest.mark.parametrize("hosts", [1, 2], ids=["one host", "two hosts"])
-def test_each_window_admits_its_number_through_kills_at_every_load(app, make_app, make_key, gateways, hosts):
+def test_each_window_admits_its_number_through_kills_at_every_load(app, make_app, make_key, gateways, hosts, tmp_path):
     bodies = [
         limited(app, make_key, "second", SECOND),
         limited(make_app("aa_2"), make_key, "minute", MINUTE),
@@ -93,5 +96,14 @@ def test_each_window_admits_its_number_through_kills_at_every_load(app, make_app
         assert [window for window in windows if window.over] == []
         assert [window for window in windows if window.under > held] == []
     assert sum(window.has_overlap for window in seconds.judged(SECOND, 1000)) >= WINDOWS, "they did count together"
+    assert any(window.has_overlap for window in minutes.judged(MINUTE, 60_000)), "those of the minute too"
     assert any(window.admitted == SECOND < window.demand for window in seconds.judged(SECOND, 1000))
     assert sum(window.admitted for window in minutes.judged(MINUTE, 60_000)) >= MINUTE - held
+
+    for _, process in started:
+        process.kill()
+    answers = [(answer.request_id, answer.allowed) for load in loads for answer in load.answers]
+    verdict = judge(answers, *tmp_path.glob("host-*/spool"), address=dsn())
+    verdict.require_whole(but_invented=True)
+    cut_off = sum(len(load.unanswered) for load in loads)
+    assert len(verdict.invented) <= cut_off, "at most what a kill cut off"

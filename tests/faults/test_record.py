@@ -48,7 +48,7 @@ def test_four_gateways_admit_exactly_the_number_and_record_every_answer(
         callers.wait_for(1500)
     while processes:
         processes.pop().kill()
-    verdict = judge(callers.answers, tmp_path / "spool", dsn())
+    verdict = judge(callers.answers, tmp_path / "spool", address=dsn())
     verdict.require_whole()
     assert sum(verdict.recorded.values()) == 700
 
@@ -70,7 +70,7 @@ def test_kill_9_of_gateways_and_workers_loses_and_doubles_nothing(app, make_key,
             victim.start()
     while processes:
         processes.pop().kill()
-    verdict = judge(callers.answers, tmp_path / "spool", dsn())
+    verdict = judge(callers.answers, tmp_path / "spool", address=dsn())
     verdict.require_whole(but_invented=True)
     assert len(callers.answers) > 1000
     assert sum(verdict.recorded.values()) <= 3000

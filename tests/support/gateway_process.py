@@ -63,4 +63,4 @@ class GatewayProcess(Process):
     def judged(self, callers: Callers | None = None, *, database: str | None = None) -> Verdict:
         """End it, and compare what it answered to `check` and to callers with what is recorded."""
         self.kill()
-        return judge([*self.answers, *(callers.answers if callers else ())], self._spool, database or dsn())
+        return judge([*self.answers, *(callers.answers if callers else ())], self._spool, address=database or dsn())

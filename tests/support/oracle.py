@@ -119,11 +119,11 @@ class Verdict:
         assert but_invented or not self.invented, f"{len(self.invented)} records that nobody heard of"
 
 
-def judge(answers: list[Answer], folder: Path, address: str) -> Verdict:
-    """Drain what is left of a spool whose owners have ended, and compare."""
+def judge(answers: list[Answer], *spools: Path, address: str) -> Verdict:
+    """Drain what is left of each host's spool, whose owners have ended, and compare."""
     with psycopg.connect(address, autocommit=True) as connection:
-        drain = Drain(connection, folder)
-        until(lambda: _is_empty(folder, drain), 60, "the owners of the spool have ended")
+        for folder in spools:
+            _drain(folder, Drain(connection, folder))
         rows = connection.execute(
             "SELECT 'req_' || replace(id::text, '-', ''), allowed FROM apiauth_decision"
         ).fetchall()
@@ -143,6 +143,10 @@ def judge(answers: list[Answer], folder: Path, address: str) -> Verdict:
 def _value(connection: psycopg.Connection[tuple[int | None]], expression: str) -> int:
     row = connection.execute(f"SELECT {expression}").fetchone()
     return int(row[0] or 0) if row else 0
+
+
+def _drain(folder: Path, drain: Drain) -> None:
+    until(lambda: _is_empty(folder, drain), 60, "the owners of the spool have ended")
 
 
 def _is_empty(folder: Path, drain: Drain) -> bool:
