@@ -105,7 +105,7 @@ class Verdict:
     doubled: int
     invented: set[str]
     different: set[str]
-    miscounted: list[tuple[str, str]]
+    miscounted: list[tuple[str, int, int]]
 
     def require_whole(self, *, but_invented: bool = False) -> None:
         """Fail where a decision is lost, doubled, different or not counted, or stands there although nobody heard it.
@@ -115,7 +115,7 @@ class Verdict:
         assert not self.lost, f"{len(self.lost)} answers without a record"
         assert not self.doubled, f"{self.doubled} records that stand twice"
         assert not self.different, f"{len(self.different)} records that say otherwise than the answer"
-        assert not self.miscounted, "counts that are not the number of their rows"
+        assert not self.miscounted, f"counts that are not the number of their rows: {self.miscounted}"
         assert but_invented or not self.invented, f"{len(self.invented)} records that nobody heard of"
 
 
@@ -127,7 +127,7 @@ def judge(answers: list[Answer], *spools: Path, address: str) -> Verdict:
         rows = connection.execute(
             "SELECT 'req_' || replace(id::text, '-', ''), allowed FROM apiauth_decision"
         ).fetchall()
-        miscounted = [pair for pair in RECOUNTED.items() if _value(connection, pair[0]) != _value(connection, pair[1])]
+        counts = [(count, _value(connection, count), _value(connection, of)) for count, of in RECOUNTED.items()]
     recorded, heard = dict(rows), dict(answers)
     assert len(heard) == len(answers), "an id that was given twice"
     return Verdict(
@@ -136,7 +136,7 @@ def judge(answers: list[Answer], *spools: Path, address: str) -> Verdict:
         doubled=len(rows) - len(recorded),
         invented=recorded.keys() - heard.keys(),
         different={name for name, allowed in heard.items() if recorded.get(name, allowed) != allowed},
-        miscounted=miscounted,
+        miscounted=[(count, counted, recounted) for count, counted, recounted in counts if counted != recounted],
     )
 
 
