@@ -28,6 +28,7 @@ PARTS = (
     "reading",
     "policy",
     "management",
+    "portal",
     "python_client",
     "limits",
     "reload",

@@ -7,34 +7,18 @@ that of the server's processes; calls per second and latency are context, since 
 the machine. Every figure is the median of the repeats, which take turns.
 """
 
-import http.client
 import os
-import statistics
-import threading
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 
+from bench.callers import CLIENTS, THREADS, Call, Figures, measure
 from bench.check import prepared
 from bench.report import Options, Row, ratios, row, run
 from bench.seeding import new_app, new_deployment, new_keys
-from bench.stage import cpu_of_group, serving
 
 KEYS = 10_000
-THREADS = 4
-CLIENTS = 4
 LIST, CREATE, TICKET = "list of 10 k keys", "create a key", "issue a ticket"
 APPLICATIONS = {"Keystead": "config.wsgi:application", "bare views": "bench.bare_wsgi:application"}
-
-
-@dataclass(frozen=True)
-class Call:
-    """One route as a client calls it."""
-
-    method: str
-    path: str
-    body: bytes | None = None
 
 
 CALLS = {
@@ -44,15 +28,6 @@ CALLS = {
         "POST", "/session/tickets", b'{"ticket_type": "api_auth_access", "api_auth_app_slug": "aa_1", "role": "admin"}'
     ),
 }
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What calls cost: CPU milliseconds each, calls a second, the 99th percentile of latency in milliseconds."""
-
-    cpu: float
-    rate: float
-    p99: float
 
 
 def seed() -> str:
@@ -68,54 +43,10 @@ def seed() -> str:
     return issued.secret.text
 
 
-def measure(target: str, backend_key: str, seconds: float) -> dict[str, Figures]:
-    """Return the figures of each route of one application."""
-    with serving(target, THREADS) as (port, group):
-        found = {}
-        for name, call in CALLS.items():
-            _load(port, backend_key, call, seconds / 4)
-            before, began = cpu_of_group(group), time.monotonic()
-            latencies = _load(port, backend_key, call, seconds)
-            took, used = time.monotonic() - began, cpu_of_group(group) - before
-            p99 = statistics.quantiles(latencies, n=100)[98]
-            found[name] = Figures(used / len(latencies) * 1e3, len(latencies) / took, p99 * 1e3)
-        return found
-
-
-def _load(port: int, backend_key: str, call: Call, seconds: float) -> list[float]:
-    latencies: list[float] = []
-    problems: list[str] = []
-
-    def work() -> None:
-        with _connection(port) as connection:
-            while time.monotonic() < end and not problems:
-                began = time.perf_counter()
-                headers = {"Authorization": f"Bearer {backend_key}", "Content-Type": "application/json"}
-                connection.request(call.method, call.path, call.body, headers)
-                response = connection.getresponse()
-                answer = response.read()
-                if response.status != 200:
-                    problems.append(f"{response.status}: {answer[:200]!r}")
-                latencies.append(time.perf_counter() - began)
-
-    end = time.monotonic() + seconds
-    threads = [threading.Thread(target=work) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if problems:
-        raise RuntimeError(problems[0])
-    return latencies
-
-
-@contextmanager
-def _connection(port: int) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        yield connection
-    finally:
-        connection.close()
+def calls_of(backend_key: str) -> dict[str, Call]:
+    """Return the routes as a product's backend calls them."""
+    headers = {"Authorization": f"Bearer {backend_key}", "Content-Type": "application/json"}
+    return {name: replace(call, headers=headers) for name, call in CALLS.items()}
 
 
 def rows_of(found: dict[str, list[dict[str, Figures]]]) -> Iterator[Row]:
@@ -138,10 +69,10 @@ def table(options: Options) -> Iterable[Row]:
     found: dict[str, list[dict[str, Figures]]] = {name: [] for name in APPLICATIONS}
     with prepared():
         os.environ["KEYSTEAD_CALLS_PER_MINUTE"] = "1000000"  # it is the cost that is measured, not the limit
-        backend_key = seed()
+        calls = calls_of(seed())
         for _ in range(repeats):
             for name, target in APPLICATIONS.items():
-                found[name].append(measure(target, backend_key, seconds))
+                found[name].append(measure(target, calls, seconds))
     return rows_of(found)
 
 
