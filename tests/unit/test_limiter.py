@@ -12,7 +12,7 @@ import time_machine
 from structlog.testing import capture_logs
 
 from apiauth.core.limits import LimitRule, Unit
-from apiauth.verify.limiter import ADMITTED, Limiter, identity_by_address, identity_of
+from apiauth.verify.limiter import ADMITTED, STRETCHES, Limiter, identity_by_address, identity_of
 
 NOW_MS = 1_800_000_000_000
 MINUTE = LimitRule(id="minute", unit=Unit.MINUTE, duration=1, max_requests=3)
@@ -148,10 +148,13 @@ def test_a_file_that_a_crashed_machine_left_locked_is_opened_and_its_counts_go_o
 
 @pytest.fixture
 def small(tmp_path):
-    """A limiter with room for 64 counts of apps and keys, and for 4 by address in each stretch."""
+    """A limiter with room for 64 counts of apps and keys, and for ROOM by address in each stretch."""
     limiter = Limiter(tmp_path, slots=64)
     yield limiter
     limiter.close()
+
+
+ROOM = 64 // STRETCHES
 
 
 def by_address(deployment_id, number):
@@ -171,15 +174,15 @@ def test_where_there_is_no_room_a_call_is_denied_and_none_is_admitted_twice(smal
 
 
 def test_addresses_without_number_take_no_room_from_apps_and_keys(small):
-    assert flood(small) == 4
+    assert flood(small) == ROOM
     assert all(small.take([claim(MINUTE, "app", number)], NOW_MS)[0] == ADMITTED for number in range(64))
     assert [small.take([by_address(1, 0)], NOW_MS)[0] for _ in range(3)] == [ADMITTED, ADMITTED, 0], "as before"
 
 
-def test_a_deployments_addresses_crowd_at_most_one_stretch_in_sixteen(limiter):
-    assert flood(limiter) == 1024 // 16
+def test_a_deployments_addresses_crowd_at_most_one_stretch(limiter):
+    assert flood(limiter, calls=5_000) == 1024 // STRETCHES
     admitted = [flood(limiter, deployment_id, calls=1) for deployment_id in range(2, 402)]
-    assert 0.85 < sum(admitted) / 400 < 1, "each of the others is denied where it shares the stretch, and only there"
+    assert 0.6 < sum(admitted) / 400 < 0.9, "each of the others is denied where it shares the stretch, and only there"
 
 
 def test_a_call_that_finds_no_room_for_one_of_its_limits_is_charged_to_none(small):
@@ -194,13 +197,13 @@ def test_every_process_tells_since_when_there_is_no_room_until_an_hour_passed_wi
     began = datetime(2031, 4, 5, 6, 7, 8, tzinfo=UTC)
     with time_machine.travel(began, tick=False) as clock:
         assert (other.state().crowded_since, other.state().crowded_denials) == (None, 0)
-        flood(small, calls=7)
+        flood(small, calls=ROOM + 3)
         clock.shift(timedelta(minutes=50))
-        flood(small, calls=5)
+        flood(small, calls=ROOM + 1)
         assert (other.state().crowded_since, other.state().crowded_denials) == (began, 4)
         clock.shift(timedelta(minutes=61))
         assert (other.state().crowded_since, other.state().crowded_denials) == (None, 4)
-        flood(other, calls=5)
+        flood(other, calls=ROOM + 1)
         assert small.state().crowded_since == began + timedelta(minutes=111)
     other.close()
 
