@@ -1,6 +1,6 @@
 """What a change would break, in words: how many calls, from where, to what, and over which time that was counted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,9 +26,14 @@ class Breakage:
     breaks: bool
 
 
-def breakage(key: Key, proposal: Proposal, *, see_addresses: bool, now: datetime) -> Breakage:
-    """Return what a key's recent calls say of a change; addresses only to those who may see them."""
-    found = preview(key=key, proposal=proposal, now=now)
+def breakage(
+    key: Key, proposal: Proposal, *, others: Collection[Key] = (), see_addresses: bool, now: datetime
+) -> Breakage:
+    """Return what the recent calls of a key, and of others that end with it, say of a change.
+
+    Addresses only to those who may see them.
+    """
+    found = preview(key=key, others=others, proposal=proposal, now=now)
     if found is None:
         too_often = "This key is called too often to count in time what would be blocked."
         lag = times.behind(completeness.complete_until(), now)

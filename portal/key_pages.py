@@ -1,5 +1,6 @@
 """What the pages of a key show, and what their forms do."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,10 +10,20 @@ from apiauth.audit import search, series
 from apiauth.core import resource_words
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
-from apiauth.models.audit import KeyUsage
 from apiauth.services import keys, propagation
 from apiauth.verify.replay import Proposal
-from portal import impact_words, inputs, limit_use, lineages, log_pages, overlap, policy_lines, times, traffic
+from portal import (
+    impact_words,
+    inputs,
+    limit_use,
+    lineages,
+    log_pages,
+    overlap,
+    policy_lines,
+    revoke_words,
+    times,
+    traffic,
+)
 from portal.activity_words import Sentence, sentences
 from portal.form_page import Lineage
 from portal.forms import RevokeKeyForm, RotateKeyForm
@@ -21,7 +32,6 @@ from portal.session import PortalRequest
 
 RECENT = 10
 CHANGES = ("revoked", "undone", "overlap-ended", "overlap-extended", "disabled", "enabled", "edited")
-IN_USE = timedelta(days=1)
 LIST_NOTICES = {"secret": "Paste only the last 4 characters of a secret. What you pasted was not kept."}
 
 
@@ -80,17 +90,23 @@ def about(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
     }
 
 
-def ending(request: PortalRequest, key: Key) -> dict[str, Any]:
-    """Return what revoking a key would break, as far as the counts and its recent calls know."""
+def ending(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
+    """Return what revoking a key would break, as far as the counts and the recent calls know.
+
+    The old secrets that still work are in all of it: the form ends them too unless it is told not to.
+    """
+    key, olds = lineage.key, lineage.old_ones
+    row, *old_rows = rows = [lineages.row(each, rights=request.rights, now=request.now) for each in (key, *olds)]
     start = request.now - timedelta(hours=24)
-    totals = series.totals(app_id=request.app.pk, within=request.reach, key_id=key.pk, start=start, end=request.now)
-    row = lineages.row(key, rights=request.rights, now=request.now)
-    breaks = breakage(request, key, Proposal(revoked=True))
+    ids = [each.pk for each in (key, *olds)]
+    totals = series.totals_of_keys(app_id=request.app.pk, key_ids=ids, start=start, end=request.now)
+    breaks = breakage(request, key, Proposal(revoked=True), others=olds)
     return {
         "totals": totals,
         "calls": totals.allowed + totals.blocked,
         "row": row,
-        "verdict": _verdict(row, breaks.lag, request.now),
+        "last": revoke_words.last_called(rows),
+        "verdict": revoke_words.verdict(row, old_rows, breaks.lag, request.now),
         "breakage": breaks,
         "undo": policy_lines.undo_line(request.app.policy),
     }
@@ -98,12 +114,7 @@ def ending(request: PortalRequest, key: Key) -> dict[str, Any]:
 
 def is_in_use(lineage: Lineage, now: datetime) -> bool:
     """Tell whether ending a key, and with it its old secrets, would end calls: one was made within a day."""
-    return any(_is_called(key, now) for key in (lineage.key, *lineage.old_ones))
-
-
-def _is_called(key: Key, now: datetime) -> bool:
-    usage: KeyUsage | None = getattr(key, "usage", None)
-    return usage is not None and key.is_active(now) and now - usage.last_used_at < IN_USE
+    return any(revoke_words.is_called(key, now) for key in (lineage.key, *lineage.old_ones))
 
 
 def disabling(request: PortalRequest, key: Key) -> dict[str, Any]:
@@ -111,9 +122,12 @@ def disabling(request: PortalRequest, key: Key) -> dict[str, Any]:
     return {"breakage": breakage(request, key, Proposal(disabled=True))}
 
 
-def breakage(request: PortalRequest, key: Key, proposal: Proposal) -> impact_words.Breakage:
-    """Return what a change would have blocked, as far as the session may see it."""
-    return impact_words.breakage(key, proposal, see_addresses=request.rights.see_addresses, now=request.now)
+def breakage(
+    request: PortalRequest, key: Key, proposal: Proposal, *, others: Collection[Key] = ()
+) -> impact_words.Breakage:
+    """Return what a change to a key, and to others with it, would have blocked, as far as the session may see it."""
+    see_addresses = request.rights.see_addresses
+    return impact_words.breakage(key, proposal, others=others, see_addresses=see_addresses, now=request.now)
 
 
 def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
@@ -212,14 +226,3 @@ def _notice(request: PortalRequest, key: Key) -> str:
     if name == "overlap-ended" and key.overlap_ends_at and key.overlap_ends_at <= request.now:
         return f"The old secret of {key.name} no longer works."
     return ""
-
-
-def _verdict(row: lineages.KeyRow, behind: str, now: datetime) -> str:
-    if _is_called(row.key, now):
-        return "In use within the last day. Revoking breaks its callers within about a second."
-    if behind and row.is_active:
-        return "Whether it is in use is not known: the log is behind."
-    if row.usage is None:
-        return "Never used. Safe to revoke."
-    last = f"last call {times.ago(row.usage.last_used_at, now)}"
-    return f"Quiet: {last}." if row.is_active else f"Its calls are blocked already: {last}."

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
+from psycopg.sql import SQL, Composed, Literal
 
 from apiauth.audit.statements import sql
 
@@ -16,17 +17,17 @@ Call = tuple[int, str | None, str, str, str]
 
 
 def recent_calls(
-    *, app_id: int, key_id: int, start: datetime, end: datetime, most: int, longest_ms: int
+    *, app_id: int, key_ids: Collection[int], start: datetime, end: datetime, most: int, longest_ms: int
 ) -> list[Call] | None:
-    """Return at most so many allowed calls of a key from `start` on and before `end`, the newest first.
+    """Return at most so many allowed calls of some keys together, from `start` on and before `end`, the newest first.
 
     None where reading them took longer than `longest_ms`.
     """
-    values: dict[str, Any] = {"app_id": app_id, "key_id": key_id, "start": start, "end": end, "most": most}
+    values: dict[str, Any] = {"app_id": app_id, "start": start, "end": end, "most": most}
     within = transaction.atomic() if connection.in_atomic_block else nullcontext()  # a caller's must live on
     try:
         with within, connection.cursor() as cursor:
-            cursor.execute(sql("recent_calls"), values | {"longest_ms": longest_ms})
+            cursor.execute(_recent_calls(key_ids), values | {"longest_ms": longest_ms})
             cursor.nextset()
             calls: list[Call] = cursor.fetchall()
             return calls
@@ -34,6 +35,12 @@ def recent_calls(
         if not isinstance(error.__cause__, QueryCanceled):
             raise
         return None
+
+
+def _recent_calls(key_ids: Collection[int]) -> Composed:
+    of_key = SQL(sql("recent_calls_of_key"))
+    parts = [of_key.format(key_id=Literal(key_id)) for key_id in key_ids]
+    return SQL(sql("recent_calls")).format(calls=SQL("UNION ALL").join(parts))
 
 
 @dataclass(frozen=True, slots=True)

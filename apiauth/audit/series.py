@@ -4,7 +4,7 @@ Counts are by the hour, so a range means every hour that overlaps it. Those by t
 two days back; the paths of one key are counted by the UTC day.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -99,6 +99,12 @@ def totals(
     """Return how many checks of an app, or of one of its keys, were allowed and blocked."""
     counts = _counts(app_id, key_id, within, start, end).aggregate(allowed=_ALLOWED, blocked=_BLOCKED)
     return Totals(counts["allowed"], counts["blocked"])
+
+
+def totals_of_keys(*, app_id: int, key_ids: Collection[int], start: datetime, end: datetime) -> Totals:
+    """Return how many checks of some keys of an app were allowed and blocked, all of them together."""
+    counts = DecisionRollup.objects.in_app(app_id).between(start, end).of_keys(key_ids)
+    return Totals(**counts.aggregate(allowed=_ALLOWED, blocked=_BLOCKED))
 
 
 def timeline(

@@ -5,6 +5,7 @@ The tables are made by SQL, so Django does not manage them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -23,6 +24,10 @@ class CountsQuerySet(models.QuerySet[Any]):
     def of_key(self, key_id: int | None) -> Self:
         """Keep one key's counts; None for all keys."""
         return self if key_id is None else self.filter(key_id=key_id)
+
+    def of_keys(self, key_ids: Collection[int]) -> Self:
+        """Keep the counts of some keys."""
+        return self.filter(key_id__in=key_ids)
 
     def within(self, reach: Reach | None) -> Self:
         """Keep the counts of the keys that a session reaches; None for all."""

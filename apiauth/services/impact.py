@@ -1,6 +1,6 @@
 """What a change to a key would break: its own recent calls, decided once more as if it were made."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -88,17 +88,19 @@ def require(*, key: Key, proposal: Proposal, now: datetime) -> Preview:
     return found
 
 
-def preview(*, key: Key, proposal: Proposal, now: datetime) -> Preview | None:
+def preview(*, key: Key, others: Collection[Key] = (), proposal: Proposal, now: datetime) -> Preview | None:
     """Return what a proposal would have done to a key's last 100,000 calls of the last seven days.
 
+    With others of its lineage, which would end with it, it is the last 100,000 of all of them together.
     None where even an hour of calls cannot be read in time: then nobody knows. What the gateways
     decided since `complete_until` may not be on record yet.
     """
     complete_until = completeness.complete_until()
+    key_ids = [key.pk, *(other.pk for other in others)]
     for window in WINDOWS:
         start = now - window
         calls = recent_calls(
-            app_id=key.app_id, key_id=key.pk, start=start, end=now, most=MOST_CALLS, longest_ms=LONGEST_QUERY_MS
+            app_id=key.app_id, key_ids=key_ids, start=start, end=now, most=MOST_CALLS, longest_ms=LONGEST_QUERY_MS
         )
         if calls is not None:
             start = clock.from_ms(calls[-1][0]) if len(calls) == MOST_CALLS else start

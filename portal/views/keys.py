@@ -85,7 +85,7 @@ def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
         return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=revoked")
     if key.revoked_at:
         return go_to(request, reverse("portal:key", args=[key.pk]))
-    return form_page(request, "revoke", form, key_pages.about(request, lineage) | key_pages.ending(request, key))
+    return form_page(request, "revoke", form, key_pages.about(request, lineage) | key_pages.ending(request, lineage))
 
 
 def _secret(request: PortalRequest, issued: keys.IssuedKey, replaced: Key | None) -> HttpResponse:

@@ -93,6 +93,16 @@ def test_a_busy_key_is_looked_at_as_far_back_as_so_many_calls_reach(monkeypatch:
 
 
 @pytest.mark.django_db
+def test_the_calls_of_keys_that_end_together_are_looked_at_in_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(impact, "MOST_CALLS", 3)
+    on_record({"path": "/new"}, {"key_id": 23, "path": "/old"}, {"key_id": 24}, {}, {"key_id": 23})
+    found = impact.preview(key=KEY, others=[Key(id=23, app_id=11)], proposal=REVOKED, now=NOW)
+    assert found is not None
+    assert (found.impact.blocked, found.start) == (3, NOW - timedelta(minutes=4))
+    assert set(found.impact.paths) == {Count("GET /new", 1), Count("GET /old", 1), Count("GET /v1/a", 1)}
+
+
+@pytest.mark.django_db
 def test_where_a_week_takes_too_long_less_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     read = impact.recent_calls
 
@@ -107,7 +117,7 @@ def test_where_a_week_takes_too_long_less_is_looked_at(monkeypatch: pytest.Monke
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("within", [nullcontext, transaction.atomic], ids=["alone", "in a transaction"])
 def test_calls_that_take_too_long_to_read_are_given_up_and_nothing_else_is(within: Callable[[], Any]) -> None:
-    window = {"app_id": KEY.app_id, "key_id": KEY.pk, "start": NOW - timedelta(days=7), "end": NOW, "most": 10}
+    window = {"app_id": KEY.app_id, "key_ids": [KEY.pk], "start": NOW - timedelta(days=7), "end": NOW, "most": 10}
     with within():
         with psycopg.connect(dsn()) as other:
             other.execute("LOCK TABLE apiauth_decision IN ACCESS EXCLUSIVE MODE")

@@ -220,6 +220,69 @@ def test_a_key_whose_old_secret_is_in_use_is_in_use(portal_client, filled, make_
     assert not Key.objects.exclude(revoked_at=None).exists()
 
 
+@pytest.fixture
+def rotated(make_key, app):
+    """A key that was just rotated, and the old one, whose secret still works."""
+    old = make_key().key
+    issued = keys.rotate_key(app_id=app.pk, key_id=old.pk, overlap=timedelta(days=3), actor=ACTOR, now=clock.now())
+    return issued.key, old
+
+
+def test_a_revoke_is_not_called_safe_while_the_old_secret_that_it_ends_is_called(
+    portal_client, rotated, make_decision, count_calls, use_key
+):
+    key, old = rotated
+    for _ in range(5):
+        make_decision(key_id=old.pk)
+    count_calls(old.pk, 5)
+    use_key(old.pk, at=clock.now() - timedelta(minutes=3))
+    html = text_of(portal_client().get(f"/portal/keys/{key.pk}/revoke"))
+    assert "Safe to revoke" not in html
+    assert f"In use: the old secret (…{old.key_suffix}) is still called, last 3 min ago. Stopping it too breaks" in html
+    assert "this key with its old secret made <b>5</b> calls. Last call <time" in html
+    assert "This would have blocked all 5 calls from 1 address, the last one 1 min ago." in html
+
+
+def test_what_a_revoke_breaks_is_that_of_both_secrets_together(
+    portal_client, rotated, make_decision, count_calls, use_key
+):
+    key, old = rotated
+    for each, address in ((key, "203.0.113.24"), (old, "203.0.113.24"), (old, "192.0.2.88")):
+        make_decision(key_id=each.pk, client_ip=address)
+    count_calls(key.pk, 1)
+    count_calls(old.pk, 2)
+    count_calls(old.pk, 4, rule="permission_denied")
+    use_key(key.pk)
+    use_key(old.pk, at=clock.now() - timedelta(hours=2))
+    html = text_of(portal_client().get(f"/portal/keys/{key.pk}/revoke"))
+    assert "In use within the last day. Revoking breaks its callers within about a second." in html
+    assert f"And the old secret (…{old.key_suffix}) is still called, last 2 h ago." in html
+    assert "made <b>7</b> calls, 4 of them blocked." in html
+    assert "This would have blocked all 3 calls from 2 addresses" in html
+    assert '<code>203.0.113.24</code><span class="num">2</span>' in html
+    assert '<code>GET /v2/routes</code><span class="num">3</span>' in html
+
+
+def test_an_old_secret_that_nobody_calls_any_more_is_told_by_its_last_call(portal_client, rotated, use_key):
+    key, old = rotated
+    use_key(old.pk, at=clock.now() - timedelta(hours=30))
+    html = text_of(portal_client().get(f"/portal/keys/{key.pk}/revoke"))
+    assert f"Quiet: last call with the old secret (…{old.key_suffix}) 1 day ago." in html
+
+
+def test_of_an_old_secret_that_has_ended_a_revoke_breaks_nothing(
+    portal_client, rotated, make_decision, count_calls, use_key, app
+):
+    key, old = rotated
+    make_decision(key_id=old.pk)
+    count_calls(old.pk, 1)
+    use_key(old.pk)
+    keys.revoke_key(app_id=app.pk, key_id=old.pk, actor=ACTOR, now=clock.now())
+    html = text_of(portal_client().get(f"/portal/keys/{key.pk}/revoke"))
+    assert "Never used. Safe to revoke." in html
+    assert "this key made <b>0</b> calls." in html
+
+
 @pytest.mark.parametrize("state", ["quiet for a day", "disabled", "never used"])
 def test_nobody_types_the_name_of_a_key_that_is_not_in_use(portal_client, filled, make_key, use_key, app, state):
     key, client = make_key().key, portal_client()
