@@ -283,6 +283,18 @@ def test_of_an_old_secret_that_has_ended_a_revoke_breaks_nothing(
     assert "this key made <b>0</b> calls." in html
 
 
+@pytest.mark.parametrize(("ticked", "shown"), [({"old_too": "yes"}, True), ({}, False)], ids=["ticked", "not"])
+def test_a_form_that_is_shown_again_ends_the_old_secret_only_where_it_was_to(
+    portal_client, filled, rotated, use_key, ticked, shown
+):
+    key, _ = rotated
+    use_key(key.pk)
+    client, address = portal_client(), f"/portal/keys/{key.pk}/revoke"
+    answer = client.post(address, filled(client, address, typed_name="mistyped", **ticked))
+    assert answer.status_code == 422
+    assert ('name="old_too" value="yes" checked' in text_of(answer)) == shown
+
+
 @pytest.mark.parametrize("state", ["quiet for a day", "disabled", "never used"])
 def test_nobody_types_the_name_of_a_key_that_is_not_in_use(portal_client, filled, make_key, use_key, app, state):
     key, client = make_key().key, portal_client()
