@@ -8,6 +8,7 @@ from django.db import transaction
 
 from apiauth.audit import search, series
 from apiauth.core import resource_words
+from apiauth.core.limits import LimitRule
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
 from apiauth.services import keys, propagation
@@ -133,8 +134,8 @@ def breakage(
 def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
     """Return everything on the page of one key."""
     key, span = lineage.key, inputs.RANGES["7d"]
-    filters = search.DecisionFilters(key_id=key.pk, start=request.now - span.length, end=request.now)
-    recent = search.decisions(app_id=key.app_id, filters=filters, cursor=None, limit=RECENT)  # the key is within reach
+    rules = limit_use.rules_of(request.app, key) if key.is_active(request.now) else ()
+    newest = _newest(request, key, rules, request.now - span.length)
     hours, minutes = series.hours_and_minutes_of_key(
         app_id=key.app_id,
         key_id=key.pk,
@@ -153,8 +154,8 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
         "undo_until": request.rights.undo(key, request.now),
         "newest": lineage.newest,
         "chart": traffic.drawn(hours, span, request.now),
-        "uses": limit_use.of_key(request.app, key, recent.rows, minutes, request.now) if row.is_active else [],
-        "decisions": log_pages.visible_rows(request, recent.rows),
+        "uses": limit_use.of_key(rules, newest, minutes, request.now),
+        "decisions": log_pages.visible_rows(request, newest.rows_since(request.now - span.length)[:RECENT]),
         "sentences": _sentences(request, key),
         "rights": request.rights,
         "cannot": request.rights.cannot(key) if row.is_active and not row.is_old else "",
@@ -166,6 +167,14 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
         "session_id": request.session_id,
         "range": span,
     }
+
+
+def _newest(request: PortalRequest, key: Key, rules: Collection[LimitRule], start: datetime) -> limit_use.Newest:
+    """Return the newest decisions about a key that is within reach: those to show, and more to look for limits in."""
+    looked_from = limit_use.looked_from(rules, start, request.now)
+    filters = search.DecisionFilters(key_id=key.pk, start=looked_from, end=request.now)
+    most = limit_use.LOOKED_AT if rules else RECENT
+    return limit_use.newest(key, search.decisions(app_id=key.app_id, filters=filters, limit=most), start)
 
 
 def _refused_everywhere(request: PortalRequest, row: lineages.KeyRow) -> str:
