@@ -54,6 +54,7 @@ class FilterForm(forms.Form):
         if not self.errors:
             try:
                 values["filter"] = read_filter(_filter_values(values))
+                mass_revoke.require_seen_by_staff(values["filter"])
             except KeysteadError as refusal:
                 self.add_error(refusal.field if refusal.field in self.fields else None, refusal.message)
         return values

@@ -31,3 +31,9 @@ def network_of(address: str) -> str:
     if isinstance(found, IPv6Address) and found.ipv4_mapped:
         found = found.ipv4_mapped
     return str(ip_network(f"{found}/{_KEPT_BITS[found.version]}", strict=False))
+
+
+def is_narrower_than_a_network(address_range: str) -> bool:
+    """Tell whether a range is a part of one network alone: whoever looks through such ranges learns the address."""
+    found = ip_network(address_range, strict=False)
+    return found.prefixlen > _KEPT_BITS[found.version]

@@ -10,9 +10,10 @@ from django.db.models import Count, F, Func, Q, Sum, Value
 from django.db.models.fields import BooleanField
 
 from apiauth.core.actor import Actor
-from apiauth.core.errors import Conflict, KeyAlreadyRevoked, NotFound
+from apiauth.core.errors import Conflict, Invalid, KeyAlreadyRevoked, NotFound
 from apiauth.core.events import Event
 from apiauth.core.key_filter import KeyFilter, read_filter
+from apiauth.core.networks import is_narrower_than_a_network
 from apiauth.models import App, DecisionRollup, Deployment, Key, MassRevoke
 from apiauth.models.fields import insert
 from apiauth.models.key import KeyQuerySet
@@ -48,6 +49,25 @@ class Progress:
     found: int
     left: int
     is_finished: bool
+
+
+def require_seen_by_staff(wanted: KeyFilter) -> None:
+    """Raise Invalid where a filter asks for more of an address than staff may see in one of the apps it is about.
+
+    What a filter finds tells whether a guess is right: narrower and narrower ranges would lead to the address.
+    An operator at the command line is not asked: who may read the database needs no guesses.
+    """
+    if not wanted.last_used_from or not is_narrower_than_a_network(wanted.last_used_from):
+        return
+    where = {"pk": wanted.app_id, "deployment_id": wanted.deployment_id}
+    apps = App.objects.filter(**{name: value for name, value in where.items() if value is not None})
+    if all(policy.audit.staff_see_addresses for policy in apps.values_list("policy", flat=True)):
+        return
+    raise Invalid(
+        "The policy of an app that this is about keeps whole addresses from staff. Ask for a network, a /24 or a /48 "
+        "at least, or for one app whose policy shows them; an operator can ask for less with ./keystead revoke.",
+        field="last_used_from",
+    )
 
 
 def find(wanted: KeyFilter, *, now: datetime) -> KeyQuerySet:

@@ -1,14 +1,17 @@
 """Staff revoke many keys at once: look first, begin with a reason, watch it end; and bring a key back in time."""
 
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.management import call_command
 from django.test import Client
 
 from apiauth.core import clock
-from apiauth.models import ActivityEntry, App, GatewayStatus, Key, MassRevoke
+from apiauth.core.policy import read_policy
+from apiauth.models import ActivityEntry, App, GatewayStatus, Key, KeyUsage, MassRevoke
 from apiauth.services import keys, mass_revoke
 from apiauth.services.keys import IssuedKey
 
@@ -44,6 +47,53 @@ def test_422_that_names_the_field(
     assert answer.status_code == 422
     assert list(answer.context["form"].errors) == [field]
     assert not MassRevoke.objects.exists()
+
+
+@pytest.fixture
+def used_from(app: App, make_key: Callable[..., IssuedKey]) -> str:
+    """The address that a key of an app was last used from whose policy keeps addresses from staff."""
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"audit": {"staff_see_addresses": False}}))
+    KeyUsage.objects.create(
+        key=make_key().key,
+        app_id=app.pk,
+        last_used_at=clock.now(),
+        client_ip="203.0.113.77",
+        method="GET",
+        path="/",
+        allowed=True,
+    )
+    return "203.0.113.77"
+
+
+@pytest.mark.parametrize("of", ["app", "deployment", "all"])
+@pytest.mark.parametrize("guess", ["203.0.113.77", "203.0.113.0/25", "203.0.113.128/25", "2001:db8::/49"])
+def test_an_address_that_the_policy_keeps_from_staff_cannot_be_guessed(
+    administrator: Client, app: App, used_from: str, guess: str, of: str
+) -> None:
+    scope = {"app": {"app_id": app.pk}, "deployment": {"deployment_id": app.deployment_id}, "all": {}}[of]
+    for button in ("_try", "_begin"):
+        answer = administrator.post(ADDRESS, {**scope, "last_used_from": guess, button: "1", "reason": "leaked"})
+        assert answer.status_code == 422
+        assert "found" not in answer.context
+        assert "keeps whole addresses from staff" in answer.content.decode()
+        assert used_from not in answer.content.decode().replace(guess, "")
+    assert not MassRevoke.objects.exists()
+
+
+def test_after_a_leak_its_network_can_be_asked_for_and_other_apps_in_full(
+    administrator: Client, app: App, make_app: Callable[..., App], used_from: str
+) -> None:
+    looked = administrator.post(ADDRESS, {"app_id": app.pk, "last_used_from": "203.0.113.0/24", "_try": "1"})
+    assert looked.context["found"].count == 1
+    open_app = make_app("aa_2")
+    looked = administrator.post(ADDRESS, {"app_id": open_app.pk, "last_used_from": used_from, "_try": "1"})
+    assert looked.context["found"].count == 0
+
+
+def test_an_operator_at_the_command_line_asks_for_any_range(app: App, used_from: str) -> None:
+    told = StringIO()
+    call_command("revoke", "--last-used-from", used_from, "--dry-run", stdout=told)
+    assert told.getvalue().startswith("1 keys of 1 apps")
 
 
 def test_a_pasted_secret_is_refused_and_kept_nowhere(

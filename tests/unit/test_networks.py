@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apiauth.core.networks import client_range, network_of
+from apiauth.core.networks import client_range, is_narrower_than_a_network, network_of
 from apiauth.verify.addresses import is_within, parse_address, parse_networks
 
 ADDRESSES = (
@@ -64,3 +64,18 @@ def test_a_range_holds_the_callers_that_it_names_and_no_others(network, client, 
     caller = parse_address(str(client))
     spelled = ip_address(f"::ffff:{caller.text}") if is_mapped and caller.version == 4 else ip_address(caller.text)
     assert is_within(caller, parse_networks([client_range(str(named))])) == (spelled in named)
+
+
+@pytest.mark.parametrize(
+    ("address_range", "is_narrower"),
+    [
+        ("203.0.113.77", True),
+        ("203.0.113.0/25", True),
+        ("203.0.113.0/24", False),
+        ("203.0.0.0/16", False),
+        ("2001:db8::/49", True),
+        ("2001:db8::/48", False),
+    ],
+)
+def test_a_part_of_a_network_is_narrower_than_what_is_left_of_an_address(address_range: str, is_narrower: bool) -> None:
+    assert is_narrower_than_a_network(address_range) is is_narrower
