@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from django.contrib import admin
 
-from apiauth.admin.window import Window, column, link, mono, seen_address, when
+from apiauth.admin.window import Window, column, link, mono, seen_address, seen_user_agent, when
 from apiauth.core.actor import ActorKind
 from apiauth.core.events import Event
 from apiauth.models import ActivityEntry, App
@@ -72,11 +72,7 @@ class ActivityEntryAdmin(Window):
 
     @column("Personal")
     def person(self, row: ActivityEntry) -> str:
-        app = App.objects.filter(pk=row.app_id).first() if row.app_id else None
-        shown = {**row.personal}
-        if app and "client_ip" in shown:
-            shown["client_ip"] = seen_address(shown["client_ip"], app.policy)
-        return json.dumps(shown, ensure_ascii=False)
+        return json.dumps(_seen_by_staff(row), ensure_ascii=False)
 
     @column("Chain")
     def chain_id(self, row: ActivityEntry) -> str:
@@ -106,3 +102,19 @@ class ActivityEntryAdmin(Window):
     @column("Hash")
     def proof(self, row: ActivityEntry) -> str:
         return mono(bytes(row.hash).hex())
+
+
+def _seen_by_staff(row: ActivityEntry) -> dict[str, Any]:
+    """Return what staff may see of the person who acted.
+
+    An entry that is about no app goes by every app of its deployment, and each of them can keep things from
+    staff. The installation's own entries tell of staff and operators alone. Who somebody is, e-mail and all,
+    is never kept from staff: support knows customers by it.
+    """
+    shown = {**row.personal}
+    about = {"pk": row.app_id} if row.app_id else {"deployment_id": row.deployment_id}
+    policies = App.objects.filter(**about).values_list("policy", flat=True)
+    for name, seen in (("client_ip", seen_address), ("user_agent", seen_user_agent)):
+        if name in shown:
+            shown[name] = seen(shown[name], *policies)
+    return shown

@@ -19,7 +19,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from apiauth.admin.window import NO_SECRETS_HERE, has_secret, seen_address
+from apiauth.admin.window import NO_SECRETS_HERE, has_secret, seen_address, seen_user_agent
 from apiauth.audit.search import DecisionFilters, DecisionRow, Page, decisions, decisions_of_apps
 from apiauth.core import clock, ids
 from apiauth.core.decision import METHODS, Rule
@@ -231,6 +231,7 @@ def _facts(row: Decision) -> list[tuple[str, object, str]]:
     if app is not None:
         row.deployment_id = app.deployment_id
         row.client_ip, row.peer_ip = (seen_address(each, app.policy) for each in (row.client_ip, row.peer_ip))
+        row.user_agent = seen_user_agent(row.user_agent, app.policy)
     facts = []
     for field in row._meta.concrete_fields:
         value = getattr(row, field.name)

@@ -34,7 +34,7 @@ _CHOICES: dict[str, type[StrEnum]] = {
     "rotation.mode": RotationMode,
     "rotation.when_overdue": WhenOverdue,
 }
-_FLAGS = ("scope.keys_outlive_creator", "audit.staff_see_addresses")
+_FLAGS = ("scope.keys_outlive_creator", "audit.staff_see_addresses", "audit.staff_see_user_agents")
 _PLACES = [place for place in MEANINGS if "." in place and place != "rotation.enforced_from"]
 
 

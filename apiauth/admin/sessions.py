@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from apiauth.admin.confirm import Deed, carry_out, door
-from apiauth.admin.window import Window, badge, column, moment, seen_address, staff, when
+from apiauth.admin.window import Window, badge, column, moment, seen_address, seen_user_agent, staff, when
 from apiauth.core import clock
 from apiauth.models import Session, Ticket
 from apiauth.services import sessions
@@ -71,7 +71,7 @@ class SessionAdmin(Window):
         *_GRANT,
         "status",
         "address",
-        "user_agent",
+        "called_itself",
         when("created_at"),
         when("last_seen_at"),
         when("expires_at"),
@@ -92,6 +92,10 @@ class SessionAdmin(Window):
     @column("Address")
     def address(self, row: Session) -> str | None:
         return seen_address(row.client_ip, row.app.policy)
+
+    @column("User agent")
+    def called_itself(self, row: Session) -> str:
+        return seen_user_agent(row.user_agent, row.app.policy)
 
     @column("Status")
     def status(self, row: Session) -> str:

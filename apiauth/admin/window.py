@@ -33,6 +33,7 @@ else:
 Value = TypeVar("Value")
 
 COUNTED_AT_MOST = 10_000
+KEPT_FROM_STAFF = "kept from staff by the app's policy"
 NO_SECRETS_HERE = "That looked like a secret, so it was not searched for. Paste secrets into “Find a key” alone."
 
 
@@ -151,11 +152,18 @@ def staff(request: HttpRequest) -> Actor:
     )
 
 
-def seen_address(address: str | None, policy: Policy | None) -> str | None:
-    """Return an address as staff may see it by the policy of its app; None where there is no app, and no policy."""
-    if not address or policy is None or policy.audit.staff_see_addresses:
+def seen_address(address: str | None, *policies: Policy) -> str | None:
+    """Return an address as staff may see it by the policies of all apps that it is about: whole where none is."""
+    if not address or all(policy.audit.staff_see_addresses for policy in policies):
         return address
     return network_of(address)
+
+
+def seen_user_agent(user_agent: str, *policies: Policy) -> str:
+    """Return what a caller calls itself as staff may see it by the policies of all apps that it is about."""
+    if not user_agent or all(policy.audit.staff_see_user_agents for policy in policies):
+        return user_agent
+    return KEPT_FROM_STAFF
 
 
 def mono(text: str) -> SafeString:

@@ -173,6 +173,7 @@ class AuditPolicy(Part, frozen=True):
 
     keep_days: Annotated[int, Meta(ge=7, le=MOST_DAYS)] | None = None
     staff_see_addresses: bool = True
+    staff_see_user_agents: bool = True
 
 
 class Policy(Part, frozen=True):

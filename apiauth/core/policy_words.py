@@ -39,4 +39,5 @@ MEANINGS: Final[dict[str, str]] = {
     "audit": "What is kept, and who sees it.",
     "audit.keep_days": "For how many days decisions are kept; null for as long as the installation keeps them.",
     "audit.staff_see_addresses": "Whether staff see whole addresses; else only the networks that they lie in.",
+    "audit.staff_see_user_agents": "Whether staff see what callers and people's browsers call themselves.",
 }

@@ -53,7 +53,12 @@ policies = st.builds(
     expiry=st.just(ExpiryPolicy()) | mandatory,
     rotation=rotations,
     revocation=st.builds(RevocationPolicy, undo_minutes=st.integers(0, 10)),
-    audit=st.builds(AuditPolicy, keep_days=st.none() | st.integers(7, MOST_DAYS), staff_see_addresses=st.booleans()),
+    audit=st.builds(
+        AuditPolicy,
+        keep_days=st.none() | st.integers(7, MOST_DAYS),
+        staff_see_addresses=st.booleans(),
+        staff_see_user_agents=st.booleans(),
+    ),
 )
 
 
@@ -107,6 +112,7 @@ def test_the_empty_document_locks_nothing() -> None:
         ({"revocation": {"undo_minutes": 11}}, "policy.revocation.undo_minutes"),
         ({"audit": {"keep_days": 6}}, "policy.audit.keep_days"),
         ({"audit": {"staff_see_addresses": 1}}, "policy.audit.staff_see_addresses"),
+        ({"audit": {"staff_see_user_agents": 1}}, "policy.audit.staff_see_user_agents"),
     ],
 )
 def test_a_document_that_cannot_be_used_names_the_place(document: object, place: str) -> None:
