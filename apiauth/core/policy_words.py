@@ -19,7 +19,7 @@ MEANINGS: Final[dict[str, str]] = {
     "authority.revoke_own": "Revoke one's own keys.",
     "authority.revoke_any": "Revoke every key within the scope.",
     "authority.change_limits": "Change the limits of keys.",
-    "authority.export": "Export calls, and the keys that deserve a look.",
+    "authority.export": "Export calls, the activity log, and the keys that deserve a look.",
     "authority.see_addresses": "See the addresses that calls and people come from.",
     "authority.see_user_agents": "See what callers call themselves.",
     "authority.see_activity": "See the activity log.",
