@@ -1,29 +1,15 @@
-"""What a change would break, in words: how many calls, from where, to what, and over which time that was counted."""
+"""What a change to a key would break, as far as a session may see it."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import datetime
 
-from apiauth.audit import completeness
 from apiauth.models import Key
-from apiauth.services.impact import WINDOWS, Preview, preview
-from apiauth.verify.replay import Count, Proposal
-from portal import times
+from apiauth.services import impact_words
+from apiauth.services.impact import preview
+from apiauth.services.impact_words import Addresses, Breakage
+from apiauth.verify.replay import Proposal
 
-
-@dataclass(frozen=True, slots=True)
-class Breakage:
-    """What the page says of a change before it is made."""
-
-    sentence: str
-    window: str
-    lag: str
-    """How far behind the log is, where that matters."""
-    addresses: Sequence[Count]
-    more_addresses: int
-    paths: Sequence[Count]
-    more_paths: int
-    breaks: bool
+__all__ = ["Breakage", "breakage"]
 
 
 def breakage(
@@ -34,53 +20,4 @@ def breakage(
     Addresses only to those who may see them.
     """
     found = preview(key=key, others=others, proposal=proposal, now=now)
-    if found is None:
-        too_often = "This key is called too often to count in time what would be blocked."
-        lag = times.behind(completeness.complete_until(), now)
-        return Breakage(
-            too_often, window="", lag=lag, addresses=(), more_addresses=0, paths=(), more_paths=0, breaks=True
-        )
-    impact = found.impact
-    addresses = impact.addresses if see_addresses else ()
-    return Breakage(
-        sentence=_sentence(found, see_addresses, now),
-        window=_window(found),
-        lag=times.behind(found.complete_until, now),
-        addresses=addresses,
-        more_addresses=impact.address_count - len(addresses) if addresses else 0,
-        paths=impact.paths,
-        more_paths=impact.path_count - len(impact.paths),
-        breaks=impact.blocked > 0,
-    )
-
-
-def _sentence(found: Preview, see_addresses: bool, now: datetime) -> str:
-    impact = found.impact
-    if not impact.calls:
-        return "Nothing would have been blocked: the key made no call that was allowed."
-    if not impact.blocked:
-        each = "its one call" if impact.calls == 1 else f"all {impact.calls:,} calls"
-        return f"Nothing would have been blocked: {each} would still be allowed."
-    whole = impact.blocked == impact.calls
-    calls = f"{'all ' if whole and impact.calls > 1 else ''}{impact.blocked:,}"
-    of = "" if whole else f" of {impact.calls:,}"
-    where = (
-        f" from {impact.address_count:,} address{'' if impact.address_count == 1 else 'es'}" if see_addresses else ""
-    )
-    last = f", the last one {times.ago(found.last_at, now)}" if found.last_at else ""
-    word = "call" if impact.calls == 1 else "calls"
-    return f"This would have blocked {calls}{of} {word}{where}{last}."
-
-
-def _window(found: Preview) -> str:
-    """Return the time that was looked at; of a busy key that is less than the longest."""
-    length = found.end - found.start
-    if length == WINDOWS[0]:
-        return f"Counted over the last 7 days, as of {times.clock(found.end)}."
-    if length in WINDOWS:
-        return f"Counted over the last {_length(length)} alone, since the key is called so often."
-    return f"Counted over its last {found.impact.calls:,} calls, from {times.in_full(found.start)} on."
-
-
-def _length(length: timedelta) -> str:
-    return "24 hours" if length == timedelta(days=1) else "hour"
+    return impact_words.breakage(found, see=Addresses.WHOLE if see_addresses else Addresses.HIDDEN, now=now)

@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 
 from apiauth.admin.window import Window
 from apiauth.core.errors import Invalid, KeysteadError
+from apiauth.services.impact_words import Breakage
 from apiauth.services.text import plain_text
 
 Method = TypeVar("Method", bound=Callable[..., HttpResponse | None])
@@ -29,6 +30,8 @@ class Deed:
     done: str
     perform: Callable[[HttpRequest, Any, str], object]
     describe: Callable[[Any], Iterable[tuple[str, object]]]
+    foresee: Callable[[Any], Breakage] | None = None
+    """What the page says of the calls that it would block, where it is about one row."""
     asks_reason: bool = True
     is_final: bool = False
 
@@ -86,11 +89,20 @@ def _page(
         "media": window.media,
         "deed": deed,
         "form": form,
+        "breakage": _foreseen(window, request, chosen, deed),
+        "foresees": deed.foresee is not None,
         "rows": [(row, list(deed.describe(row))) for row in chosen],
         "action_checkbox_name": ACTION_CHECKBOX_NAME,
     }
     status = 422 if form is not None and form.is_bound else 200
     return TemplateResponse(request, "admin/confirm.html", context, status=status)
+
+
+def _foreseen(window: Window, request: HttpRequest, chosen: list[Any], deed: Deed) -> Breakage | None:
+    """Return what a deed on one row would break: of many that takes too long, and it is read from decisions."""
+    if deed.foresee is None or len(chosen) != 1 or not window.may(request, "view_decision"):
+        return None
+    return deed.foresee(chosen[0])
 
 
 def door(label: str, permission: str) -> Callable[[Method], Method]:

@@ -1,6 +1,6 @@
 """Keys: looked at, disabled, enabled and revoked; made by customers and the API alone."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,9 @@ from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limit_words import in_one_line
 from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
 from apiauth.services import keys
+from apiauth.services.impact import preview
+from apiauth.services.impact_words import Addresses, Breakage, breakage
+from apiauth.verify.replay import Proposal
 
 TONES = {
     KeyStatus.ACTIVE: ("Active", "good"),
@@ -204,6 +207,17 @@ def _undo(request: HttpRequest, row: Key, reason: str) -> None:
     keys.undo_revoke(app_id=row.app_id, key_id=row.pk, actor=staff(request), now=clock.now())
 
 
+def _foresee(proposal: Proposal) -> Callable[[Key], Breakage]:
+    """Return what says of a key what a proposal would have blocked, with addresses as staff may see them."""
+
+    def foreseen(row: Key) -> Breakage:
+        now = clock.now()
+        see = Addresses.WHOLE if row.app.policy.audit.staff_see_addresses else Addresses.NETWORKS
+        return breakage(preview(key=row, proposal=proposal, now=now), see=see, now=now)
+
+    return foreseen
+
+
 def _described(row: Any) -> Iterable[tuple[str, object]]:
     return (
         ("App", row.app.name),
@@ -222,6 +236,7 @@ _DISABLE = Deed(
     done="Disabled",
     perform=_deed(keys.disable_key),
     describe=_described,
+    foresee=_foresee(Proposal(disabled=True)),
 )
 _ENABLE = Deed(
     action="enable",
@@ -240,6 +255,7 @@ _REVOKE = Deed(
     done="Revoked",
     perform=_deed(keys.revoke_key),
     describe=_described,
+    foresee=_foresee(Proposal(revoked=True)),
     is_final=True,
 )
 _UNDO = Deed(
