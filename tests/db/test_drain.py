@@ -213,11 +213,11 @@ def test_workers_that_all_take_one_file_at_once_double_nothing(connection, tmp_p
     class Lockless(Drain):
         def _lock(self, name):
             self._connection.execute(sql("note_file"), {"name": name, "host": "host"})
-            offset = "SELECT drained_bytes FROM apiauth_spoolfile WHERE name = %s"
-            (begun,) = self._connection.execute(offset, [name]).fetchone()
+            known = "SELECT drained_bytes, quarantined FROM apiauth_spoolfile WHERE name = %s"
+            begun = self._connection.execute(known, [name]).fetchone()
             with suppress(threading.BrokenBarrierError):  # one has found that nothing is left
                 all_have_read.wait(20)
-                turns.append(begun)
+                turns.append(begun[0])
             return begun
 
         def drain(self):

@@ -235,7 +235,7 @@ def _operations(api: NinjaAPI) -> Iterator[Operation]:
                 for method in operation.methods:
                     yield Operation(
                         method,
-                        prefix + path,
+                        prefix + re.sub(r"{\w+:(\w+)}", r"{\1}", path),
                         next(iter(operation.auth_callbacks), None),
                         body.annotation if body else None,
                         bool(body and body.is_required()),
