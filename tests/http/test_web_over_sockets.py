@@ -152,8 +152,10 @@ def test_where_a_body_ends_is_never_guessed(web: Web, what: str) -> None:
     """What follows is either a request of its own or is not answered at all: it never belongs to two."""
     with web.connection() as connection:
         connection.sendall(UNCLEAR_ENDS[what] + SMUGGLED)
+        statuses = (status for status, _, _ in answers(connection))
+        first = next(statuses)
         connection.shutdown(socket.SHUT_WR)
-        first, *rest = [status for status, _, _ in answers(connection)]
+        rest = list(statuses)
     assert first in (400, 401, 411)
     assert rest in ([], [404])
 
