@@ -48,6 +48,7 @@ ACTIONS = {
     Event.ACTIVITY_EXPORTED: "exported this list",
     Event.TICKET_REFUSED: "was refused: the link was used, or had ended",
 }
+BY_POLICY = "the app's policy moved its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _sentence(entry: ActivityEntry, with_address: bool) -> Sentence:
         did=ACTIONS.get(Event(entry.event), entry.event) if entry.event in set(Event) else entry.event,
         what=str(details.get("name", "")) if entry.key_id else "",
         key_id=str(entry.key_id) if entry.key_id else "",
-        why=str(details.get("reason") or ""),
+        why=str(details.get("reason") or "") or (BY_POLICY if "policy_applies_at" in details else ""),
         at=entry.at,
         door=DOORS.get(entry.via, entry.via),
         address=entry.personal.get("client_ip", "") if with_address else "",

@@ -62,6 +62,10 @@ class ExpiryPolicy(Part, frozen=True):
         elif self.default_days is not None and self.default_days > self.longest_days:
             raise ValueError("default_days can't be more than longest_days.")
 
+    def is_tighter_than(self, other: "ExpiryPolicy") -> bool:
+        """Tell whether some key would have to end earlier under this one than under the other."""
+        return _days(self.longest_days) < _days(other.longest_days)
+
     def within(self, longest_days: int | None) -> "ExpiryPolicy":
         """Return what holds for somebody whose keys may last so many days at most; None is no bound of theirs."""
         bounds = [days for days in (self.longest_days, longest_days) if days is not None]

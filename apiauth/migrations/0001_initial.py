@@ -474,6 +474,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="PlannedEnd",
+            fields=[
+                (
+                    "key",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="planned_end",
+                        serialize=False,
+                        to="apiauth.key",
+                    ),
+                ),
+                ("previous", models.DateTimeField(null=True)),
+                ("planned", models.DateTimeField()),
+                ("applies_at", models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name="MassRevoke",
             fields=[
                 (

@@ -22,6 +22,7 @@ from apiauth.models.installation import PepperCheck
 from apiauth.models.key import FormToken, Key, KeyStatus
 from apiauth.models.limit import RateLimitScheme
 from apiauth.models.mass_revoke import MassRevoke
+from apiauth.models.planned_end import PlannedEnd
 from apiauth.models.session import Session
 from apiauth.models.ticket import Ticket
 from apiauth.models.warning import KeyWarning
@@ -50,6 +51,7 @@ __all__ = [
     "MinuteRollup",
     "PathRollup",
     "PepperCheck",
+    "PlannedEnd",
     "RateLimitScheme",
     "RecordedName",
     "Session",

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -40,25 +40,43 @@ def record(
 
     Call it last in a service's transaction: it holds the chain's row until the commit.
     """
-    name = chain_name(deployment_id=deployment_id, app_id=app_id)
-    chain = _locked_chain(name)
-    entry = ActivityEntry(
-        chain=chain,
-        sequence=chain.length + 1,
-        event=event,
-        at=now,
-        deployment_id=deployment_id,
-        app_id=app_id,
-        key_id=key_id,
-        details=dict(details or {}),
-        previous_hash=bytes(chain.head),
-        **_actor_columns(actor),
-    )
-    entry.hash = _hash(entry)
-    entry.save(force_insert=True)
-    chain.length, chain.head = entry.sequence, entry.hash
-    chain.save(update_fields=["length", "head"])
+    told = [(key_id, details or {})]
+    (entry,) = record_each(event, told, actor=actor, now=now, deployment_id=deployment_id, app_id=app_id)
     return entry
+
+
+@transaction.atomic
+def record_each(
+    event: Event,
+    told: Iterable[tuple[int | None, Mapping[str, Any]]],
+    *,
+    actor: Actor,
+    now: datetime,
+    deployment_id: int | None = None,
+    app_id: int | None = None,
+) -> list[ActivityEntry]:
+    """Do what `record` does for what one act did to many keys: an entry for each key's id and details, in order."""
+    chain = _locked_chain(chain_name(deployment_id=deployment_id, app_id=app_id))
+    entries = []
+    for key_id, details in told:
+        entry = ActivityEntry(
+            chain=chain,
+            sequence=chain.length + 1,
+            event=event,
+            at=now,
+            deployment_id=deployment_id,
+            app_id=app_id,
+            key_id=key_id,
+            details=dict(details),
+            previous_hash=bytes(chain.head),
+            **_actor_columns(actor),
+        )
+        chain.length, chain.head = entry.sequence, _hash(entry)
+        entry.hash = chain.head
+        entries.append(entry)
+    ActivityEntry.objects.bulk_create(entries)
+    chain.save(update_fields=["length", "head"])
+    return entries
 
 
 def _locked_chain(name: str) -> ActivityChain:

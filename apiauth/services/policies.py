@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Greatest
 from msgspec.structs import replace
 
 from apiauth.core.actor import Actor
@@ -18,6 +16,7 @@ from apiauth.models import App, Key
 from apiauth.models.key import KeyQuerySet
 from apiauth.services import activity
 from apiauth.services.apps import find_app, update_app
+from apiauth.services.policy_ends import move_ends, outlasting
 from apiauth.services.versions import refuse_unseen
 
 FARTHEST = timedelta(days=366)
@@ -59,7 +58,7 @@ def impact_of(app: App, policy: Policy, *, applies_at: datetime) -> Impact:
     keys = Key.objects.in_app(app.id)
     rotation = _enforced_from(policy.rotation, applies_at)
     due = keys.due(rotation, applies_at) if rotation.is_tighter_than(app.policy.rotation) else keys.none()
-    return Impact(_expiring(app, policy, applies_at), due, policy, applies_at)
+    return Impact(outlasting(app, policy, applies_at), due, policy, applies_at)
 
 
 @transaction.atomic
@@ -76,7 +75,8 @@ def set_policy(
     """Put a policy in force: at once for what is done from now on, from `applies_at` on for the keys that it finds.
 
     Keys that may no longer last as long get an end, never before `applies_at`; none is due for
-    rotation before it. The app's row is locked as creating and rotating lock it, so no key slips
+    rotation before it. Where a looser policy follows before that moment, they get back what it allows of
+    the ends that they had. The app's row is locked as creating and rotating lock it, so no key slips
     through. Raises NotFound, ChangedMeanwhile, Invalid (a moment past or too far, or an
     `enforced_from` that is not the present one), and Unprocessable where keys are affected and no
     moment is chosen.
@@ -91,14 +91,14 @@ def set_policy(
     affected = impact.count()
     if affected and applies_at is None:
         raise _surprise(affected)
-    _shorten(impact, now)
-    app.policy, app.updated_at = after, now
-    app.save(update_fields=["policy", "updated_at"])
     details = {"changed": _changes(before, after), "affected_keys": affected}
     if applies_at:
         details["applies_at"] = applies_at.isoformat()
     where = {"deployment_id": app.deployment_id, "app_id": app.id}
     activity.record(Event.APP_POLICY_CHANGED, actor=actor, now=now, details=details, **where)
+    move_ends(app, after, applies_at=applies_at or now, actor=actor, now=now)
+    app.policy, app.updated_at = after, now
+    app.save(update_fields=["policy", "updated_at"])
     return app
 
 
@@ -153,23 +153,6 @@ def _scheduled(before: Policy, after: Policy, applies_at: datetime | None, now: 
 
 def _enforced_from(rotation: RotationPolicy, moment: datetime | None) -> RotationPolicy:
     return replace(rotation, enforced_from=moment if rotation.every_days is not None else None)
-
-
-def _expiring(app: App, policy: Policy, applies_at: datetime) -> KeyQuerySet:
-    """Return the keys that would last beyond what the policy allows; those that ended for good are left alone."""
-    keys = Key.objects.in_app(app.id)
-    if policy.expiry.longest_days is None:
-        return keys.none()
-    too_long = Q(expires_at=None) | Q(expires_at__gt=F("created_at") + timedelta(days=policy.expiry.longest_days))
-    later = Q(expires_at=None) | Q(expires_at__gt=applies_at)
-    return keys.not_ended_for_good(applies_at).filter(too_long & later)
-
-
-def _shorten(impact: Impact, now: datetime) -> None:
-    longest = impact.policy.expiry.longest_days
-    if longest is not None:
-        latest = Greatest(F("created_at") + timedelta(days=longest), impact.applies_at)
-        impact.expiring.update(expires_at=latest, updated_at=now)
 
 
 def _changes(before: Policy, after: Policy) -> dict[str, Any]:

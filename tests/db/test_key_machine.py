@@ -82,6 +82,15 @@ POLICIES = [
 
 
 @dataclass
+class Plan:
+    """The end that a policy gives from `applies` on, and the one that comes back where it is loosened before."""
+
+    previous: datetime | None
+    end: datetime
+    applies: datetime
+
+
+@dataclass
 class ModelKey:
     pk: int
     made: datetime
@@ -90,6 +99,7 @@ class ModelKey:
     revoked: datetime | None = None
     rotated: datetime | None = None
     overlap_ends: datetime | None = None
+    plan: Plan | None = None
 
     def status(self, now: datetime) -> str:
         if self.revoked:
@@ -261,16 +271,24 @@ class Life(RuleBasedStateMachine):
         enforced = (applies if is_tighter else self.enforced) if policy.every else None
         if (policy, enforced) != (before, self.enforced):
             self.policy, self.enforced = policy, enforced
-            self.shorten(applies)
+            self.move_ends(before.longest or FOREVER, policy.longest or FOREVER, applies)
 
-    def shorten(self, applies: datetime) -> None:
+    def move_ends(self, longest_before: int, longest: int, applies: datetime) -> None:
         for key in self.keys:
+            before = key.expires
+            plan = key.plan if key.plan and key.plan.applies > self.now and key.plan.end == key.expires else None
+            latest = key.made + longest * DAY if longest != FOREVER else None
             ended = key.revoked or (key.overlap_ends and key.overlap_ends <= applies)
-            if self.policy.longest is None or ended:
-                continue
-            latest = key.made + self.policy.longest * DAY
-            if key.expires is None or key.expires > max(latest, applies):
-                key.expires = max(latest, applies)
+            if longest < longest_before and latest and not ended:
+                end = max(latest, applies)
+                if key.expires is None or key.expires > end:
+                    key.plan = Plan(plan.previous if plan else key.expires, end, applies)
+                    key.expires = end
+            if longest > longest_before and plan:
+                bound = [max(latest, plan.applies)] if latest else []
+                key.expires = min([*bound, *([plan.previous] if plan.previous else [])], default=None)
+                key.plan = Plan(plan.previous, key.expires, plan.applies) if key.expires else None
+            self.steps += key.expires != before  # each has its entry
 
     def undo_ends(self, key: ModelKey) -> datetime | None:
         return key.revoked + timedelta(minutes=self.policy.undo) if key.revoked and self.policy.undo else None

@@ -11,8 +11,8 @@ from apiauth.core.actor import Actor
 from apiauth.core.errors import ChangedMeanwhile, Invalid, NotFound, Unprocessable
 from apiauth.core.events import Event
 from apiauth.core.policy import Policy, read_policy
-from apiauth.models import ActivityEntry, App, Key
-from apiauth.services import keys, policies
+from apiauth.models import ActivityEntry, App, Key, PlannedEnd
+from apiauth.services import activity, key_edits, keys, policies, policy_ends
 from tests.support.races import at_once
 
 MakeKey = Callable[..., keys.IssuedKey]
@@ -77,6 +77,117 @@ def test_no_key_ends_before_the_chosen_moment(make_key: MakeKey, set_policy: Set
     assert old.expires_at == now + WEEK
     assert young.expires_at == young.created_at + timedelta(days=90)
     assert within.expires_at == now + timedelta(days=30)
+
+
+def ends(*found: Key) -> list[datetime | None]:
+    """Return the ends of keys as they stand now."""
+    by_id = Key.objects.in_bulk([key.pk for key in found])
+    return [by_id[key.pk].expires_at for key in found]
+
+
+def test_each_key_that_gets_another_end_has_an_entry_of_its_own(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, now: datetime
+) -> None:
+    endless, long = make_key("Endless").key, make_key("Long", expires_at=now + timedelta(days=400)).key
+    make_key("Short", expires_at=now + timedelta(days=30))
+    set_policy(NINETY, applies_at=now + WEEK)
+    entries = ActivityEntry.objects.filter(event=Event.KEY_EDITED)
+    told = {entry.key_id: entry.details for entry in entries}
+    end = (endless.created_at + timedelta(days=90)).isoformat()
+    assert told[endless.pk]["changed"]["expires_at"] == {"before": None, "after": end}
+    assert told[long.pk]["changed"]["expires_at"]["before"] == (now + timedelta(days=400)).isoformat()
+    assert told[long.pk]["policy_applies_at"] == (now + WEEK).isoformat()
+    assert len(told) == len(entries) == 2
+    assert activity.verify_chain(activity.chain_name(deployment_id=None, app_id=app.pk)) is None
+
+
+def test_a_policy_that_is_withdrawn_before_its_day_gives_the_ends_back(
+    make_key: MakeKey, set_policy: SetPolicy, now: datetime
+) -> None:
+    old, long = aged(make_key("Old"), 400), make_key("Long", expires_at=now + timedelta(days=400)).key
+    set_policy(NINETY, applies_at=now + WEEK)
+    set_policy({}, now=now + WEEK - timedelta(microseconds=1))
+    assert ends(old, long) == [None, now + timedelta(days=400)]
+    latest = ActivityEntry.objects.filter(event=Event.KEY_EDITED, key_id=old.pk).order_by("sequence").last()
+    assert latest is not None
+    assert latest.details["changed"]["expires_at"] == {"before": (now + WEEK).isoformat(), "after": None}
+
+
+def test_from_its_day_on_a_policy_gives_nothing_back(make_key: MakeKey, set_policy: SetPolicy, now: datetime) -> None:
+    old, young = aged(make_key("Old"), 400), make_key("Young").key
+    set_policy(NINETY, applies_at=now + WEEK)
+    before = ends(old, young)
+    set_policy({}, now=now + WEEK)
+    assert ends(old, young) == before
+
+
+def test_a_looser_policy_gives_back_as_much_as_it_allows(
+    make_key: MakeKey, set_policy: SetPolicy, now: datetime
+) -> None:
+    old, young = aged(make_key("Old"), 400), make_key("Young").key
+    long = make_key("Long", expires_at=now + timedelta(days=200)).key
+    set_policy(NINETY, applies_at=now + WEEK)
+    set_policy({"expiry": {"mode": "mandatory", "longest_days": 365}}, now=now + timedelta(days=1))
+    a_year = young.created_at + timedelta(days=365)
+    assert ends(old, young, long) == [now + WEEK, a_year, now + timedelta(days=200)]
+    set_policy({}, now=now + timedelta(days=2))
+    assert ends(old, young, long) == [None, None, now + timedelta(days=200)]
+
+
+def test_what_comes_back_is_the_end_from_before_the_first_of_two_policies(
+    make_key: MakeKey, set_policy: SetPolicy, now: datetime
+) -> None:
+    key = make_key(expires_at=now + timedelta(days=400)).key
+    set_policy(NINETY, applies_at=now + WEEK)
+    set_policy({"expiry": {"mode": "mandatory", "longest_days": 30}}, applies_at=now + 2 * WEEK)
+    assert ends(key) == [key.created_at + timedelta(days=30)]
+    set_policy({})
+    assert ends(key) == [now + timedelta(days=400)]
+
+
+def test_an_end_that_somebody_chose_meanwhile_stays(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime
+) -> None:
+    key, chosen = make_key().key, now + timedelta(days=20)
+    set_policy(NINETY, applies_at=now + WEEK)
+    key_edits.edit_key(app_id=app.id, key_id=key.id, changes={"expires_at": chosen}, actor=actor, now=now)
+    set_policy({})
+    assert ends(key) == [chosen]
+
+
+def test_other_changes_of_a_policy_leave_its_plan_alone(
+    make_key: MakeKey, set_policy: SetPolicy, now: datetime
+) -> None:
+    old = aged(make_key("Old"), 400)
+    set_policy(NINETY, applies_at=now + WEEK)
+    set_policy({**NINETY, "authority": "owner_only"})
+    assert ends(old) == [now + WEEK]
+    set_policy({"authority": "owner_only"})
+    assert ends(old) == [None]
+
+
+def test_a_key_that_is_brought_back_has_the_end_of_the_policy_that_is_left(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime
+) -> None:
+    undo = {"revocation": {"undo_minutes": 10}}
+    set_policy(undo)
+    key, where = make_key().key, {"app_id": app.id, "actor": actor, "now": now}
+    set_policy({**undo, **NINETY}, applies_at=now + WEEK)
+    keys.revoke_key(key_id=key.id, **where)
+    set_policy(undo)
+    assert keys.undo_revoke(key_id=key.id, **where).expires_at is None
+
+
+def test_a_policy_moves_more_keys_than_it_holds_in_memory(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_ends, "BATCH", 2)
+    found = [make_key(f"Key {number}").key for number in range(5)]
+    set_policy(NINETY, applies_at=now + WEEK)
+    assert ends(*found) == [key.created_at + timedelta(days=90) for key in found]
+    set_policy({})
+    assert ends(*found) == [None] * 5
+    assert not PlannedEnd.objects.exists()
 
 
 def test_what_has_ended_for_good_is_left_alone(

@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 
 from apiauth.core import clock
+from apiauth.core.actor import Actor
 from apiauth.core.policy import read_policy
 from apiauth.models import App, Key
-from apiauth.services import keys
+from apiauth.services import keys, policies
 
 pytestmark = pytest.mark.django_db
 MakeKey = Callable[..., keys.IssuedKey]
@@ -121,3 +122,14 @@ def test_a_key_that_ends_before_it_is_due_is_not_to_be_rotated(
     set_policy(app, rotation={"mode": "required", "every_days": 60})
     assert "Rotate within" not in page(portal_client(), "/portal/keys")
     assert "Rotate by" not in page(portal_client(), f"/portal/keys/{key.pk}")
+
+
+def test_the_activity_says_that_a_policy_moved_the_end_of_a_key(
+    app: App, portal_client: ClientFor, make_key: MakeKey, actor: Actor
+) -> None:
+    key, now = make_key().key, clock.now()
+    policy = read_policy({"expiry": {"mode": "mandatory", "longest_days": 90}})
+    where = {"deployment_id": app.deployment_id, "slug": app.slug, "actor": actor, "now": now}
+    policies.set_policy(policy=policy, applies_at=now + timedelta(days=7), **where)
+    assert "changed <a" in (shown := page(portal_client(), f"/portal/keys/{key.pk}"))
+    assert ": the app's policy moved its end</span>" in shown
