@@ -3,8 +3,9 @@
     python -m bench.latency [--smoke | --full] [--save]
 
 Requests are due evenly, and each is timed from the moment it was due. Then both again while the web process is
-busy without pause with the slowest thing it does, a list of 10,000 keys. Where there are fewer processors than that
-page, its database, the load generator and the server want, all wait for their turn: the echo shows how long.
+busy without pause with the slowest thing it does, a list of 10,000 keys, at the niceness that `up` gives it.
+Where there are fewer processors than that page, its database, the load generator and the server want, all wait
+for their turn: the echo shows how long.
 """
 
 import http.client
@@ -21,7 +22,7 @@ from bench.check import body_of, prepared
 from bench.report import Options, Row, ratios, row, run
 from bench.seeding import A_LIMIT_NOBODY_REACHES, KEYS, new_app, new_deployment, new_keys
 from bench.stage import CONNECTIONS, load_answered, serving
-from config.processes import GATEWAY_THREADS, WEB_THREADS
+from config.processes import GATEWAY_THREADS, WEB_NICENESS, WEB_THREADS
 
 ECHO, CHECK = "bare echo", "check"
 ECHO_BESIDE, CHECK_BESIDE = f"{ECHO} beside a slow page", f"{CHECK} beside a slow page"
@@ -34,7 +35,7 @@ def rounds(bodies: Path, backend_key: str, seconds: float, repeats: int) -> tupl
     with (
         serving("config.gateway_wsgi:application", GATEWAY_THREADS) as (gateway, _),
         serving("bench.check:echo", GATEWAY_THREADS) as (echo, _),
-        serving("config.wsgi:application", WEB_THREADS, is_kept=False) as (web, _),
+        serving("config.wsgi:application", WEB_THREADS, is_kept=False, niceness=WEB_NICENESS) as (web, _),
     ):
         most = statistics.median(load_answered(gateway, bodies, seconds / 2)["answers"] for _ in range(3))
         rate = most / (seconds / 2) / 3

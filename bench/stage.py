@@ -21,10 +21,12 @@ CONNECTIONS = 64
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 30
 _SERVE = """
+import os
 import sys
 from config import processes
 if number := int(sys.argv[4]):
     processes.keep_to_processor(number)
+os.nice(int(sys.argv[5]))
 processes.serve_wsgi(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
 """
 
@@ -45,6 +47,7 @@ def serving(
     processes: int = 1,
     environment: Mapping[str, str] | None = None,
     is_kept: bool = True,
+    niceness: int = 0,
 ) -> Iterator[tuple[int, int]]:
     """Serve a WSGI application in so many processes on one port; yield the port and the process group of all.
 
@@ -57,7 +60,8 @@ def serving(
             for number, report in enumerate(reports, 1):
                 variables = {**os.environ, **(environment or {}), "KEYSTEAD_READY_REPORT": str(report)}
                 group = started[0].pid if started else 0
-                started.append(_start(target, held.fileno(), threads, variables, group, number if is_kept else 0))
+                kept = number if is_kept else 0
+                started.append(_start(target, held.fileno(), threads, variables, group, kept, niceness))
             _wait_for(reports, started)
             yield ports.number(held), started[0].pid
         finally:
@@ -68,9 +72,9 @@ def serving(
 
 
 def _start(
-    target: str, listener: int, threads: int, variables: Mapping[str, str], group: int, number: int
+    target: str, listener: int, threads: int, variables: Mapping[str, str], group: int, number: int, niceness: int
 ) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", _SERVE, target, str(listener), str(threads), str(number)]
+    command = [sys.executable, "-c", _SERVE, target, str(listener), str(threads), str(number), str(niceness)]
     return subprocess.Popen(command, env=variables, pass_fds=[listener], process_group=group, stderr=subprocess.DEVNULL)
 
 

@@ -59,6 +59,7 @@ class Environment:
     gateway_auth: Literal["network", "token"]
     gateway_allow: tuple[IPv4Network | IPv6Network, ...]
     gateway_affinity: Literal["none", "processor"]
+    web_niceness: int
     keep_decisions_days: int
     stop_seconds: int
     metrics_token: str | None = field(repr=False)
@@ -111,6 +112,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         gateway_auth=_choice(variables, "KEYSTEAD_GATEWAY_AUTH", ("network", "token")),
         gateway_allow=_networks(variables, "KEYSTEAD_GATEWAY_ALLOW"),
         gateway_affinity=_choice(variables, "KEYSTEAD_GATEWAY_AFFINITY", ("none", "processor")),
+        web_niceness=_whole(variables, "KEYSTEAD_WEB_NICENESS", 0, 0, 19),
         keep_decisions_days=_whole(variables, "KEYSTEAD_KEEP_DECISIONS_DAYS", 0, 0, 3650),
         stop_seconds=stop_seconds(variables),
         metrics_token=optional_secret("METRICS_TOKEN", variables),

@@ -24,6 +24,7 @@ BODY_SECONDS = 10.0  # for a body to arrive, where every thread of a process wai
 BUFFER_BYTES = 64 * 1024
 WEB_THREADS = 4  # half of the connections of its database pool
 GATEWAY_THREADS = 4
+WEB_NICENESS = 15  # under `up`; see docs/decisions/0013
 READY_POLL_SECONDS = 0.02
 READY_SECONDS = 3.0
 
@@ -186,13 +187,14 @@ def check_gateway_address(host: str, environment: env.Environment) -> None:
 
 def run_serve(options: argparse.Namespace) -> int:
     """Run the web process."""
-    stop_seconds = env.load().stop_seconds
+    environment = env.load()
     if options.listener is not None:
+        os.nice(environment.web_niceness)  # where a page and a check want one processor, the check goes first
         serve_wsgi("config.wsgi:application", options.listener, WEB_THREADS)
         return 0
     from config.supervisor import run_servers
 
-    return run_servers("serve", ["web"], options.host, options.port, stop_seconds)
+    return run_servers("serve", ["web"], options.host, options.port, environment.stop_seconds)
 
 
 def run_gateway(options: argparse.Namespace) -> int:

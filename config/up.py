@@ -18,7 +18,7 @@ from config import env, first_secrets, ports, ready
 from config.children import Child, Signals, StopRequested, spawn
 from config.env import REPOSITORY, EnvironmentProblem
 from config.postgres import EmbeddedPostgres
-from config.processes import port_number
+from config.processes import WEB_NICENESS, port_number
 from config.supervisor import Supervisor, gateway_names, manage, say, server_children
 
 GATEWAYS_MOST = 64
@@ -143,6 +143,7 @@ def child_variables(data_dir: Path, web_port: int, gateway_port: int) -> dict[st
     variables.setdefault("KEYSTEAD_PUBLIC_URL", f"http://{ports.HOST}:{web_port}")
     variables.setdefault("KEYSTEAD_GATEWAY_URL", f"http://{ports.HOST}:{gateway_port}")
     variables.setdefault("KEYSTEAD_GATEWAY_AFFINITY", "processor")
+    variables.setdefault("KEYSTEAD_WEB_NICENESS", str(WEB_NICENESS))
     for name in first_secrets.MAKERS:
         if not data_folder.is_given(name):
             variables[f"KEYSTEAD_{name.upper()}_FILE"] = str(data_dir / "secrets" / name)

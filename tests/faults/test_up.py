@@ -162,6 +162,7 @@ def test_the_ready_file_names_every_part_for_its_owner_alone(start: Callable[...
     assert pids["up"] == running.process.pid
     for pid in (pids["postgres"], pids["web"], *pids["gateway"], pids["worker"], pids["product"]):
         assert parents()[pid] == running.process.pid
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (pids["web"], *pids["gateway"])] == [15, 0, 0]
     for url in (f"{ready['web_url']}/ready", f"{ready['gateway_url']}/ready", ready["product_url"]):
         with urlopen(url, timeout=5) as answer:
             assert answer.status == 200
