@@ -9,6 +9,7 @@ import os
 import random
 import struct
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import google_crc32c
 import msgspec
@@ -85,8 +86,14 @@ def frame_fields(number: int, whom: bytes, call: tuple[object, ...], node: bytes
     those between.
     """
     payload = b"".join((_BEFORE_ID, number.to_bytes(16, "big"), whom, _encoder.encode(call)[1:], node))
-    length = len(payload)  # from here on as `frame_payload`: a call less
-    return HEADER.pack(MAGIC, length, google_crc32c.value(_LENGTH.pack(length) + payload)) + payload
+    length = len(payload)  # from here on as `frame_payload`, without copying the payload once more
+    return HEADER.pack(MAGIC, length, google_crc32c.extend(_crc_of_length(length), payload)) + payload
+
+
+@lru_cache(maxsize=4_096)
+def _crc_of_length(length: int) -> int:
+    crc: int = google_crc32c.value(_LENGTH.pack(length))
+    return crc
 
 
 def record_of(whole: bytes) -> Record:

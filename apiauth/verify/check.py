@@ -277,18 +277,18 @@ class Checker:
 
     def _frame(self, outcome: Outcome, question: Question, began: int) -> bytes:
         """Return the decision's record as it stands in the spool."""
-        key = outcome.key
         prepared = outcome.prepared
         rule = outcome.rule
         left = outcome.left
         if len(left) == 1:  # as most calls have it: a third of the cost
             limit = outcome.claims[0][0]
             limits = [(limit.text, left[0], limit.max_requests)]
+        elif left:
+            limits = [(limit.text, each, limit.max_requests) for limit, each in outcome.limits]
         else:
-            pairs = zip(outcome.claims, left, strict=True) if left else ()
-            limits = [(limit.text, each, limit.max_requests) for (limit, _), each in pairs]
+            limits = []
         call = (
-            outcome.blocked_by if rule is not Rule.RATE_LIMITED else rule.value,
+            None if rule is None else rule.value,
             outcome.blocked_by,
             question.method,
             question.logged_path,
@@ -296,7 +296,7 @@ class Checker:
             question.peer_ip or None,
             question.user_agent,
             question.required_permissions,
-            key.permissions if rule is Rule.PERMISSION_DENIED and key is not None else None,
+            outcome.key.permissions if rule is Rule.PERMISSION_DENIED and outcome.key is not None else None,
             limits,
             outcome.retry_after,
             outcome.stale_ms,
