@@ -19,6 +19,7 @@ from apiauth.admin import in_force
 from apiauth.admin.window import moment, staff
 from apiauth.core import clock
 from apiauth.core.errors import KeysteadError
+from apiauth.core.ids import parse_id
 from apiauth.core.policy import ExpiryMode, Policy, RotationMode, WhenOverdue, read_policy
 from apiauth.core.policy_words import MEANINGS
 from apiauth.core.roles import PRESETS, Action, Authority, Role, may, preset_name
@@ -84,6 +85,10 @@ class PolicyForm(forms.Form):
                 self.add_error(place if place in self.fields else None, refusal.message)
         return values
 
+    def refuse(self, refusal: KeysteadError) -> None:
+        """Show at its field why the policy is not taken."""
+        self.add_error("applies_at" if refusal.field == "policy_applies_at" else None, refusal.message)
+
     def _document(self, values: dict[str, Any]) -> dict[str, Any]:
         document: dict[str, Any] = {part: {} for part in self._present.document()}
         for place in _PLACES:
@@ -131,7 +136,7 @@ class PolicyPage:
             raise PermissionDenied
         now = clock.now()
         form = PolicyForm(request.POST or None, app=app)
-        preview = self._preview(app, form, now) if form.is_valid() else None
+        preview = self._preview(app, form, now, request.POST.get("_older", "")) if form.is_valid() else None
         if preview is not None and "_set" in request.POST and self._set(request, app, form, now):
             return HttpResponseRedirect(reverse("admin:apiauth_app_change", args=[app.pk]))
         context = {
@@ -148,13 +153,26 @@ class PolicyPage:
         }
         return TemplateResponse(request, "admin/policy.html", context, status=422 if form.errors else 200)
 
-    def _preview(self, app: App, form: PolicyForm, now: datetime) -> dict[str, Any]:
-        values = form.cleaned_data
-        impact = policies.impact_of(app, values["policy"], applies_at=values["applies_at"] or now)
-        keys = [
-            (affected.key, moment(affected.ends_at), moment(affected.due_at)) for affected in impact.keys(MOST_LISTED)
-        ]
-        return {"count": impact.count(), "keys": keys}
+    def _preview(self, app: App, form: PolicyForm, now: datetime, older: str) -> dict[str, Any] | None:
+        """Return a page of the keys that the policy would touch, or None where its moment is refused.
+
+        `older` is the id of the last key of the page before, if it is one.
+        """
+        values, before = form.cleaned_data, parse_id(older)
+        try:
+            impact = policies.preview(app, values["policy"], applies_at=values["applies_at"], now=now)
+        except KeysteadError as refusal:
+            form.refuse(refusal)
+            return None
+        count, found = impact.count(), list(impact.keys(MOST_LISTED + 1, before=before))
+        page, has_more = found[:MOST_LISTED], len(found) > MOST_LISTED
+        which = "older ones" if before else "the newest"
+        return {
+            "count": f"{count:,}",
+            "part": f"{len(page)} of {count:,}, {which}" if len(page) < count else "",
+            "keys": [(affected.key, moment(affected.ends_at), moment(affected.due_at)) for affected in page],
+            "older": str(page[-1].key.pk) if has_more else "",
+        }
 
     def _set(self, request: HttpRequest, app: App, form: PolicyForm, now: datetime) -> bool:
         """Put the policy in force unless it, or the app meanwhile, is refused."""
@@ -170,7 +188,7 @@ class PolicyPage:
                 seen=[app.updated_at] if request.POST.get("version") == app.updated_at.isoformat() else [],
             )
         except KeysteadError as refusal:
-            form.add_error("applies_at" if refusal.field == "policy_applies_at" else None, refusal.message)
+            form.refuse(refusal)
             return False
         messages.success(request, f"The policy of {app} is set.")
         in_force.tell(request)

@@ -1,18 +1,16 @@
 """Reads the decision log: by request id, or page by page, the newest first."""
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.core import signing
 from django.db import connection
 from django.db.models import Q
 
+from apiauth.audit import cursors
 from apiauth.audit.statements import sql
 from apiauth.core import clock, ids
-from apiauth.core.errors import Invalid
 from apiauth.core.limit_states import LimitState
 from apiauth.core.scope import Reach
 from apiauth.models.decision import Decision, DecisionQuerySet
@@ -115,7 +113,7 @@ def decisions(
     """
     limit = max(1, min(limit, MOST_ROWS))
     scope = _in_range(app_id, filters).within(within)
-    last = _read_cursor(cursor, app_id, filters) if cursor is not None else after
+    last = UUID(hex=cursors.read(cursor, of=(app_id, filters), salt=_SALT)[0]) if cursor is not None else after
     if last is not None:
         scope, offset = _after(scope, last), 0
     is_narrow = within is not None and not within.is_whole_app
@@ -124,7 +122,7 @@ def decisions(
     found = list(rows.newest_first().values_list(*_COLUMNS)[offset : offset + limit + 1])
     page = [DecisionRow(*row) for row in found[:limit]]
     goes_on_after = page[-1].id if len(found) > limit else _first_of(horizon)
-    next_cursor = _cursor(goes_on_after, app_id, filters) if goes_on_after else None
+    next_cursor = cursors.write([goes_on_after.hex], of=(app_id, filters), salt=_SALT) if goes_on_after else None
     return Page(page, next_cursor, next_cursor is not None, goes_on_after)
 
 
@@ -224,22 +222,3 @@ def _after(rows: DecisionQuerySet, decision_id: UUID) -> DecisionQuerySet:
     return rows.filter(decided_at__lte=decided_at).filter(
         Q(decided_at__lt=decided_at) | Q(decided_at=decided_at, id__lt=decision_id)
     )
-
-
-def _fingerprint(app_id: int | None, filters: DecisionFilters) -> str:
-    return hashlib.sha256(repr((app_id, filters)).encode()).hexdigest()[:16]
-
-
-def _cursor(last: UUID, app_id: int | None, filters: DecisionFilters) -> str:
-    return signing.dumps([last.hex, _fingerprint(app_id, filters)], salt=_SALT)
-
-
-def _read_cursor(cursor: str, app_id: int | None, filters: DecisionFilters) -> UUID:
-    """Return the decision that a cursor names; signed, so only we can have named it."""
-    try:
-        hexadecimal, fingerprint = signing.loads(cursor, salt=_SALT)
-    except (signing.BadSignature, ValueError, TypeError):
-        raise Invalid("This cursor is not valid. Start again without one.", field="cursor") from None
-    if fingerprint != _fingerprint(app_id, filters):
-        raise Invalid("This cursor belongs to another list. Start again without one.", field="cursor")
-    return UUID(hex=hexadecimal)

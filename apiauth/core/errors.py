@@ -23,6 +23,8 @@ The docstring is the public sentence, `code` the machine's word; internal detail
 log, never into the message.
 """
 
+from typing import Any
+
 
 class KeysteadError(Exception):
     """Something went wrong."""
@@ -33,6 +35,7 @@ class KeysteadError(Exception):
     def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
         self.field = field
+        self.details: dict[str, Any] = {}  # what an answer tells besides the field at fault
         super().__init__(self.message)
 
 

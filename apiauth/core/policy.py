@@ -20,6 +20,7 @@ from apiauth.core.scope import Scope
 MOST_DAYS = 3650
 MOST_GRACE_DAYS = 365
 _DAY_MS = 86_400_000
+_LONGEST_ECHO = 200
 
 Days = Annotated[int, Meta(ge=1, le=MOST_DAYS)]
 
@@ -205,14 +206,15 @@ _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 def read_policy(document: Any) -> Policy:
     """Return the policy that a document describes; `authority` may be the name of a preset.
 
-    Raises Invalid that names the place, from `policy` on, of an unknown field or a value out of bounds.
+    Raises Invalid that names the place, from `policy` on, of an unknown field or a value out of bounds. What it
+    repeats of the document is cut, and has no character that cannot be shown.
     """
     try:
         return msgspec.convert(_with_preset(document), Policy)
     except msgspec.ValidationError as problem:
         found = _PLACE.match(str(problem))
         assert found is not None  # whatever it says matches
-        place = f"policy{found['path'] or ''}"
+        place = _shown(f"policy{found['path'] or ''}")
         raise Invalid(f"{place} can't be used: {_sentence(found['what'])}", field=place) from None
 
 
@@ -229,8 +231,13 @@ def _with_preset(document: Any) -> Any:
 
 
 def _sentence(what: str) -> str:
-    text = what.replace("`", "").rstrip(".")
+    text = _shown(what.replace("`", "").rstrip("."))
     return f"{text[:1].lower()}{text[1:]}." if text.startswith(("Expected", "Object", "Invalid")) else f"{text}."
+
+
+def _shown(text: str) -> str:
+    cut = text if len(text) <= _LONGEST_ECHO else f"{text[: _LONGEST_ECHO - 1]}…"
+    return "".join(character if character.isprintable() else "\ufffd" for character in cut)
 
 
 def _days(days: int | None) -> int:

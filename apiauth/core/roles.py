@@ -96,8 +96,8 @@ class MissingPermission(NotAllowed):
 
     def __init__(self, action: Action, role: Role, message: str) -> None:
         """Take the action that the role does not reach."""
-        self.details = {"missing": action.value, "role": role.value}
         super().__init__(message)
+        self.details = {"missing": action.value, "role": role.value}
 
 
 def preset_name(authority: Authority) -> str | None:

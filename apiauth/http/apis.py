@@ -8,6 +8,7 @@ from apiauth.http import (
     backend_key_changes,
     backend_keys,
     backend_limits,
+    backend_policy,
     backend_subjects,
     backend_tickets,
     exchange,
@@ -22,6 +23,7 @@ backend = make_api("Keystead backend API", "backend")
 for heading, room in (
     ("Tickets", backend_tickets),
     ("Apps", backend_apps),
+    ("Apps", backend_policy),
     ("Keys", backend_keys),
     ("Keys", backend_key_changes),
     ("Keys", backend_impact),

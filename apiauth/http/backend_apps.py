@@ -15,7 +15,16 @@ from apiauth.http.openapi.links import APP_LINKS
 from apiauth.http.prefer import may_wait
 from apiauth.http.value_types import FlagText, clamped_number
 from apiauth.http.values import clamped, flag, moment
-from apiauth.http.wire import AppJson, AppListJson, ChangedAppJson, NewAppJson, PropagatedJson, app_json, app_list_json
+from apiauth.http.wire import (
+    AppJson,
+    AppListJson,
+    ChangedAppJson,
+    NewAppJson,
+    PropagatedJson,
+    affected_keys_json,
+    app_json,
+    app_list_json,
+)
 from apiauth.models import App
 from apiauth.services import apps, policies
 
@@ -76,15 +85,19 @@ def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response
     caller = request.auth
     changes = body.sent()
     applies_at = changes.pop("policy_applies_at", None)
-    app = policies.edit_app(
-        deployment_id=caller.deployment_id,
-        slug=app_slug,
-        changes=changes,
-        applies_at=moment(applies_at, "policy_applies_at") if applies_at is not None else None,
-        actor=caller.actor,
-        now=caller.now,
-        seen=seen(request),
-    )
+    try:
+        app = policies.edit_app(
+            deployment_id=caller.deployment_id,
+            slug=app_slug,
+            changes=changes,
+            applies_at=moment(applies_at, "policy_applies_at") if applies_at is not None else None,
+            actor=caller.actor,
+            now=caller.now,
+            seen=seen(request),
+        )
+    except policies.KeysAffected as refusal:
+        refusal.details = {"affected_keys": affected_keys_json(refusal)}
+        raise
     response["ETag"] = etag(app.updated_at)
     return app_json(app)
 

@@ -112,6 +112,13 @@ class AppUpdate(Body):
     docs_url: Link | None = None
 
 
+class PolicyProposal(Body):
+    """A policy to try on the keys that are there."""
+
+    policy: PolicyDocument
+    policy_applies_at: Moment | None = None
+
+
 class KeyCreate(Body):
     """A new key."""
 

@@ -40,8 +40,8 @@ class MissingScope(NotAllowed):
     code = "missing_scope"
 
     def __init__(self, scope: str) -> None:
-        self.details = {"missing_scope": scope}
         super().__init__(f"This backend key lacks the scope {scope}.")
+        self.details = {"missing_scope": scope}
 
 
 class ForeignOrigin(NotAllowed):
@@ -139,7 +139,7 @@ def answer(request: HttpRequest, error: KeysteadError) -> JsonResponse:
     body: dict[str, Any] = {
         "message": error.message,
         "code": error.code,
-        "details": getattr(error, "details", None) or {field: text for field, text in problems if field} or None,
+        "details": {**{field: text for field, text in problems if field}, **error.details} or None,
         "errors": [_entry(field, text, error.code if frontend else error.status) for field, text in problems],
         "request_id": getattr(request, "request_id", ""),
     }

@@ -20,11 +20,15 @@ from apiauth.services.policy_ends import move_ends, outlasting
 from apiauth.services.versions import refuse_unseen
 
 FARTHEST = timedelta(days=366)
+MOST_NAMED = 20  # keys that a refusal names, of those that a policy would touch
 
 
 @dataclass(frozen=True, slots=True)
 class AffectedKey:
-    """A key that a policy would touch: when it would end, if earlier than now, and when it must be rotated."""
+    """A key that a policy would touch: the end it would get, and from when it would have to be rotated.
+
+    None where that stays as it is, or where there would be none.
+    """
 
     key: Key
     ends_at: datetime | None
@@ -33,24 +37,48 @@ class AffectedKey:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """The keys that a policy would touch if it held from `applies_at` on."""
+    """The keys that a policy would touch if it held from `applies_at` on, in place of the one that `present` is."""
 
     expiring: KeyQuerySet
     due: KeyQuerySet
     policy: Policy
     applies_at: datetime
+    present: Policy
 
     def count(self) -> int:
         """Return how many keys that are."""
         return (self.expiring | self.due).count()
 
-    def keys(self, most: int) -> Iterator[AffectedKey]:
-        """Yield the newest of them, at most so many, each with what it comes to."""
-        ending = set(self.expiring.newest_first().values_list("pk", flat=True)[:most])
-        for key in (self.expiring | self.due).newest_first()[:most]:
+    def keys(self, most: int, *, before: int | None = None) -> Iterator[AffectedKey]:
+        """Yield the newest of them, at most so many, each with what it comes to; `before` goes on behind a key's id."""
+        expiring, due = (rows if before is None else rows.filter(pk__lt=before) for rows in (self.expiring, self.due))
+        ending = set(expiring.newest_first().values_list("pk", flat=True)[:most])
+        for key in (expiring | due).newest_first()[:most]:
             latest = self.policy.expiry.latest(key.created_at)
             ends_at = max(latest, self.applies_at) if latest and key.pk in ending else None
-            yield AffectedKey(key, ends_at, key.rotation_due_at(self.policy.rotation))
+            due_at = key.rotation_due_at(self.policy.rotation)
+            is_unchanged = due_at == key.rotation_due_at(self.present.rotation)
+            yield AffectedKey(key, ends_at, None if is_unchanged else due_at)
+
+
+class KeysAffected(Unprocessable):
+    """This policy affects keys. Choose from when it applies to them."""
+
+    def __init__(self, count: int, impact: Impact) -> None:
+        """Take how many keys `impact` has, and read the first of them."""
+        keys = "1 key" if count == 1 else f"{count} keys"
+        sentence = f"This policy affects {keys}. Choose from when it applies to them."
+        super().__init__(sentence, field="policy_applies_at")
+        self.count, self.first = count, list(impact.keys(MOST_NAMED))
+
+
+def preview(app: App, policy: Policy, *, applies_at: datetime | None, now: datetime) -> Impact:
+    """Return what `set_policy` would do with the same values, as if from now on where no moment is chosen.
+
+    Raises Invalid as it does.
+    """
+    _check_moment(applies_at, now)
+    return impact_of(app, _scheduled(app.policy, policy, applies_at, now), applies_at=applies_at or now)
 
 
 def impact_of(app: App, policy: Policy, *, applies_at: datetime) -> Impact:
@@ -58,7 +86,7 @@ def impact_of(app: App, policy: Policy, *, applies_at: datetime) -> Impact:
     keys = Key.objects.in_app(app.id)
     rotation = _enforced_from(policy.rotation, applies_at)
     due = keys.due(rotation, applies_at) if rotation.is_tighter_than(app.policy.rotation) else keys.none()
-    return Impact(outlasting(app, policy, applies_at), due, policy, applies_at)
+    return Impact(outlasting(app, policy, applies_at), due, policy, applies_at, app.policy)
 
 
 @transaction.atomic
@@ -90,7 +118,7 @@ def set_policy(
     impact = impact_of(app, after, applies_at=applies_at or now)
     affected = impact.count()
     if affected and applies_at is None:
-        raise _surprise(affected)
+        raise KeysAffected(affected, impact)
     details = {"changed": _changes(before, after), "affected_keys": affected}
     if applies_at:
         details["applies_at"] = applies_at.isoformat()
@@ -130,11 +158,6 @@ def edit_app(
     return set_policy(
         deployment_id=deployment_id, slug=slug, policy=policy, applies_at=applies_at, actor=actor, now=now
     )
-
-
-def _surprise(affected: int) -> Unprocessable:
-    keys = "1 key" if affected == 1 else f"{affected} keys"
-    return Unprocessable(f"This policy affects {keys}. Choose from when it applies to them.", field="policy_applies_at")
 
 
 def _check_moment(applies_at: datetime | None, now: datetime) -> None:

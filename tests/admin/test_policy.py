@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apiauth.admin import policy
 from apiauth.core import clock
 from apiauth.core.policy import Policy
 from apiauth.models import ActivityEntry, App
@@ -45,10 +46,47 @@ def test_a_preview_lists_keys_and_changes_nothing(
 ) -> None:
     key = make_key().key
     answer = administrator.post(address(app), {**filled(administrator, app, **NINETY), "_preview": "1"})
-    assert answer.context["preview"]["count"] == 1
+    assert answer.context["preview"]["count"] == "1"
     assert str(key) in answer.content.decode()
     app.refresh_from_db()
     assert app.policy == Policy()
+
+
+def test_a_preview_says_how_many_keys_there_are_and_turns_its_pages(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "MOST_LISTED", 2)
+    keys = sorted((make_key(f"Key {number}").key for number in range(5)), key=lambda key: -key.pk)
+    form, shown, sent = filled(administrator, app, **NINETY), [], {"_preview": "1"}
+    for part in ("2 of 5, the newest", "2 of 5, older ones", "1 of 5, older ones"):
+        answer = administrator.post(address(app), {**form, **sent})
+        page = answer.content.decode()
+        assert part in page
+        shown += [key for key, _, _ in answer.context["preview"]["keys"]]
+        sent = {"_older": answer.context["preview"]["older"]}
+        assert ("Preview older keys" in page) is bool(sent["_older"])
+    assert shown == keys
+
+
+def test_a_preview_of_all_keys_leads_to_no_others(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "MOST_LISTED", 2)
+    make_key(), make_key()
+    page = administrator.post(address(app), {**filled(administrator, app, **NINETY), "_preview": "1"}).content.decode()
+    assert "Keys that this affects: 2" in page
+    assert "the newest" not in page
+    assert "Preview older keys" not in page
+
+
+def test_a_preview_of_a_moment_that_is_past_says_so(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    make_key()
+    form = {**filled(administrator, app, **NINETY), "applies_at": "2020-01-01 00:00", "_preview": "1"}
+    answer = administrator.post(address(app), form)
+    assert answer.status_code == 422
+    assert "applies_at" in answer.context["form"].errors
 
 
 def test_a_policy_that_affects_keys_asks_from_when(

@@ -83,6 +83,14 @@ def own_limits(values: list[Any]) -> object:
     return parse_key_rules(values, app_rules=(BUILT_IN,))
 
 
+def policy(value: Any) -> object:
+    """One whose `enforced_from` is left to `policy_applies_at`."""
+    read = read_policy(value)
+    if read.rotation.enforced_from is not None:
+        raise Invalid
+    return read
+
+
 SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "name": (visible_line, "A name"),
     "description": (line, "A description"),
@@ -96,7 +104,7 @@ SPOKEN: Mapping[str, tuple[Check, Any]] = {
     "docs_url": (link, ""),
     "metadata": (check_metadata, {"team": "blue"}),
     "expires_at": (end_to_come, "2090-01-01T00:00:00Z"),
-    "policy": (read_policy, {}),
+    "policy": (policy, {}),
     "overlap_ends_at": (end_to_come, "2090-01-01T00:00:00Z"),
     "allowed_cidrs": (key_values.addresses, ["203.0.113.0/24"]),
     "permission_details": (catalogue.checked_details, {}),

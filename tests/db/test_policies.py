@@ -245,13 +245,23 @@ def test_a_document_as_it_was_read_changes_nothing(set_policy: SetPolicy) -> Non
 def test_a_preview_lists_what_would_happen(make_key: MakeKey, app: App, now: datetime) -> None:
     old, young = aged(make_key("Old"), 400), make_key("Young").key
     make_key("Short", expires_at=now + timedelta(days=3))
-    impact = policies.impact_of(app, read_policy({**NINETY, **MONTHLY}), applies_at=now + WEEK)
+    impact = policies.preview(app, read_policy({**NINETY, **MONTHLY}), applies_at=now + WEEK, now=now)
     assert impact.count() == 2
     found = {affected.key.name: (affected.ends_at, affected.due_at) for affected in impact.keys(50)}
-    assert found["Old"][0] == now + WEEK
+    assert found["Old"] == (now + WEEK, now + WEEK), "neither lies before the chosen moment"
     assert found["Young"] == (young.created_at + timedelta(days=90), young.created_at + timedelta(days=30))
     old.refresh_from_db()
     assert old.expires_at is None, "a preview changes nothing"
+
+
+def test_a_preview_goes_on_behind_any_key(make_key: MakeKey, app: App, now: datetime) -> None:
+    for days in (0, 400, 0, 400):
+        aged(make_key(), days)
+    impact = policies.preview(app, read_policy({**NINETY, **MONTHLY}), applies_at=None, now=now)
+    whole = list(impact.keys(50))
+    assert len(whole) == 4
+    for number, affected in enumerate(whole):
+        assert list(impact.keys(2, before=affected.key.pk)) == whole[number + 1 : number + 3]
 
 
 @pytest.mark.parametrize("days", [-1, 367])

@@ -96,7 +96,8 @@ def test_400_that_names_the_parameter_that_cannot_be_read(
     for parameter in operation.query:
         for value in [*BAD[kind_of(parameter)], "a\x00b"]:
             with subtests.test(f"{parameter}={value[:40]!r}"):
-                answer = send(client, operation, stage.own.place, query=f"?{parameter}={quote(value)}")
+                query = f"?{parameter}={quote(value)}"
+                answer = send(client, operation, stage.own.place, good(operation, stage.own), query)
                 assert fields_of(problem_of(answer, operation)) == [parameter]
                 assert answer[0] == 400
     assert every_row() == rows
@@ -110,7 +111,8 @@ def test_200_for_what_is_out_of_range_or_means_nothing(
     for parameter in operation.query:
         for value in TAKEN[kind_of(parameter)]:
             with subtests.test(f"{parameter}={value[:40]!r}"):
-                status, body = send(client, operation, stage.own.place, query=f"?{parameter}={quote(value)}")
+                query = f"?{parameter}={quote(value)}"
+                status, body = send(client, operation, stage.own.place, good(operation, stage.own), query)
                 assert status == 200, body
                 if parameter == "limit":
                     answer = json.loads(body)

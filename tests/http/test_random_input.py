@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from apiauth.core import clock
+from apiauth.services import keys
 from tests.support.problems import problem_of
 from tests.support.routes import FORM_FIELDS, OPERATIONS, RULE, WITH_BODY, WITH_FORM, Field, Operation, named
 from tests.support.rows import Rows, every_row, undone
@@ -161,21 +163,22 @@ query_texts = st.one_of(
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.query], ids=named)
 def test_no_query_is_a_5xx_or_changes_anything(operation: Operation, stage: Stage) -> None:
     queries = st.fixed_dictionaries({}, optional=dict.fromkeys(operation.query, query_texts))
-    rows = every_row()
+    rows, asked = every_row(), good(operation, stage.own)
 
     @look
     @given(query=queries, rest=st.text(max_size=20))
     def try_it(query: dict[str, str], rest: str) -> None:
         address = f"?{urlencode(query, errors='surrogatepass')}&{quote(rest, safe='=&', errors='surrogatepass')}"
-        assert_whole(stage, operation, rows, None, address)
+        assert_whole(stage, operation, rows, asked, address)
 
     try_it()
 
 
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if "cursor" in o.query], ids=named)
 def test_no_part_of_a_cursor_can_be_changed(operation: Operation, stage: Stage) -> None:
-    client = stage.own.client(operation)
-    status, body = send(client, operation, stage.own.place, query="?limit=1")
+    client, asked = stage.own.client(operation), good(operation, stage.own)
+    keys.create_key(app_id=stage.own.app.id, name="A second one", actor=stage.own.subject, now=clock.now())
+    status, body = send(client, operation, stage.own.place, asked, "?limit=1")
     assert status == 200
     cursor = cursor_of(body, operation)
 
@@ -186,10 +189,10 @@ def test_no_part_of_a_cursor_can_be_changed(operation: Operation, stage: Stage) 
         if cursor[place] == letter:
             return
         changed = cursor[:place] + letter + cursor[place + 1 :]
-        problem_of(send(client, operation, stage.own.place, query=f"?cursor={changed}"), operation)
+        problem_of(send(client, operation, stage.own.place, asked, f"?cursor={changed}"), operation)
 
     try_it()
-    assert send(client, operation, stage.own.place, query=f"?cursor={cursor}")[0] == 200
+    assert send(client, operation, stage.own.place, asked, f"?cursor={cursor}")[0] == 200
 
 
 def cursor_of(body: bytes, operation: Operation) -> str:

@@ -38,6 +38,7 @@ RULE = {"unit": "minute", "duration": 1, "max_requests": 60}
 GOOD_BODIES: dict[str, dict[str, Any]] = {
     "POST /api-auth/apps": {"app_slug": "aa_new", "name": "Orbit", "key_prefix": "orb_live"},
     "PATCH /api-auth/apps/{app_slug}": {"name": "Renamed"},
+    "POST /api-auth/apps/{app_slug}/policy/impact": {"policy": {"expiry": {"mode": "mandatory", "longest_days": 90}}},
     "POST /api-auth/apps/{app_slug}/keys": {"name": "ci"},
     "PATCH /api-auth/apps/{app_slug}/keys/{key_id}": {"name": "Renamed"},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/disable": {"reason": "leaked"},

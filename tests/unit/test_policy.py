@@ -122,6 +122,26 @@ def test_a_document_that_cannot_be_used_names_the_place(document: object, place:
     assert refusal.value.message.endswith(".")
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"n" * 5000: 1},
+        {"scope": {"n" * 5000: 1}},
+        {"scope": {"model": "n" * 5000}},
+        {"a` - at `$.scope." + "n" * 5000: 1},
+        {"a\x00b\nc\x1b[31m\u202e": 1},
+        {"scope": {"a\r\nb": 1}},
+    ],
+)
+def test_what_is_repeated_of_a_document_is_short_and_can_be_shown(document: object) -> None:
+    with pytest.raises(Invalid) as refusal:
+        read_policy(document)
+    for text in (refusal.value.message, refusal.value.field or ""):
+        assert text.isprintable()
+        assert len(text) < 500
+    assert (refusal.value.field or "").startswith("policy")
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -126,6 +126,21 @@ IMPACT: Example = {
     "paths": [{"path": "GET /v2/routes", "calls": 40}],
     "path_count": 1,
 }
+POLICY_IMPACT: Example = {
+    "policy_applies_at": MADE,
+    "total": 1,
+    "data": [
+        {
+            "id": KEY_ID,
+            "name": "Billing worker",
+            "expires_at": "2031-07-04T06:07:08.123456Z",
+            "rotation_due_at": None,
+        }
+    ],
+    "limit": 100,
+    "has_more": False,
+    "next_cursor": None,
+}
 COUNTS: Example = {"total_requests": 9, "allowed_requests": 6, "blocked_requests": 3, "success_rate": 66.67}
 PAGE_OF_LOG: Example = {"data": [LOG], "limit": 100, "has_more": False, "next_cursor": None}
 SESSION: Example = {
@@ -166,6 +181,7 @@ ANSWERS: dict[str, Any] = {
     "NewAppJson": APP,
     "ChangedAppJson": APP,
     "AppListJson": {"data": [APP], "apps": [APP], "has_more": False, "limit": 50, "offset": 0, "total": 1},
+    "PolicyImpactJson": POLICY_IMPACT,
     "ChangedKeyJson": KEY,
     "ImpactJson": {**IMPACT, "addresses": [{"client_ip": "203.0.113.9", "calls": 40}], "address_count": 1},
     "BrowserImpactJson": IMPACT,
@@ -220,6 +236,7 @@ BODIES: dict[str, Example] = {
         "permissions": ["routes:read", "routes:write"],
     },
     "AppUpdate": {"description": "Maps and routes for Northwind", "default_overlap_seconds": 3600},
+    "PolicyProposal": {"policy": {"expiry": {"mode": "mandatory", "longest_days": 90}}},
     "KeyCreate": {"name": "Billing worker", "permissions": ["routes:read"], "metadata": {"team": "blue"}},
     "KeyRotate": {"overlap_seconds": 3600},
     "KeyUpdate": {"note": "Moved to the new cluster", "allowed_cidrs": ["203.0.113.0/24"]},

@@ -75,6 +75,12 @@ FIELDS: dict[str, str] = {
     "policy": "What the app locks: a document of six parts, each of which may be left out.",
     "AppUpdate.policy": "What the app locks; it replaces the whole document, and null locks nothing.",
     "policy_applies_at": "From when a tighter policy holds for the keys that are there; needed where it affects any.",
+    "PolicyProposal.policy": "The policy to try, as a PATCH of the app would take it.",
+    "PolicyProposal.policy_applies_at": "From when it would hold for the keys that are there; now without it.",
+    "PolicyImpact.policy_applies_at": "From when the policy would hold for the keys; the same on every page.",
+    "AffectedKey.expires_at": "When the key would end by itself; null where that stays as it is.",
+    "AffectedKey.rotation_due_at": "From when the key would have to be rotated; null where that stays as it is, or it "
+    "never would.",
     "default_role": "The role of a session whose ticket names none.",
     "default_overlap_seconds": "How long a rotated key works on where the rotation does not say; 0 ends it at once.",
     "return_url": "Where the portal leads back to, an http or https address.",
@@ -235,6 +241,7 @@ FIELDS: dict[str, str] = {
     "the next page.",
     "cursor_id": "The `request_id` of the last row that you have.",
     "cursor": "The `next_cursor` of the page before, with the same filters.",
+    "previewPolicy.cursor": "The `next_cursor` of the page before, with the same body.",
     "next_cursor": "What to ask for the next page with; null on the last.",
     "interval": "The step: `minute`, `hour`, `day`, `week` or `month`; another value means an hour. By the minute, "
     "one day at most.",
@@ -287,6 +294,8 @@ FIELDS: dict[str, str] = {
     "code": "A word for programs.",
     "Problem.code": "The status.",
     "details": "The fields at fault, each with its sentence; null where none is.",
+    "Error.details": "The fields at fault, each with its sentence; null where none is. Where a policy would touch keys "
+    "and no `policy_applies_at` was sent, also `affected_keys`: how many, and the newest 20, as if it applied now.",
     "errors": "The same once more, one entry for each fault.",
     "field": "The field at fault.",
     "BrowserError.status": "The status.",

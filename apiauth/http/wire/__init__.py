@@ -65,6 +65,7 @@ from apiauth.http.wire.limits import (
     scheme_json,
 )
 from apiauth.http.wire.moments import moment_json
+from apiauth.http.wire.policy import PolicyImpactJson, affected_keys_json, policy_impact_json
 from apiauth.http.wire.propagation import GatewaysJson, PropagatedJson, RevokedJson
 from apiauth.http.wire.subjects import RemovedSubjectJson, removed_subject_json
 
@@ -107,6 +108,7 @@ __all__ = [
     "OpenedSessionJson",
     "PathCountJson",
     "PointJson",
+    "PolicyImpactJson",
     "PropagatedJson",
     "ReasonJson",
     "RemovedSubjectJson",
@@ -118,6 +120,7 @@ __all__ = [
     "SessionJson",
     "TicketJson",
     "TopKeyJson",
+    "affected_keys_json",
     "app_json",
     "app_list_json",
     "browser_impact_json",
@@ -130,6 +133,7 @@ __all__ = [
     "key_json",
     "key_list_json",
     "moment_json",
+    "policy_impact_json",
     "removed_subject_json",
     "scheme_json",
     "session_json",

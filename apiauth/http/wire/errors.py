@@ -4,6 +4,8 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from apiauth.http.wire.policy import AffectedKeysJson
+
 
 class ProblemJson(TypedDict):
     """One thing that is wrong."""
@@ -24,13 +26,13 @@ class BrowserProblemJson(TypedDict):
 class _ErrorJson(TypedDict):
     message: str
     code: str
-    details: dict[str, str] | None
     request_id: str
 
 
 class ErrorJson(_ErrorJson):
     """Why nothing was done."""
 
+    details: dict[str, str | AffectedKeysJson] | None
     errors: list[ProblemJson]
 
 
@@ -38,6 +40,7 @@ class BrowserErrorJson(_ErrorJson):
     """Why nothing was done, in the envelope of the browser session API."""
 
     status: int
+    details: dict[str, str] | None
     data: None
     session: None
     errors: list[BrowserProblemJson]

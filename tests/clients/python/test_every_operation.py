@@ -75,6 +75,7 @@ CALLS: dict[str, Callable[[Keystead], object]] = {
     "updateApp": lambda k: k.update_app(
         "aa_1", if_match='"1"', name="n", key_prefix="a", is_active=True, policy_applies_at=NOW, **APP, **WAIT
     ),
+    "previewPolicy": lambda k: k.preview_policy("aa_1", policy={}, policy_applies_at=NOW, cursor="c"),
     "deleteApp": lambda k: k.delete_app("aa_1", **WAIT),
     "listKeys": lambda k: k.list_keys("aa_1", include_inactive=True),
     "createKey": lambda k: k.create_key("aa_1", name="ci", **KEY_PARTS, **OWNER, **WAIT),
@@ -195,6 +196,8 @@ ANSWERS = [
     (client.Gateways, "backend", "Gateways", {}),
     (client.RemovedSubject, "backend", "RemovedSubject", {}),
     (client.Impact, "backend", "Impact", {}),
+    (client.PolicyImpact, "backend", "PolicyImpact", {"limit": _OF_THE_PAGE}),
+    (client.AffectedKey, "backend", "AffectedKey", {}),
     (client.BlockedByRule, "backend", "BlockedByRule", {}),
     (client.BlockedPath, "backend", "BlockedPath", {}),
     (client.BlockedAddress, "backend", "BlockedAddress", {}),

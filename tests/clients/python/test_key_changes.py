@@ -102,6 +102,20 @@ def test_what_a_change_would_block_is_told_before_it_is_made(keystead: Keystead,
     assert reason(keystead, issued) is None
 
 
+def test_the_keys_that_a_policy_would_touch_are_told_page_by_page(keystead: Keystead, slug: str) -> None:
+    policy = {"expiry": {"mode": "mandatory", "longest_days": 90}}
+    made = {keystead.create_key(slug, name="ci").key.id for _ in range(2)}
+    first = keystead.preview_policy(slug, policy=policy, limit=1)
+    assert (len(first.data), first.has_more) == (1, True)
+
+    rest = keystead.preview_policy(slug, policy=policy, cursor=first.next_cursor)
+
+    assert {key.id for key in (*first.data, *rest.data)} >= made
+    assert rest.policy_applies_at == first.policy_applies_at
+    assert all(key.expires_at and key.rotation_due_at is None for key in rest.data)
+    assert keystead.get_app(slug).policy["expiry"]["mode"] == "optional"
+
+
 def _logged(keystead: Keystead, slug: str) -> list[LogEntry]:
     return list(keystead.iterate_logs(slug, method="GET", path_prefix="/v2", client_ip="203.0.113.9"))
 

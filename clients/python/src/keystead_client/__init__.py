@@ -38,6 +38,7 @@ from keystead_client.errors import (
 )
 from keystead_client.options import Subject
 from keystead_client.results import (
+    AffectedKey,
     App,
     AppPage,
     BlockedAddress,
@@ -47,6 +48,7 @@ from keystead_client.results import (
     Impact,
     IssuedKey,
     Key,
+    PolicyImpact,
     Propagated,
     RateLimitScheme,
     RemovedSubject,
@@ -57,6 +59,7 @@ from keystead_client.settings import VERSION as __version__
 
 __all__ = [
     "Admission",
+    "AffectedKey",
     "Analytics",
     "App",
     "AppPage",
@@ -89,6 +92,7 @@ __all__ = [
     "NotConfigured",
     "NotFound",
     "Point",
+    "PolicyImpact",
     "Propagated",
     "Question",
     "RateLimitScheme",

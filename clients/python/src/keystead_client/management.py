@@ -57,6 +57,23 @@ def update_app(
     return Call("PATCH", app_path(app_slug), read, body=_as_json(changes), headers=headers, wait_seconds=wait_seconds)
 
 
+def preview_policy(
+    app_slug: str,
+    *,
+    policy: Mapping[str, Any],
+    policy_applies_at: datetime | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Call[results.PolicyImpact]:
+    """Tell which keys a policy would touch, a page at a time: now, or from a later moment on. Changes nothing.
+
+    Go on with the `next_cursor` of the page before, and the same policy and moment.
+    """
+    body = without_absent({"policy": policy, "policy_applies_at": moment_text(policy_applies_at)})
+    path, query = f"{app_path(app_slug)}/policy/impact", query_of(limit=limit, cursor=cursor)
+    return Call("POST", path, reader(results.PolicyImpact), query=query, body=body, may_repeat=True)
+
+
 def delete_app(app_slug: str, *, wait_seconds: int | None = None) -> Call[results.Propagated]:
     """Delete an app; its keys stop at the gateway."""
     return Call("DELETE", app_path(app_slug), reader(results.Propagated), wait_seconds=wait_seconds)

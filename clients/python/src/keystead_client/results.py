@@ -185,6 +185,27 @@ class Impact:
 
 
 @dataclass(frozen=True, slots=True)
+class AffectedKey:
+    """A key that a policy would touch: its new end, and from when it must be rotated; None where that stays."""
+
+    id: str
+    name: str
+    expires_at: datetime | None
+    rotation_due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyImpact:
+    """Some of the keys that a policy would touch from `policy_applies_at` on, the newest first, and how many in all."""
+
+    policy_applies_at: datetime
+    total: int
+    data: tuple[AffectedKey, ...]
+    has_more: bool
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RemovedSubject:
     """What a user lost who was removed, and how many keys of theirs go on working."""
 
