@@ -169,6 +169,7 @@ class PolicyPage:
         which = "older ones" if before else "the newest"
         return {
             "count": f"{count:,}",
+            "given_back": impact.given_back,
             "part": f"{len(page)} of {count:,}, {which}" if len(page) < count else "",
             "keys": [(affected.key, moment(affected.ends_at), moment(affected.due_at)) for affected in page],
             "older": str(page[-1].key.pk) if has_more else "",

@@ -1,5 +1,6 @@
 """What an app locks, and what becomes of the keys that a tighter policy finds: nothing before the chosen date."""
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from apiauth.models import App, Key
 from apiauth.models.key import KeyQuerySet
 from apiauth.services import activity
 from apiauth.services.apps import find_app, update_app
-from apiauth.services.policy_ends import move_ends, outlasting
+from apiauth.services.policy_ends import count_given_back, move_ends, outlasting
 from apiauth.services.versions import refuse_unseen
 
 FARTHEST = timedelta(days=366)
@@ -44,6 +45,8 @@ class Impact:
     policy: Policy
     applies_at: datetime
     present: Policy
+    given_back: int = 0
+    """How many keys would get back a later end, which a policy that does not hold for them yet has taken."""
 
     def count(self) -> int:
         """Return how many keys that are."""
@@ -78,7 +81,8 @@ def preview(app: App, policy: Policy, *, applies_at: datetime | None, now: datet
     Raises Invalid as it does.
     """
     _check_moment(applies_at, now)
-    return impact_of(app, _scheduled(app.policy, policy, applies_at, now), applies_at=applies_at or now)
+    impact = impact_of(app, _scheduled(app.policy, policy, applies_at, now), applies_at=applies_at or now)
+    return dataclasses.replace(impact, given_back=count_given_back(app, policy, now))
 
 
 def impact_of(app: App, policy: Policy, *, applies_at: datetime) -> Impact:

@@ -47,6 +47,13 @@ def outlasting(app: App, policy: Policy, applies_at: datetime) -> KeyQuerySet:
     return keys.not_ended_for_good(applies_at).filter(too_long & later)
 
 
+def count_given_back(app: App, policy: Policy, now: datetime) -> int:
+    """Return how many keys would get a later end back under a looser policy."""
+    if not app.policy.expiry.is_tighter_than(policy.expiry):
+        return 0
+    return sum(1 for _ in _given_back(app, policy.expiry, now))
+
+
 def move_ends(app: App, policy: Policy, *, applies_at: datetime, actor: Actor, now: datetime) -> None:
     """Give the keys of an app the ends that they have under another policy than it has now, each with its entry.
 

@@ -79,6 +79,17 @@ def test_a_preview_of_all_keys_leads_to_no_others(
     assert "Preview older keys" not in page
 
 
+def test_a_preview_says_how_many_ends_would_come_back(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    make_key()
+    later = f"{clock.now() + timedelta(days=7):%Y-%m-%d %H:%M}"
+    tight = {"expiry.mode": "mandatory", "expiry.longest_days": "90", "applies_at": later}
+    assert administrator.post(address(app), {**filled(administrator, app, **tight), "_set": "1"}).status_code == 302
+    loose = filled(administrator, app, **{"expiry.mode": "optional", "expiry.longest_days": "", "_preview": "1"})
+    assert "1 key would get a later end back" in administrator.post(address(app), loose).content.decode()
+
+
 def test_a_preview_of_a_moment_that_is_past_says_so(
     administrator: Client, app: App, make_key: Callable[..., IssuedKey]
 ) -> None:

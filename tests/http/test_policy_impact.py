@@ -139,6 +139,18 @@ def test_400_for_what_setting_the_policy_would_refuse(
     assert answer.json()["errors"][0]["field"].startswith(named)
 
 
+def test_what_a_looser_policy_would_give_back_is_counted(backend: Client, make_key: MakeKey, now: datetime) -> None:
+    endless, short = make_key("Endless").key, make_key("Short", expires_at=now + WEEK).key
+    assert ask(backend, policy={}).json()["ends_given_back"] == 0
+    assert patch(backend, policy=NINETY, policy_applies_at=(now + WEEK).isoformat()).status_code == 200
+    told = ask(backend, policy={}).json()
+    assert (told["ends_given_back"], told["total"]) == (1, 0)
+    assert patch(backend, policy={}).status_code == 200
+    for key in (endless, short):
+        key.refresh_from_db()
+    assert (endless.expires_at, short.expires_at) == (None, now + WEEK)
+
+
 def test_400_for_a_cursor_of_another_list(
     backend: Client, five: list[str], make_app: Callable[..., App], make_key: MakeKey, now: datetime
 ) -> None:

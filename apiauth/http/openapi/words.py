@@ -77,6 +77,7 @@ FIELDS: dict[str, str] = {
     "policy_applies_at": "From when a tighter policy holds for the keys that are there; needed where it affects any.",
     "PolicyProposal.policy": "The policy to try, as a PATCH of the app would take it.",
     "PolicyProposal.policy_applies_at": "From when it would hold for the keys that are there; now without it.",
+    "ends_given_back": "How many keys would get back a later end, as the policy that took it does not hold yet.",
     "PolicyImpact.policy_applies_at": "From when the policy would hold for the keys; the same on every page.",
     "AffectedKey.expires_at": "When the key would end by itself; null where that stays as it is.",
     "AffectedKey.rotation_due_at": "From when the key would have to be rotated; null where that stays as it is, or it "

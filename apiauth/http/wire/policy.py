@@ -28,6 +28,7 @@ class PolicyImpactJson(AffectedKeysJson):
     """A page of the keys that a policy would touch, newest first."""
 
     policy_applies_at: MomentText
+    ends_given_back: int
     limit: int
     has_more: bool
     next_cursor: str | None
@@ -45,6 +46,7 @@ def policy_impact_json(
     return {
         "policy_applies_at": moment_json(impact.applies_at),
         "total": impact.count(),
+        "ends_given_back": impact.given_back,
         "data": _keys(page),
         "limit": limit,
         "has_more": next_cursor is not None,

@@ -199,6 +199,7 @@ class PolicyImpact:
     """Some of the keys that a policy would touch from `policy_applies_at` on, the newest first, and how many in all."""
 
     policy_applies_at: datetime
+    ends_given_back: int
     total: int
     data: tuple[AffectedKey, ...]
     has_more: bool
