@@ -193,15 +193,16 @@ def core(secrets: list[str], calls: int, turns: int) -> dict[str, list[float]]:
              "REMOTE_ADDR": "127.0.0.1", "wsgi.input": io.BytesIO(data)}, lambda status, headers: None,
         )  # fmt: skip
 
-    def check(text: str) -> None:
-        checker.check(Question(text, "GET", "/v1/a", "/v1/a", address, "127.0.0.1", "x/1", required))
+    def question(text: str) -> Question:
+        return Question(text, "GET", "/v1/a", "/v1/a", address, "127.0.0.1", "x/1", required)
 
+    good, wrong = list(map(question, secrets)), list(map(question, bad))
     works: dict[str, tuple[Callable[[int], Any], Any]] = {
         "hmac.digest": (lambda number: hmac.digest(key, secrets[number % KEYS].encode(), "sha256"), spool),
         "parse": (lambda number: parse_body(bodies[number % KEYS]), spool),
-        "check": (lambda number: check(secrets[number % KEYS]), spool),
-        "check, not appended": (lambda number: check(secrets[number % KEYS]), _NoSpool()),
-        "bad checksum": (lambda number: check(bad[number % KEYS]), spool),
+        "check": (lambda number: checker.check(good[number % KEYS]), spool),
+        "check, not appended": (lambda number: checker.check(good[number % KEYS]), _NoSpool()),
+        "bad checksum": (lambda number: checker.check(wrong[number % KEYS]), spool),
         "application": (call, spool),
     }
     found: dict[str, list[float]] = {name: [] for name in works}
