@@ -37,7 +37,7 @@ MEANINGS: Final[dict[str, str]] = {
     "revocation": "How final a revoke is at first.",
     "revocation.undo_minutes": "For how many minutes a revoke can be taken back; 0 for not at all.",
     "audit": "What is kept, and who sees it.",
-    "audit.keep_days": "For how many days decisions are kept; null for as long as the installation keeps them.",
+    "audit.keep_days": "For how many days decisions are kept; without it, for as long as the installation keeps them.",
     "audit.staff_see_addresses": "Whether staff see whole addresses; else only the networks that they lie in.",
     "audit.staff_see_user_agents": "Whether staff see what callers and people's browsers call themselves.",
 }
