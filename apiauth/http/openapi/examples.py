@@ -129,6 +129,7 @@ IMPACT: Example = {
 POLICY_IMPACT: Example = {
     "policy_applies_at": MADE,
     "total": 1,
+    "ends_given_back": 0,
     "data": [
         {
             "id": KEY_ID,
