@@ -227,7 +227,7 @@ BODIES: dict[str, Example] = {
     "ActivityExport": {"form": "csv", "start_date": "2031-04-01"},
     "KeySwitch": {"reason": "Seen in a build log"},
     "KeyProposal": {"limits": [{"unit": "minute", "duration": 1, "max_requests": 30}]},
-    "KeyExtend": {"overlap_ends_at": ENDS},
+    "KeyOverlap": {"overlap_ends_at": ENDS},
     "KeyRevoke": {"reason": "Pasted into a public channel"},
     "SchemeCreate": {
         "slug": "basic",
@@ -247,7 +247,7 @@ BODIES: dict[str, Example] = {
     "EditForm": {"name": "Billing worker"},
     "ImpactForm": {"action": "revoke"},
     "SwitchForm": {"reason": "Seen in a build log"},
-    "ExtendForm": {"overlap_ends_at": ENDS},
+    "OverlapForm": {"overlap_ends_at": ENDS},
     "NoForm": {},
     "ExchangeForm": {"ticket": "kst_…"},
 }

@@ -218,7 +218,7 @@ export interface SwitchKeyInput extends KeyInput {
   reason?: string;
 }
 
-export interface ExtendOverlapInput extends KeyInput {
+export interface ChangeOverlapInput extends KeyInput {
   /** RFC 3339. */
   overlap_ends_at: string;
 }
@@ -377,7 +377,7 @@ export declare class KeysteadClient {
   undoRevoke(input: KeyInput): Promise<Answer<ChangedApiKey>>;
   disableKey(input: SwitchKeyInput): Promise<Answer<ChangedApiKey>>;
   enableKey(input: SwitchKeyInput): Promise<Answer<ChangedApiKey>>;
-  extendOverlap(input: ExtendOverlapInput): Promise<Answer<ChangedApiKey>>;
+  changeOverlap(input: ChangeOverlapInput): Promise<Answer<ChangedApiKey>>;
   endOverlap(input: KeyInput): Promise<Answer<ChangedApiKey>>;
   /** Tell which of a key's latest calls a change would have blocked. Changes nothing. */
   previewImpact(input: PreviewImpactInput, options?: ReadOptions): Promise<Answer<ApiKeyImpact>>;
