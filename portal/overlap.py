@@ -36,7 +36,7 @@ def secrets_of(newest: KeyRow, olds: Sequence[KeyRow], *, see_addresses: bool, n
         Secret(
             row=row,
             calls=calls[row.key.pk].calls,
-            addresses=calls[row.key.pk].addresses if see_addresses and row.is_old else (),
+            addresses=calls[row.key.pk].addresses if see_addresses else (),
             is_quiet=not behind and is_quiet(row.key, row.usage, now),
             unsure=behind if not row.usage or is_quiet(row.key, row.usage, now) else "",
         )

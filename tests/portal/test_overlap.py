@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 
 from apiauth.core import clock
+from apiauth.core.policy import read_policy
 from apiauth.models import App, Key
 from apiauth.models.audit import MinuteRollup
 from apiauth.services import keys
@@ -72,6 +73,35 @@ def test_it_says_how_often_and_from_where_the_old_secret_is_still_called(
     assert "In the last day from <code>192.0.2.88</code>" in html
     assert "Still in use." in html
     assert "Safe to end now" not in html
+
+
+def test_it_says_from_where_the_new_secret_is_called_too_the_most_frequent_address_first(
+    rotated: tuple[Key, Key], portal_client: ClientFor, make_decision: Callable[..., Any], use_key: Callable[..., None]
+) -> None:
+    _, new = rotated
+    use_key(new.pk)
+    for address in ("198.51.100.7", "192.0.2.88", "192.0.2.88"):
+        make_decision(key_id=new.pk, client_ip=address)
+    html = page(portal_client(), new)
+    assert "In the last day from <code>192.0.2.88</code>, <code>198.51.100.7</code>." in html
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["old", "new"])
+def test_it_says_of_neither_secret_from_where_it_is_called_to_those_who_may_not_see_that(
+    rotated: tuple[Key, Key],
+    portal_client: ClientFor,
+    make_decision: Callable[..., Any],
+    use_key: Callable[..., None],
+    app: App,
+    which: int,
+) -> None:
+    key = rotated[which]
+    use_key(key.pk)
+    make_decision(key_id=key.pk, client_ip="192.0.2.88")
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"authority": {"see_addresses": "owner"}}))
+    html = page(portal_client(role="admin"), rotated[1])
+    assert "Secrets</h2>" in html
+    assert ("192.0.2.88" in html, "203.0.113.24" in html) == (False, False)
 
 
 def test_it_says_when_the_old_secret_has_been_quiet_for_a_day(
