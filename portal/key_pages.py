@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from apiauth.audit import search, series
-from apiauth.core import resource_words
+from apiauth.core import permission_words, resource_words
 from apiauth.core.limits import LimitRule
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
@@ -158,6 +158,7 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
     row, *olds = (lineages.row(each, rights=request.rights, now=request.now) for each in (key, *lineage.old_ones))
     return about(request, lineage) | {
         "row": row,
+        "permissions": permission_words.held_permissions(key.permissions, request.app.permissions),
         "resources": resource_words.bound_resources(key.resources, request.app.resources),
         "refused_everywhere": _refused_everywhere(request, row),
         "secrets": overlap.secrets_of(row, olds, see_addresses=request.rights.see_addresses, now=request.now)

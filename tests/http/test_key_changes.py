@@ -160,3 +160,16 @@ def test_403_a_page_does_not_bring_back_what_the_backend_revoked(
     backend.post(f"/api-auth/apps/{app.slug}/keys/{key.pk}/revoke", {}, content_type=JSON)
     answer = page.post(f"/api-auth/keys/{key.pk}/undo-revoke", {}, headers={"Origin": "http://127.0.0.1:9000"})
     assert answer.status_code == 403
+
+
+def test_200_a_key_tells_which_of_its_permissions_and_resources_its_app_no_longer_names(
+    app: App, door: Door, make_key: Callable[..., IssuedKey]
+) -> None:
+    App.objects.filter(pk=app.pk).update(permissions=["routes:read", "tiles:read"], resources=["/v2/a", "/v2/b"])
+    key = make_key(permissions=["routes:read", "tiles:read"], resources=["/v2/a", "/v2/b"]).key
+    shown = door(key, "disable")[1]
+    assert (shown["dropped_permissions"], shown["dropped_resources"]) == ([], [])
+    App.objects.filter(pk=app.pk).update(permissions=["routes:read"], resources=["/v2/b"])
+    shown = door(key, "enable")[1]
+    assert (shown["permissions"], shown["dropped_permissions"]) == (["routes:read", "tiles:read"], ["tiles:read"])
+    assert (shown["resources"], shown["dropped_resources"]) == (["/v2/a", "/v2/b"], ["/v2/a"])

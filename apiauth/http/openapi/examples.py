@@ -65,6 +65,8 @@ KEY: Example = {
     "workspace_role_permissions": [],
     "allowed_cidrs": [],
     "resources": [],
+    "dropped_permissions": [],
+    "dropped_resources": [],
     "user_id": "user_7",
     "organization_id": None,
     "workspace_id": None,

@@ -117,6 +117,10 @@ export interface ApiKey {
   allowed_cidrs: string[];
   /** The resources that it is bound to; empty for all. */
   resources: string[];
+  /** Those of its permissions that the app no longer names; they let calls through still. */
+  dropped_permissions: string[];
+  /** Those of its resources that the app no longer names; they open nothing. */
+  dropped_resources: string[];
   /** Whose key it is. */
   user_id: string | null;
   organization_id: string | null;
