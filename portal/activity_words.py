@@ -26,6 +26,7 @@ ACTIONS = {
     Event.KEY_ROTATED: "rotated",
     Event.KEY_EDITED: "changed",
     Event.KEY_OVERLAP_EXTENDED: "extended the grace of the old secret of",
+    Event.KEY_OVERLAP_SHORTENED: "shortened the grace of the old secret of",
     Event.KEY_OVERLAP_ENDED: "ended the grace of the old secret of",
     Event.KEY_DISABLED: "disabled",
     Event.KEY_ENABLED: "enabled",

@@ -4,7 +4,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from django import forms
@@ -13,7 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from apiauth.core.errors import Invalid, NotAllowed, Unprocessable
 from apiauth.models import App, Key
 from apiauth.services.forms import SubmittedForm
-from portal import times
+from portal import inputs, times
 from portal.session import PortalRequest
 
 Result = TypeVar("Result")
@@ -24,6 +24,7 @@ OVERLAPS = {
     "604800": "7 days",
     "2592000": "30 days",
 }
+AT_A_TIME = "time"
 REASONS = ("No longer needed", "Leaked", "Replaced", "Other")
 
 
@@ -116,6 +117,64 @@ class RotateKeyForm(PortalForm):
         if own and own < end:
             return f"The key itself ends on {times.in_full(own)}, so the old secret can't last longer."
         return f"until {times.in_full(end)}"
+
+
+class OverlapForm(PortalForm):
+    """Until when the old secret of a rotated key works.
+
+    A choice is the moment itself, as the page has shown it: sent twice, it is still that moment.
+    """
+
+    ends = forms.CharField(max_length=40, error_messages={"required": "Choose until when the old secret works."})
+    ends_at = forms.DateTimeField(
+        required=False,
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+        error_messages={"invalid": "Enter a date and time that exist, such as 2027-02-22T09:30."},
+    )
+
+    def __init__(self, data: Any, *, key: Key, latest: datetime, now: datetime) -> None:
+        """Take the latest moment up to which the old secret can work."""
+        assert key.overlap_ends_at is not None  # it is in grace
+        self._present, self._latest, self._now = key.overlap_ends_at, latest, now
+        super().__init__(data, initial={"ends": AT_A_TIME, "ends_at": to_the_minute(self._present)})
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("ends") == AT_A_TIME and not cleaned.get("ends_at") and "ends_at" not in self.errors:
+            self.add_error("ends_at", "Enter the time until which the old secret works.")
+        return cleaned
+
+    def until(self) -> datetime:
+        """Return the moment that was chosen: the present end where its minute came back as it was. Raises Invalid."""
+        if self.cleaned_data["ends"] != AT_A_TIME:
+            return inputs.moment(self.cleaned_data, "ends")
+        typed: datetime = self.cleaned_data["ends_at"]
+        return self._present if typed == self._present.replace(second=0, microsecond=0) else typed
+
+    def field_of(self, name: str) -> str | None:
+        return "ends_at" if name == "overlap_ends_at" else super().field_of(name)
+
+    @property
+    def options(self) -> list[Option]:
+        """Return the ends to choose from, each with its moment."""
+        sooner = [(label, self._now + timedelta(seconds=int(length))) for length, label in OVERLAPS.items()]
+        ends = [(label, end) for label, end in sooner if self._now < end < self._latest]
+        found = [self._option(label, end) for label, end in [*ends, ("As long as it can", self._latest)]]
+        return [*found, Option(AT_A_TIME, "Until a time", "", self.chosen("ends") == AT_A_TIME)]
+
+    @property
+    def bounds(self) -> tuple[str, str]:
+        """Return between which times one can be typed."""
+        return to_the_minute(self._now), to_the_minute(self._latest)
+
+    def _option(self, label: str, end: datetime) -> Option:
+        value = end.isoformat()
+        return Option(value, label, f"until {times.in_full(end)}", value == self.chosen("ends"))
+
+
+def to_the_minute(moment: datetime) -> str:
+    """Return a moment as a field for date and time takes it, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M}"
 
 
 class RevokeKeyForm(PortalForm):

@@ -9,8 +9,9 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from apiauth.core import limit_words, resource_words
-from apiauth.core.resource import dropped
+from apiauth.core import limit_words, permission_words, resource_words
+from apiauth.core.permissions import dropped_permissions
+from apiauth.core.resource import dropped_resources
 from apiauth.models import Key
 from apiauth.services.catalogue import Preset, offered, presets
 from portal import limit_rows, times
@@ -48,9 +49,11 @@ class GrantForm(PortalForm):
         super().__init__(request.POST if is_sent else None, initial={**initial, **filled})
         self._catalogue = request.app.permission_details
         self._offered = offered
+        self._dropped = dropped_permissions(offered, request.app.permissions)
+        self._granted_anew = [name for name in offered if name not in self._dropped]
         self._named, self._bound_to = request.app.resources, initial.get("resources", [])
-        self._resources = [*self._named, *dropped(self._bound_to, self._named)]
-        self._presets = presets(request.app.permission_presets, offered)
+        self._resources = [*self._named, *dropped_resources(self._bound_to, self._named)]
+        self._presets = presets(request.app.permission_presets, self._granted_anew)
         self.fields["access"].choices = [(value, value) for value in self._accesses()]  # type: ignore[attr-defined]  # a choice field
         for field, names in (("permissions", offered), ("resources", self._resources)):
             self.fields[field].choices = [(name, name) for name in names]  # type: ignore[attr-defined]  # a choice field
@@ -94,13 +97,14 @@ class GrantForm(PortalForm):
         held, groups = self["permissions"].value() or [], dict[str, list[Option]]()
         for name in self._offered:
             detail = self._catalogue.get(name, {})
-            option = Option(name, name, detail.get("description", ""), name in held)
+            words = permission_words.DROPPED if name in self._dropped else detail.get("description", "")
+            option = Option(name, name, words, name in held)
             groups.setdefault(detail.get("group", ""), []).append(option)
         return [Group(name, options) for name, options in sorted(groups.items(), key=lambda pair: pair[0] == "")]
 
     def _accesses(self) -> dict[str, Preset | None]:
         named = {f"preset-{index}": preset for index, preset in enumerate(self._presets)}
-        return {**named, FULL: Preset("Full access", tuple(self._offered)), CHOOSE: None}
+        return {**named, FULL: Preset("Full access", tuple(self._granted_anew)), CHOOSE: None}
 
 
 class CreateKeyForm(GrantForm):

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from apiauth.audit import search, series
-from apiauth.core import resource_words
+from apiauth.core import permission_words, resource_words
 from apiauth.core.limits import LimitRule
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
@@ -27,12 +27,12 @@ from portal import (
 )
 from portal.activity_words import Sentence, sentences
 from portal.form_page import Lineage
-from portal.forms import RevokeKeyForm, RotateKeyForm
+from portal.forms import OverlapForm, RevokeKeyForm, RotateKeyForm
 from portal.key_forms import CreateKeyForm
 from portal.session import PortalRequest
 
 RECENT = 10
-CHANGES = ("revoked", "undone", "overlap-ended", "overlap-extended", "disabled", "enabled", "edited")
+CHANGES = ("revoked", "undone", "overlap-ended", "overlap-changed", "disabled", "enabled", "edited")
 LIST_NOTICES = {"secret": "Paste only the last 4 characters of a secret. What you pasted was not kept."}
 
 
@@ -61,6 +61,18 @@ def rotate(request: PortalRequest, form: RotateKeyForm, key: Key) -> keys.Issued
         key_id=key.pk,
         overlap=form.length(),
         form=form.submitted(request),
+        ceiling=request.session_row.ceiling,
+        actor=request.actor,
+        now=request.now,
+    )
+
+
+def change_overlap(request: PortalRequest, form: OverlapForm, key: Key) -> Key:
+    """Let the old secret of a rotated key work as long as a form says."""
+    return keys.change_overlap(
+        app_id=request.app.pk,
+        key_id=key.pk,
+        until=form.until(),
         ceiling=request.session_row.ceiling,
         actor=request.actor,
         now=request.now,
@@ -146,6 +158,7 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
     row, *olds = (lineages.row(each, rights=request.rights, now=request.now) for each in (key, *lineage.old_ones))
     return about(request, lineage) | {
         "row": row,
+        "permissions": permission_words.held_permissions(key.permissions, request.app.permissions),
         "resources": resource_words.bound_resources(key.resources, request.app.resources),
         "refused_everywhere": _refused_everywhere(request, row),
         "secrets": overlap.secrets_of(row, olds, see_addresses=request.rights.see_addresses, now=request.now)
@@ -230,7 +243,7 @@ def _notice(request: PortalRequest, key: Key) -> str:
         return f"{key.name} is back. Its secret is the same, and its calls are let through again."
     if name == "edited":
         return f"{key.name} is changed."
-    if name == "overlap-extended" and key.overlap_ends_at and key.overlap_ends_at > request.now:
+    if name == "overlap-changed" and key.overlap_ends_at and key.overlap_ends_at > request.now:
         return f"The old secret of {key.name} works until {times.in_full(key.overlap_ends_at)}."
     if name == "overlap-ended" and key.overlap_ends_at and key.overlap_ends_at <= request.now:
         return f"The old secret of {key.name} no longer works."

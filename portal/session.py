@@ -46,7 +46,7 @@ class Rights:
         return self.session.app.is_active and has_reach and sessions.may(self.session, Action.CREATE)
 
     def rotate(self, key: Key) -> bool:
-        """Tell whether a key can be rotated, and the overlap of an old one ended."""
+        """Tell whether a key can be rotated, and the overlap of an old one ended or changed."""
         return self.session.app.is_active and sessions.may(self.session, Action.ROTATE_OWN, key)
 
     def revoke(self, key: Key) -> bool:

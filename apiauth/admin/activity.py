@@ -9,6 +9,7 @@ from apiauth.admin.window import Window, column, link, mono, seen_address, seen_
 from apiauth.core.actor import ActorKind
 from apiauth.core.events import Event
 from apiauth.models import ActivityEntry, App
+from apiauth.services import mass_revoke
 
 
 class EventFilter(admin.SimpleListFilter):
@@ -58,7 +59,7 @@ class ActivityEntryAdmin(Window):
         "app",
         "key",
         "session",
-        "details",
+        "about",
         "proof",
     )
     readonly_fields = fields
@@ -95,13 +96,25 @@ class ActivityEntryAdmin(Window):
         return link("session", row.session_id)
 
     @column("Details")
+    def about(self, row: ActivityEntry) -> str:
+        return json.dumps(_details_seen_by_staff(row), ensure_ascii=False)
+
+    @column("Details")
     def what(self, row: ActivityEntry) -> str:
-        text = json.dumps(row.details, ensure_ascii=False)
+        text = json.dumps(_details_seen_by_staff(row), ensure_ascii=False)
         return text if len(text) <= 80 else text[:79] + "…"
 
     @column("Hash")
     def proof(self, row: ActivityEntry) -> str:
         return mono(bytes(row.hash).hex())
+
+
+def _details_seen_by_staff(row: ActivityEntry) -> dict[str, Any]:
+    """Return an entry's details without what staff may not see: the address that keys to be revoked were used from."""
+    details: dict[str, Any] = row.details
+    if row.event != Event.MASS_REVOKE_STARTED or "filter" not in details:
+        return details
+    return {**details, "filter": mass_revoke.seen_by_staff(details["filter"])}
 
 
 def _seen_by_staff(row: ActivityEntry) -> dict[str, Any]:

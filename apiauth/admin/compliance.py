@@ -19,6 +19,7 @@ from django.http import (
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
+from apiauth.admin.remedies import remedies_of
 from apiauth.admin.window import NO_SECRETS_HERE, has_secret, staff
 from apiauth.core import clock, ids
 from apiauth.models import App, Deployment, Key
@@ -121,7 +122,7 @@ def _found(values: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
     listed = list(rows[: ROWS + 1])
     more = _query(request.GET, finding=finding, after=str(listed[ROWS - 1].pk)) if len(listed) > ROWS else ""
     shown = [(key, getattr(key, "usage", None)) for key in listed[:ROWS]]
-    return context | {"rows": shown, "more": more, "words": WORDS[finding]}
+    return context | {"rows": shown, "more": more, "words": WORDS[finding], "remedies": remedies_of(finding, request)}
 
 
 def _finding(values: dict[str, Any]) -> Finding | None:

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from apiauth.admin.confirm import Deed, carry_out, door
 from apiauth.admin.in_force import GatewayWindow
 from apiauth.admin.window import badge, column, link, moment, mono, staff, when
-from apiauth.core import clock, resource_words
+from apiauth.core import clock, permission_words, resource_words
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.limit_words import in_one_line
 from apiauth.models import DecisionRollup, Key, KeyStatus, KeyUsage
@@ -83,7 +83,7 @@ class KeyAdmin(GatewayWindow):
         "app_link",
         "deployment",
         "note",
-        "permissions",
+        "held",
         "allowed_cidrs",
         "bound_to",
         "own_limits",
@@ -139,6 +139,11 @@ class KeyAdmin(GatewayWindow):
     @column("Requests, 24 h")
     def requests(self, row: Any) -> str:
         return f"{row.checks_day}, {row.checks_blocked} of them blocked"
+
+    @column("Permissions")
+    def held(self, row: Key) -> str:
+        held = permission_words.held_permissions(row.permissions, row.app.permissions)
+        return ", ".join(f"{each.name} ({each.mark})" if each.mark else each.name for each in held) or "none"
 
     @column("Resources")
     def bound_to(self, row: Key) -> str:

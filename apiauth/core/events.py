@@ -23,6 +23,7 @@ class Event(StrEnum):
     KEY_EDITED = "key.edited"
     KEY_ROTATED = "key.rotated"
     KEY_OVERLAP_EXTENDED = "key.overlap_extended"
+    KEY_OVERLAP_SHORTENED = "key.overlap_shortened"
     KEY_OVERLAP_ENDED = "key.overlap_ended"
     KEY_DISABLED = "key.disabled"
     KEY_ENABLED = "key.enabled"

@@ -33,6 +33,11 @@ def network_of(address: str) -> str:
     return str(ip_network(f"{found}/{_KEPT_BITS[found.version]}", strict=False))
 
 
+def network_around(address_range: str) -> str:
+    """Return the network that a range lies in which is narrower than one; any other range as it is."""
+    return network_of(address_range.partition("/")[0]) if is_narrower_than_a_network(address_range) else address_range
+
+
 def is_narrower_than_a_network(address_range: str) -> bool:
     """Tell whether a range is a part of one network alone: whoever looks through such ranges learns the address."""
     found = ip_network(address_range, strict=False)

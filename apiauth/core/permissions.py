@@ -9,7 +9,7 @@ lower case, so that neither can be taken for the other.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
 
 from apiauth.core.errors import Invalid
@@ -42,6 +42,11 @@ def check_permissions(names: Iterable[object], field: str = "permissions") -> li
     if len(listed) > MOST_PERMISSIONS:
         raise Invalid(f"There can be at most {MOST_PERMISSIONS} permissions.", field=field)
     return sorted({check_permission(name, f"{field}[{index}]") for index, name in enumerate(listed)})
+
+
+def dropped_permissions(held: Iterable[str], catalogue: Collection[str]) -> list[str]:
+    """Return those of a key's permissions that its app no longer names; an app that names none takes any."""
+    return [name for name in held if name not in catalogue] if catalogue else []
 
 
 @cached_if_short(1_024)

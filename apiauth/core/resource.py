@@ -44,7 +44,7 @@ def open_roots(resources: Iterable[str], catalogue: Collection[str]) -> tuple[st
     return roots_of(resource for resource in resources if resource in catalogue)
 
 
-def dropped(resources: Iterable[str], catalogue: Collection[str]) -> list[str]:
+def dropped_resources(resources: Iterable[str], catalogue: Collection[str]) -> list[str]:
     """Return those of a bound key's resources that its app no longer names."""
     return [resource for resource in resources if resource not in catalogue]
 

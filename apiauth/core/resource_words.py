@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from apiauth.core.resource import dropped
+from apiauth.core.resource import dropped_resources
 
 DROPPED = "no longer named by the app, opens nothing"
 REFUSED = "This key is refused everywhere: the app no longer names any resource that it is bound to."
@@ -22,10 +22,10 @@ class BoundResource:
 
 def bound_resources(resources: Sequence[str], catalogue: Collection[str]) -> list[BoundResource]:
     """Return a key's resources, each dropped one with its mark."""
-    lost = dropped(resources, catalogue)
+    lost = dropped_resources(resources, catalogue)
     return [BoundResource(path, DROPPED if path in lost else "") for path in resources]
 
 
 def refused_everywhere(resources: Sequence[str], catalogue: Collection[str], *, sentence: str = REFUSED) -> str:
     """Return the sentence for a key that opens nothing, all its resources being dropped; empty for any other."""
-    return sentence if resources and len(dropped(resources, catalogue)) == len(resources) else ""
+    return sentence if resources and len(dropped_resources(resources, catalogue)) == len(resources) else ""

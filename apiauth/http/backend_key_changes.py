@@ -7,7 +7,7 @@ from ninja import Router
 
 from apiauth.core.ids import parse_id
 from apiauth.http.auth import BackendAccess, BackendRequest
-from apiauth.http.bodies import KeyExtend, KeySwitch, KeyUpdate
+from apiauth.http.bodies import KeyOverlap, KeySwitch, KeyUpdate
 from apiauth.http.etags import etag, seen
 from apiauth.http.openapi.describe import answers, reads_header
 from apiauth.http.prefer import may_wait
@@ -58,13 +58,13 @@ def undo_revoke(request: BackendRequest, app_slug: str, key_id: str) -> KeyJson:
     return _shown(request, keys.undo_revoke(**_where(request, app_slug, key_id)))
 
 
-@router.post(f"{_ADDRESS}/extend-overlap", auth=BackendAccess("keys:write"))
+@router.post(f"{_ADDRESS}/change-overlap", auth=BackendAccess("keys:write"))
 @answers(ChangedKeyJson, 404, 409)
 @may_wait
-def extend_overlap(request: BackendRequest, app_slug: str, key_id: str, body: KeyExtend) -> KeyJson:
-    """Let the old secret of a rotated key work longer, 30 days after the rotation at most."""
+def change_overlap(request: BackendRequest, app_slug: str, key_id: str, body: KeyOverlap) -> KeyJson:
+    """Say until when the old secret of a rotated key works, 30 days after the rotation at most."""
     until = moment(body.overlap_ends_at, "overlap_ends_at")
-    return _shown(request, keys.extend_overlap(until=until, **_where(request, app_slug, key_id)))
+    return _shown(request, keys.change_overlap(until=until, **_where(request, app_slug, key_id)))
 
 
 @router.post(f"{_ADDRESS}/end-overlap", auth=BackendAccess("keys:write"))

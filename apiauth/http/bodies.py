@@ -166,7 +166,7 @@ class KeySwitch(Body):
     reason: Note | None = None
 
 
-class KeyExtend(Body):
+class KeyOverlap(Body):
     """Until when the old secret of a rotated key works."""
 
     overlap_ends_at: Moment
@@ -318,7 +318,7 @@ class SwitchForm(BaseModel):
     reason: Note = ""
 
 
-class ExtendForm(BaseModel):
+class OverlapForm(BaseModel):
     """Until when the old secret of a rotated key works, as a page's form sends it."""
 
     overlap_ends_at: Moment

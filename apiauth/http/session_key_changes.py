@@ -7,7 +7,7 @@ from ninja import Router
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
-from apiauth.http.bodies import KEY_LISTS, EditForm, ExtendForm, NoForm, SwitchForm
+from apiauth.http.bodies import KEY_LISTS, EditForm, NoForm, OverlapForm, SwitchForm
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
 from apiauth.http.prefer import may_wait
@@ -82,17 +82,17 @@ def undo_revoke(request: SessionRequest, key_id: str) -> BrowserKeyJson:
     return _shown(request, keys.undo_revoke(**_bounds(request), **_where(request, key_id, Action.REVOKE_OWN)))
 
 
-@router.post("/api-auth/keys/{key_id}/extend-overlap", auth=SessionAccess(Action.ROTATE_OWN))
+@router.post("/api-auth/keys/{key_id}/change-overlap", auth=SessionAccess(Action.ROTATE_OWN))
 @answers(EnvelopeJson[ChangedBrowserKeyJson], 404, 409)
-@reads_form(ExtendForm)
+@reads_form(OverlapForm)
 @reads_header("Origin")
 @wrapped
 @may_wait
-def extend_overlap(request: SessionRequest, key_id: str) -> BrowserKeyJson:
-    """Let the old secret of a rotated key work longer, 30 days after the rotation at most."""
+def change_overlap(request: SessionRequest, key_id: str) -> BrowserKeyJson:
+    """Say until when the old secret of a rotated key works, 30 days after the rotation at most."""
     until = moment(read_form(request).get("overlap_ends_at", ""), "overlap_ends_at")
     where = _where(request, key_id, Action.ROTATE_OWN)
-    return _shown(request, keys.extend_overlap(until=until, ceiling=request.auth.session.ceiling, **where))
+    return _shown(request, keys.change_overlap(until=until, ceiling=request.auth.session.ceiling, **where))
 
 
 @router.post("/api-auth/keys/{key_id}/end-overlap", auth=SessionAccess(Action.ROTATE_OWN))

@@ -13,6 +13,7 @@ from django.db.models import (
     Exists,
     ExpressionWrapper,
     F,
+    Func,
     IntegerField,
     OuterRef,
     Q,
@@ -21,6 +22,7 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Greatest
+from django.db.models.lookups import GreaterThanOrEqual
 
 from apiauth.models import Departure, Key
 from apiauth.models.key import KeyQuerySet
@@ -28,6 +30,7 @@ from apiauth.models.key import KeyQuerySet
 UNUSED_AFTER = timedelta(days=90)
 NEW_UNTIL = timedelta(days=7)
 WIDE_FROM = 2  # permissions in the catalogue: of a single one every key holds all
+WIDE_PERCENT = 80  # of the catalogue; all of it, where it has fewer than five
 AT_ONCE = 1000  # keys of an export that are read at once
 
 
@@ -107,10 +110,24 @@ def _conditions(now: datetime) -> dict[Finding, Q]:
         Finding.ROTATION_OVERDUE: Q(rotation_due__lte=now),
         Finding.UNUSED: Q(usage__last_used_at__lt=now - UNUSED_AFTER),
         Finding.NEVER_USED: Q(usage=None, created_at__lt=now - NEW_UNTIL),
-        Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM, permissions__contains=F("app__permissions")),
+        Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM) & Q(_is_wide()),
         Finding.ANY_ADDRESS: Q(allowed_cidrs=[]),
         Finding.OWNER_GONE: Q(_owner_left()),
     }
+
+
+class _Shared(Func):
+    """Counts the elements that two arrays have in common, none of which repeats one."""
+
+    template = "(SELECT count(*) FROM unnest(%(expressions)s))"
+    arg_joiner = ") AS held WHERE held = ANY ("
+    output_field = IntegerField()
+
+
+def _is_wide() -> GreaterThanOrEqual:
+    """Tell whether a key holds most of its app's permissions; what it holds beside them does not count."""
+    held = _Shared(F("permissions"), F("app__permissions"))
+    return GreaterThanOrEqual(held * Value(100), F("app__permissions__len") * Value(WIDE_PERCENT))
 
 
 def _owner_left() -> Exists:

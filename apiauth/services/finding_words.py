@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from apiauth.services.compliance import NEW_UNTIL, UNUSED_AFTER, Finding
+from apiauth.services.compliance import NEW_UNTIL, UNUSED_AFTER, WIDE_PERCENT, Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,9 @@ WORDS: Final[dict[Finding, Words]] = {
         "Never used", f"It is older than {NEW_UNTIL.days} days and was never used.", "Revoke it if nobody needs it."
     ),
     Finding.WIDE_PERMISSIONS: Words(
-        "All permissions", "It holds every permission of the app.", "Take away what it does not need."
+        "Wide permissions",
+        f"It holds {WIDE_PERCENT}% or more of the app's permissions.",
+        "Take away what it does not need.",
     ),
     Finding.ANY_ADDRESS: Words("Any address", "It works from any address.", "Add the addresses it is used from."),
     Finding.OWNER_GONE: Words(

@@ -1,5 +1,6 @@
 """Ends many keys at once, as after a leak: tried first, then done in batches that any process can go on with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from apiauth.core.actor import Actor
 from apiauth.core.errors import Conflict, Invalid, KeyAlreadyRevoked, NotFound
 from apiauth.core.events import Event
 from apiauth.core.key_filter import KeyFilter, read_filter
-from apiauth.core.networks import is_narrower_than_a_network
+from apiauth.core.networks import is_narrower_than_a_network, network_around
 from apiauth.models import App, DecisionRollup, Deployment, Key, MassRevoke
 from apiauth.models.fields import insert
 from apiauth.models.key import KeyQuerySet
@@ -57,17 +58,21 @@ def require_seen_by_staff(wanted: KeyFilter) -> None:
     What a filter finds tells whether a guess is right: narrower and narrower ranges would lead to the address.
     An operator at the command line is not asked: who may read the database needs no guesses.
     """
-    if not wanted.last_used_from or not is_narrower_than_a_network(wanted.last_used_from):
-        return
-    where = {"pk": wanted.app_id, "deployment_id": wanted.deployment_id}
-    apps = App.objects.filter(**{name: value for name, value in where.items() if value is not None})
-    if all(policy.audit.staff_see_addresses for policy in apps.values_list("policy", flat=True)):
+    if not wanted.last_used_from or _staff_may_see(wanted.last_used_from, wanted.app_id, wanted.deployment_id):
         return
     raise Invalid(
         "The policy of an app that this is about keeps whole addresses from staff. Ask for a network, a /24 or a /48 "
         "at least, or for one app whose policy shows them; an operator can ask for less with ./keystead revoke.",
         field="last_used_from",
     )
+
+
+def seen_by_staff(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a filter as staff may see it: an operator may have asked for a single address."""
+    asked = document.get("last_used_from")
+    if not asked or _staff_may_see(asked, document.get("app_id"), document.get("deployment_id")):
+        return dict(document)
+    return {**document, "last_used_from": network_around(asked)}
 
 
 def find(wanted: KeyFilter, *, now: datetime) -> KeyQuerySet:
@@ -157,6 +162,15 @@ def progress(job: MassRevoke, *, now: datetime) -> Progress:
     job.refresh_from_db(fields=["finished_at"])
     left = 0 if job.finished_at else _left(job, now).count()
     return Progress(max(job.found, left), left, job.finished_at is not None)
+
+
+def _staff_may_see(address_range: str, app_id: int | None, deployment_id: int | None) -> bool:
+    """Tell whether the policies of the apps that a filter is about, of all without any, let staff see a range."""
+    if not is_narrower_than_a_network(address_range):
+        return True
+    where = {"pk": app_id, "deployment_id": deployment_id}
+    apps = App.objects.filter(**{name: value for name, value in where.items() if value is not None})
+    return all(policy.audit.staff_see_addresses for policy in apps.values_list("policy", flat=True))
 
 
 def _left(job: MassRevoke, now: datetime) -> KeyQuerySet:

@@ -1,4 +1,4 @@
-"""What is done to a key that lives on: disabled, enabled, its revoke taken back, its overlap ended or extended."""
+"""What is done to a key that lives on: disabled, enabled, its revoke taken back, its overlap ended or changed."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from apiauth.core.errors import Conflict
 from apiauth.core.roles import Action
 from apiauth.models import Key, KeyStatus
 from apiauth.services import keys
-from portal import inputs, key_pages
+from portal import key_pages
 from portal.form_page import find_key, find_lineage, form_page
-from portal.forms import SwitchKeyForm
+from portal.forms import OverlapForm, SwitchKeyForm
 from portal.render import go_to
 from portal.session import PortalRequest, portal_view
 
@@ -63,19 +63,18 @@ def end_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
     return _done(request, key, "overlap-ended")
 
 
-@portal_view(action=Action.ROTATE_OWN, methods=("POST",))
-def extend_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
-    """Let an old secret work until the moment that its page has offered: sent twice, it is still that moment."""
-    key = find_key(request, key_id, Action.ROTATE_OWN)
-    keys.extend_overlap(
-        app_id=request.app.pk,
-        key_id=key.pk,
-        until=inputs.moment(request.POST, "until"),
-        ceiling=request.session_row.ceiling,
-        actor=request.actor,
-        now=request.now,
-    )
-    return _done(request, key, "overlap-extended")
+@portal_view(action=Action.ROTATE_OWN, methods=READ_AND_WRITE)
+def change_overlap(request: PortalRequest, key_id: str) -> HttpResponse:
+    """Ask until when an old secret works, or say so."""
+    lineage = find_lineage(request, key_id, Action.ROTATE_OWN)
+    key = lineage.key
+    if key.status(request.now) is not KeyStatus.IN_GRACE or key.replaced_by is None:
+        raise Conflict("This key has no overlap to change.")
+    data = request.POST if request.method == "POST" else None
+    form = OverlapForm(data, key=key, latest=keys.latest_overlap_end(key, key.replaced_by), now=request.now)
+    if form.is_bound and form.attempt(lambda: key_pages.change_overlap(request, form, key)) is not None:
+        return _done(request, key, "overlap-changed")
+    return form_page(request, "change_overlap", form, key_pages.about(request, lineage))
 
 
 def _room(request: PortalRequest) -> dict[str, Any]:

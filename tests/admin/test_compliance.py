@@ -2,16 +2,24 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from apiauth.admin.remedies import ONLY_LOOKS
 from apiauth.core.events import Event
-from apiauth.models import App
+from apiauth.core.policy import read_policy
+from apiauth.core.scope import Owner
+from apiauth.models import App, Key, KeyUsage
 from apiauth.models.activity import ActivityEntry
+from apiauth.services import subjects
+from apiauth.services.compliance import Finding
 from apiauth.services.keys import IssuedKey
+from tests.conftest import ACTOR
 
 pytestmark = pytest.mark.django_db
 PAGE, EXPORT = "/admin/compliance/", "/admin/compliance/export/"
@@ -26,6 +34,10 @@ def other(make_app: Make, make_deployment: Make) -> App:
 
 def page_of(client: Client, **query: object) -> str:
     return str(client.get(PAGE, query).content.decode())
+
+
+def actions_in(html: str) -> set[str]:
+    return set(re.findall('name="action" value="([a-z]+)"', html))
 
 
 def test_the_keys_of_all_apps_are_counted_and_those_of_a_finding_listed(
@@ -115,3 +127,64 @@ def test_the_page_takes_few_queries_and_goes_on_after_fifty(
     assert f"after={made[49].pk}" in html
     assert "Number 50" not in html
     assert "Number 50" in page_of(administrator, finding="no_expiry", after=made[49].pk)
+
+
+def test_a_finding_leads_to_what_staff_can_do_about_it(
+    administrator: Client, make_key: Callable[..., IssuedKey], now: Any
+) -> None:
+    key = make_key(now=now - timedelta(days=30)).key
+    unused = page_of(administrator, finding="never_used")
+    assert actions_in(unused) == {"disable", "revoke"}
+    assert unused.count(f'name="_selected_action" value="{key.pk}"') == 2
+    assert "that can be taken back" in unused
+    asked = administrator.post("/admin/apiauth/key/", {"action": "revoke", "_selected_action": key.pk})
+    assert "Revoke keys?" in asked.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("finding", "place"), [("no_expiry", "expiry.mode"), ("rotation_overdue", "rotation.when_overdue")]
+)
+def test_what_a_policy_mends_leads_to_its_place_in_the_policy_of_the_key_s_app(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey], now: Any, finding: str, place: str
+) -> None:
+    make_key(now=now - timedelta(days=30))
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"rotation": {"mode": "required", "every_days": 7}}))
+    policy_page = f"/admin/apiauth/app/{app.pk}/policy/"
+    assert f'href="{policy_page}#id_{place}"' in page_of(administrator, finding=finding)
+    assert f'id="id_{place}"' in administrator.get(policy_page).content.decode()
+
+
+@pytest.fixture
+def found(app: App, make_key: Callable[..., IssuedKey], now: Any) -> Callable[..., Key]:
+    """Make a key that every finding is about; one that is unused was used, long ago."""
+
+    def make(finding: Finding) -> Key:
+        key: Key = make_key(now=now - timedelta(days=300), permissions=app.permissions, owner=Owner("u_1")).key
+        App.objects.filter(pk=app.pk).update(policy=read_policy({"rotation": {"mode": "required", "every_days": 7}}))
+        where = {"deployment_id": app.deployment_id, "slug": app.slug}
+        subjects.remove_subject(**where, subject_id="u_1", actor=ACTOR, now=now)
+        if finding is Finding.UNUSED:
+            used = {"last_used_at": now - timedelta(days=200), "method": "GET", "path": "/", "allowed": True}
+            KeyUsage.objects.create(key_id=key.pk, app_id=app.pk, **used)
+        return key
+
+    return make
+
+
+@pytest.mark.parametrize("finding", Finding)
+@pytest.mark.parametrize(
+    ("group", "offered"),
+    [("Support viewer", set()), ("Support agent", {"disable"}), ("Security", {"disable", "revoke"})],
+)
+def test_staff_are_offered_what_they_may_do_alone_and_told_what_the_customer_does(
+    enter: Callable[..., Client], found: Callable[..., Key], group: str, offered: set[str], finding: Finding
+) -> None:
+    key = found(finding)
+    html = page_of(enter(group), finding=finding)
+    ends = finding in {Finding.UNUSED, Finding.NEVER_USED, Finding.OWNER_GONE}
+    by_policy = finding in {Finding.NO_EXPIRY, Finding.ROTATION_OVERDUE}
+    assert f"/admin/apiauth/key/{key.pk}/change/" in html
+    assert "The customer " in html
+    assert actions_in(html) == (offered if ends else set())
+    assert "/policy/" not in html
+    assert (ONLY_LOOKS in html) == (by_policy or (ends and not offered))

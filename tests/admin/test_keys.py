@@ -11,6 +11,7 @@ from apiauth.services.keys import IssuedKey
 
 DROPPED = "no longer named by the app, opens nothing"
 REFUSED = "This key is refused everywhere: the app no longer names any resource that it is bound to."
+STILL_WORKS = "no longer named by the app, still lets calls through"
 DAY = {"unit": "day", "duration": 1, "max_requests": 500}
 
 
@@ -39,3 +40,23 @@ def test_staff_see_which_resources_of_a_key_open_nothing(
     page = administrator.get(reverse("admin:apiauth_key_change", args=[key.pk])).content.decode()
     assert f'<div class="readonly">{shown}</div>' in page
     assert ("refused everywhere" in page) == (REFUSED in shown)
+
+
+@pytest.mark.parametrize(
+    ("named", "held", "shown"),
+    [
+        (["routes:read"], ["routes:read"], "routes:read"),
+        (["routes:read"], ["routes:read", "tiles:read"], f"routes:read, tiles:read ({STILL_WORKS})"),
+        ([], ["tiles:read"], "tiles:read"),
+        (["routes:read"], [], "none"),
+    ],
+    ids=["named", "one dropped", "of an app that takes any", "of a key without"],
+)
+def test_staff_see_which_permissions_of_a_key_its_app_no_longer_names(
+    administrator: Client, app: App, make_key: Callable[..., IssuedKey], named: list[str], held: list[str], shown: str
+) -> None:
+    key = make_key().key
+    App.objects.filter(pk=app.pk).update(permissions=named)
+    Key.objects.filter(pk=key.pk).update(permissions=held)
+    page = administrator.get(reverse("admin:apiauth_key_change", args=[key.pk])).content.decode()
+    assert f'<div class="readonly">{shown}</div>' in page

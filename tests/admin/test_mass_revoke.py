@@ -1,5 +1,6 @@
 """Staff revoke many keys at once: look first, begin with a reason, watch it end; and bring a key back in time."""
 
+import re
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -10,9 +11,10 @@ from django.core.management import call_command
 from django.test import Client
 
 from apiauth.core import clock
+from apiauth.core.key_filter import read_filter
 from apiauth.core.policy import read_policy
 from apiauth.models import ActivityEntry, App, GatewayStatus, Key, KeyUsage, MassRevoke
-from apiauth.services import keys, mass_revoke
+from apiauth.services import activity, keys, mass_revoke
 from apiauth.services.keys import IssuedKey
 
 ADDRESS = "/admin/mass-revoke/"
@@ -94,6 +96,43 @@ def test_an_operator_at_the_command_line_asks_for_any_range(app: App, used_from:
     told = StringIO()
     call_command("revoke", "--last-used-from", used_from, "--dry-run", stdout=told)
     assert told.getvalue().startswith("1 keys of 1 apps")
+
+
+@pytest.mark.parametrize("of", ["app", "deployment", "all"])
+def test_what_an_operator_asked_for_shows_staff_no_address_that_the_policy_keeps_from_them(
+    administrator: Client, app: App, actor: Any, used_from: str, of: str
+) -> None:
+    scope = {"app": {"app_id": app.pk}, "deployment": {"deployment_id": app.deployment_id}, "all": {}}[of]
+    asked = read_filter({**scope, "last_used_from": used_from})
+    mass_revoke.start(asked, reason="leaked", actor=actor, now=clock.now())
+    entry = ActivityEntry.objects.get(event="mass_revoke.started")
+    entries, page = "/admin/apiauth/activityentry/", f"/admin/apiauth/activityentry/{entry.pk}/change/"
+    assert used_from not in administrator.get(entries).content.decode()
+    html = administrator.get(page).content.decode()
+    assert (used_from in html, "203.0.113.0/24" in html) == (False, True)
+    App.objects.filter(pk=app.pk).update(policy=read_policy({}))
+    assert f"{used_from}/32" in administrator.get(page).content.decode()
+    assert not [broken for _, _, broken in activity.verify_all() if broken]
+
+
+def test_customers_read_why_keys_were_revoked_and_not_from_where_they_were_used(
+    portal_client: Callable[..., Client], app: App, actor: Any, used_from: str
+) -> None:
+    asked = read_filter({"app_id": app.pk, "last_used_from": used_from})
+    mass_revoke.start(asked, reason="leaked", actor=actor, now=clock.now())
+    client = portal_client()
+    html = client.get("/portal/activity").content.decode()
+    assert "began to revoke many keys" in html
+    taken = client.post("/portal/activity/export", {"session": hidden(html, "session"), "form": "jsonl"})
+    lines = taken.getvalue().decode()
+    assert '"leaked"' in lines
+    assert used_from not in html + lines
+
+
+def hidden(html: str, name: str) -> str:
+    found = re.search(f'name="{name}" value="([^"]+)"', html)
+    assert found is not None
+    return found[1]
 
 
 def test_a_pasted_secret_is_refused_and_kept_nowhere(

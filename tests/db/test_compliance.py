@@ -57,6 +57,36 @@ def test_a_key_is_found_by_what_it_may(
     assert compliance.findings_of(key, now=now) == ([finding] if finding else [])
 
 
+@pytest.mark.parametrize(
+    ("catalogue", "held", "is_wide"),
+    [
+        (1, 1, False),
+        (2, 1, False),
+        (2, 2, True),
+        (4, 3, False),
+        (4, 4, True),
+        (5, 3, False),
+        (5, 4, True),
+        (200, 159, False),
+        (200, 160, True),
+    ],
+)
+def test_a_key_is_wide_that_holds_four_fifths_of_a_catalogue_of_two_or_more(
+    app: App, sound_key: Callable[..., Key], now: datetime, catalogue: int, held: int, is_wide: bool
+) -> None:
+    names = [f"p{number:03}" for number in range(catalogue)]
+    App.objects.filter(pk=app.pk).update(permissions=names)
+    sound_key(permissions=names[:held])
+    assert counted(app, now) == ({Finding.WIDE_PERMISSIONS: 1} if is_wide else {})
+
+
+def test_what_the_app_no_longer_names_makes_no_key_wide(app: App, sound_key: Callable[..., Key], now: datetime) -> None:
+    App.objects.filter(pk=app.pk).update(permissions=["a", "b", "c", "d", "e"])
+    key = sound_key(permissions=["a", "b", "c", "d"])
+    App.objects.filter(pk=app.pk).update(permissions=["a", "b", "c", "x", "y"])
+    assert compliance.findings_of(key, now=now) == []
+
+
 def test_a_key_is_unused_after_ninety_days(app: App, sound_key: Callable[..., Key], now: datetime) -> None:
     sound_key(used_at=now - 90 * DAY)
     assert counted(app, now) == {}

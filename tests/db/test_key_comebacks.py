@@ -118,13 +118,44 @@ def test_an_overlap_is_extended_up_to_30_days_from_the_rotation(
     old = make_key().key
     keys.rotate_key(app_id=app.pk, key_id=old.pk, overlap=timedelta(days=1), actor=actor, now=now)
     where = {"app_id": app.pk, "key_id": old.pk, "actor": actor, "now": now + timedelta(hours=1)}
-    for until in (now + timedelta(days=1), now + timedelta(days=30, microseconds=1), datetime(2036, 1, 1)):  # noqa: DTZ001  # what a careless caller sends
+    over = now + timedelta(minutes=59)
+    for until in (over, now + timedelta(days=30, microseconds=1), datetime(2036, 1, 1)):  # noqa: DTZ001  # what a careless caller sends
         with pytest.raises(Invalid) as refusal:
-            keys.extend_overlap(until=until, **where)
+            keys.change_overlap(until=until, **where)
         assert refusal.value.field == "overlap_ends_at"
-    key = keys.extend_overlap(until=now + timedelta(days=30), **where)
+    key = keys.change_overlap(until=now + timedelta(days=30), **where)
     assert key.overlap_ends_at == now + timedelta(days=30)
     assert last_entry(key).event == "key.overlap_extended"
+
+
+def test_an_overlap_is_brought_forward_and_the_log_says_from_when_to_when(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    old = make_key().key
+    keys.rotate_key(app_id=app.pk, key_id=old.pk, overlap=timedelta(days=1), actor=actor, now=now)
+    where = {"app_id": app.pk, "key_id": old.pk, "actor": actor, "now": now}
+    sooner = now + timedelta(hours=2)
+    key = keys.change_overlap(until=sooner, **where)
+    assert key.status(sooner - timedelta(seconds=1)) is KeyStatus.IN_GRACE
+    assert key.status(sooner) is KeyStatus.ROTATED_OUT
+    entry = last_entry(key)
+    ends = {"before": (now + timedelta(days=1)).isoformat(), "overlap_ends_at": sooner.isoformat()}
+    assert (entry.event, entry.details) == ("key.overlap_shortened", {"name": key.name, **ends})
+    assert keys.change_overlap(until=sooner, **where).overlap_ends_at == sooner
+    assert last_entry(key).pk == entry.pk, "an end that is there already is no change"
+    assert keys.change_overlap(until=now, **where).status(now) is KeyStatus.ROTATED_OUT
+
+
+def test_only_what_gives_an_old_secret_longer_takes_the_permissions_that_it_has(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    old = make_key(permissions=["routes:read", "routes:write"]).key
+    keys.rotate_key(app_id=app.pk, key_id=old.pk, overlap=timedelta(days=1), actor=actor, now=now)
+    where = {"app_id": app.pk, "key_id": old.pk, "actor": actor, "now": now}
+    narrow = Ceiling(permissions=frozenset(["routes:read"]))
+    with pytest.raises(NotAllowed, match="routes:write"):
+        keys.change_overlap(until=now + timedelta(days=2), ceiling=narrow, **where)
+    assert keys.change_overlap(until=now + timedelta(hours=1), ceiling=narrow, **where).updated_at == now
 
 
 def test_an_overlap_is_not_extended_beyond_the_end_of_the_key_itself_nor_once_it_is_over(
@@ -134,9 +165,9 @@ def test_an_overlap_is_not_extended_beyond_the_end_of_the_key_itself_nor_once_it
     keys.rotate_key(app_id=app.pk, key_id=old.pk, overlap=timedelta(days=1), actor=actor, now=now)
     where = {"app_id": app.pk, "key_id": old.pk, "actor": actor}
     with pytest.raises(Invalid):
-        keys.extend_overlap(until=now + timedelta(days=3), now=now, **where)
+        keys.change_overlap(until=now + timedelta(days=3), now=now, **where)
     with pytest.raises(Conflict):
-        keys.extend_overlap(until=now + timedelta(days=2), now=now + timedelta(days=1), **where)
+        keys.change_overlap(until=now + timedelta(days=2), now=now + timedelta(days=1), **where)
 
 
 def edit(key: Key, actor: Actor, now: datetime, ceiling: Ceiling | None = None, **changes: Any) -> Key:

@@ -224,17 +224,18 @@ class Life(RuleBasedStateMachine):
         self.undo(number)
 
     @precondition(lambda self: self.keys)
-    @rule(number=st.integers(0, 99), by=st.sampled_from(JUMPS))
-    def extend(self, number: int, by: timedelta) -> None:
+    @rule(number=st.integers(0, 99), by=st.sampled_from([*JUMPS, *(-jump for jump in JUMPS), timedelta(0)]))
+    def change_overlap(self, number: int, by: timedelta) -> None:
         key = self.pick(number)
         until = (key.overlap_ends or self.now) + by
         is_allowed = (
             key.status(self.now) == "in_grace"
             and key.rotated is not None
-            and until <= key.rotated + 30 * DAY
+            and self.now <= until <= key.rotated + 30 * DAY
             and (key.expires is None or until <= key.expires)
         )
-        if self.attempt(is_allowed, keys.extend_overlap, key_id=key.pk, until=until):
+        if self.attempt(is_allowed, keys.change_overlap, key_id=key.pk, until=until):
+            self.steps -= until == key.overlap_ends  # no change, no entry
             key.overlap_ends = until
 
     @precondition(lambda self: self.keys)

@@ -160,6 +160,15 @@ def test_a_resource_that_the_app_names_no_longer_opens_nothing(gateway, make_app
     assert [gateway.check(secret, resource="/v1/reports")[1]["allowed"] for secret in (both, one)] == [True, False]
 
 
+def test_a_permission_that_the_app_names_no_longer_lets_calls_through_still(gateway, make_app, make_key):
+    app = make_app("aa_named", permissions=["routes:read", "tiles:read"])
+    secret = make_key(in_app=app, permissions=["tiles:read"]).secret.text
+    app.permissions = ["routes:read"]
+    app.save()
+    gateway.listener.look_up()
+    assert gateway.check(secret, required_permissions=["tiles:read"])[1]["allowed"]
+
+
 def test_200_rate_limited_says_which_limit_and_how_long(app, secret, limit_app, tmp_path, transactional_db):
     limit_app({"unit": "calendar_day", "duration": 1, "max_requests": 2})
     gateway = GatewayInProcess(tmp_path)

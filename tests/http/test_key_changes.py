@@ -65,14 +65,18 @@ def test_200_a_revoke_is_taken_back(door: Door, make_key: Callable[..., IssuedKe
     assert (status, shown["status"], shown.get("revoked_reason")) == (200, "active", None)
 
 
-def test_200_an_overlap_is_extended_and_ended(door: Door, make_key: Callable[..., IssuedKey]) -> None:
+def test_200_an_overlap_is_changed_and_ended(door: Door, make_key: Callable[..., IssuedKey]) -> None:
     key = make_key().key
     until = (clock.now() + timedelta(days=2)).isoformat()
-    assert door(key, "extend-overlap", overlap_ends_at=until)[0] == 409
+    assert door(key, "change-overlap", overlap_ends_at=until)[0] == 409
     assert door(key, "rotate", overlap_seconds=3600)[0] == 200
-    status, shown = door(key, "extend-overlap", overlap_ends_at=until)
+    status, shown = door(key, "change-overlap", overlap_ends_at=until)
     assert (status, shown["status"], shown["overlap_ends_at"][:16]) == (200, "in_grace", until[:16])
-    assert door(key, "extend-overlap", overlap_ends_at="2199-01-01T00:00:00Z")[0] == 400
+    sooner = (clock.now() + timedelta(minutes=30)).isoformat()
+    status, shown = door(key, "change-overlap", overlap_ends_at=sooner)
+    assert (status, shown["status"], shown["overlap_ends_at"][:16]) == (200, "in_grace", sooner[:16])
+    for beyond in ("2199-01-01T00:00:00Z", "2020-01-01T00:00:00Z"):
+        assert door(key, "change-overlap", overlap_ends_at=beyond)[0] == 400
     assert (door(key, "end-overlap")[1]["status"], door(key, "end-overlap")[0]) == ("rotated_out", 409)
 
 
@@ -156,3 +160,16 @@ def test_403_a_page_does_not_bring_back_what_the_backend_revoked(
     backend.post(f"/api-auth/apps/{app.slug}/keys/{key.pk}/revoke", {}, content_type=JSON)
     answer = page.post(f"/api-auth/keys/{key.pk}/undo-revoke", {}, headers={"Origin": "http://127.0.0.1:9000"})
     assert answer.status_code == 403
+
+
+def test_200_a_key_tells_which_of_its_permissions_and_resources_its_app_no_longer_names(
+    app: App, door: Door, make_key: Callable[..., IssuedKey]
+) -> None:
+    App.objects.filter(pk=app.pk).update(permissions=["routes:read", "tiles:read"], resources=["/v2/a", "/v2/b"])
+    key = make_key(permissions=["routes:read", "tiles:read"], resources=["/v2/a", "/v2/b"]).key
+    shown = door(key, "disable")[1]
+    assert (shown["dropped_permissions"], shown["dropped_resources"]) == ([], [])
+    App.objects.filter(pk=app.pk).update(permissions=["routes:read"], resources=["/v2/b"])
+    shown = door(key, "enable")[1]
+    assert (shown["permissions"], shown["dropped_permissions"]) == (["routes:read", "tiles:read"], ["tiles:read"])
+    assert (shown["resources"], shown["dropped_resources"]) == (["/v2/a", "/v2/b"], ["/v2/a"])

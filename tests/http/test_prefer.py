@@ -183,7 +183,7 @@ def test_every_change_from_a_page_is_waited_for_too(gateway, page, app, make_key
         ("/edit", {"allowed_cidrs": "203.0.113.9"}, False),
         ("/edit", {"allowed_cidrs": ""}, True),
         ("/rotate", {"overlap_seconds": 60}, True),
-        ("/extend-overlap", {"overlap_ends_at": soon.isoformat()}, True),
+        ("/change-overlap", {"overlap_ends_at": soon.isoformat()}, True),
         ("/end-overlap", {}, False),
     ):
         told(change(page, path + what, fields))

@@ -17,6 +17,7 @@ from tests.conftest import ACTOR
 pytestmark = pytest.mark.django_db
 LISTS = ("permissions", "resources")
 DROPPED = "no longer named by the app, opens nothing"
+STILL_WORKS = "no longer named by the app, still lets calls through"
 FIELD = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 
 
@@ -379,6 +380,41 @@ def test_a_resource_that_the_app_has_dropped_is_marked_on_the_page_and_in_the_fo
     assert client.post(address, form_of(text_of(review))).status_code == 303
     assert Key.objects.get(pk=key.pk).resources == ["/v2/reports"]
     assert DROPPED not in text_of(client.get(f"/portal/keys/{key.pk}")) + text_of(client.get(address))
+
+
+def test_a_permission_that_the_app_has_dropped_is_marked_on_the_page_and_in_the_form_which_takes_it_away(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str
+) -> None:
+    App.objects.filter(pk=app.pk).update(permissions=["routes:read"])
+    Key.objects.filter(pk=key.pk).update(permissions=["routes:read", "tiles:read"])
+    client = portal_client()
+    page, form = text_of(client.get(f"/portal/keys/{key.pk}")), text_of(client.get(address))
+    assert f'<code>routes:read</code>, <code>tiles:read</code> <span class="sub">({STILL_WORKS})</span></dd>' in page
+    assert f'value="tiles:read" checked><span><code>tiles:read</code> <span class="sub">{STILL_WORKS}</span>' in form
+    assert (page + form).count(STILL_WORKS) == 2
+    review = client.post(address, opened(client, address, permissions=["routes:read"]))
+    assert client.post(address, form_of(text_of(review))).status_code == 303
+    assert STILL_WORKS not in text_of(client.get(f"/portal/keys/{key.pk}")) + text_of(client.get(address))
+
+
+def test_no_ready_made_choice_gives_a_permission_that_the_app_has_dropped(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str
+) -> None:
+    App.objects.filter(pk=app.pk).update(permissions=["routes:read", "routes:write"])
+    Key.objects.filter(pk=key.pk).update(permissions=["routes:read", "tiles:read"])
+    client = portal_client()
+    review = client.post(address, opened(client, address, access="full"))
+    assert client.post(address, form_of(text_of(review))).status_code == 303
+    assert Key.objects.get(pk=key.pk).permissions == ["routes:read", "routes:write"]
+
+
+def test_no_permission_is_marked_where_the_app_takes_any(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str
+) -> None:
+    App.objects.filter(pk=app.pk).update(permissions=[])
+    Key.objects.filter(pk=key.pk).update(permissions=["tiles:read"])
+    client = portal_client()
+    assert STILL_WORKS not in text_of(client.get(f"/portal/keys/{key.pk}")) + text_of(client.get(address))
 
 
 @pytest.mark.parametrize("named", [["/v2/reports"], []])

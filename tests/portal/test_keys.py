@@ -338,7 +338,7 @@ def test_revoking_twice_and_rotating_a_revoked_key_are_refused_kindly(portal_cli
     assert client.get(revoke).status_code == 303
 
 
-@pytest.mark.parametrize("path", ["", "/rotate", "/revoke", "/disable", "/enable", "/edit"])
+@pytest.mark.parametrize("path", ["", "/rotate", "/revoke", "/disable", "/enable", "/edit", "/change-overlap"])
 def test_404_for_a_strangers_key_is_the_404_for_no_key(portal_client, make_app, make_key, path):
     other = make_app("aa_2", key_prefix="cb")
     foreign, client = make_key(in_app=other).key, portal_client()
@@ -348,7 +348,7 @@ def test_404_for_a_strangers_key_is_the_404_for_no_key(portal_client, make_app, 
 
 
 @pytest.mark.parametrize(
-    "path", ["rotate", "revoke", "end-overlap", "extend-overlap", "undo-revoke", "disable", "enable", "edit"]
+    "path", ["rotate", "revoke", "end-overlap", "change-overlap", "undo-revoke", "disable", "enable", "edit"]
 )
 def test_a_strangers_key_cannot_be_changed(portal_client, session_for, make_app, make_key, path):
     from django.test import Client

@@ -1,7 +1,8 @@
-"""While two secrets of a key work, its page says which is still called; the old one is ended or extended there."""
+"""While two secrets of a key work, its page says which is still called; the old one can be ended, or end otherwise."""
 
+import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.db import connection
 from django.test import Client
 
 from apiauth.core import clock
+from apiauth.core.policy import read_policy
 from apiauth.models import App, Key
 from apiauth.models.audit import MinuteRollup
 from apiauth.services import keys
@@ -73,6 +75,35 @@ def test_it_says_how_often_and_from_where_the_old_secret_is_still_called(
     assert "Safe to end now" not in html
 
 
+def test_it_says_from_where_the_new_secret_is_called_too_the_most_frequent_address_first(
+    rotated: tuple[Key, Key], portal_client: ClientFor, make_decision: Callable[..., Any], use_key: Callable[..., None]
+) -> None:
+    _, new = rotated
+    use_key(new.pk)
+    for address in ("198.51.100.7", "192.0.2.88", "192.0.2.88"):
+        make_decision(key_id=new.pk, client_ip=address)
+    html = page(portal_client(), new)
+    assert "In the last day from <code>192.0.2.88</code>, <code>198.51.100.7</code>." in html
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["old", "new"])
+def test_it_says_of_neither_secret_from_where_it_is_called_to_those_who_may_not_see_that(
+    rotated: tuple[Key, Key],
+    portal_client: ClientFor,
+    make_decision: Callable[..., Any],
+    use_key: Callable[..., None],
+    app: App,
+    which: int,
+) -> None:
+    key = rotated[which]
+    use_key(key.pk)
+    make_decision(key_id=key.pk, client_ip="192.0.2.88")
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"authority": {"see_addresses": "owner"}}))
+    html = page(portal_client(role="admin"), rotated[1])
+    assert "Secrets</h2>" in html
+    assert ("192.0.2.88" in html, "203.0.113.24" in html) == (False, False)
+
+
 def test_it_says_when_the_old_secret_has_been_quiet_for_a_day(
     rotated: tuple[Key, Key], portal_client: ClientFor, use_key: Callable[..., None]
 ) -> None:
@@ -121,37 +152,114 @@ def test_while_the_log_lags_the_review_of_a_change_says_so(
     assert "The log is 12 minutes behind" in page(portal_client(), make_key().key, "/disable")
 
 
-def test_the_old_secret_is_given_another_day_once_however_often_that_is_sent(
-    rotated: tuple[Key, Key], portal_client: ClientFor
+def in_words(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b %Y}, {moment:%H:%M} UTC"
+
+
+def typed(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M}"
+
+
+def radios(html: str) -> dict[str, str]:
+    """Return the value of each radio button by its label."""
+    found = re.findall(r'type="radio" name="ends" id="ends-\d" value="([^"]+)"[^>]*><span>([^<]+)', html)
+    return {label.strip(): value for value, label in found}
+
+
+def end_of(key: Key) -> datetime:
+    key.refresh_from_db()
+    assert key.overlap_ends_at is not None
+    return key.overlap_ends_at
+
+
+@pytest.mark.parametrize(
+    ("label", "lasts", "deed"),
+    [("1 hour", timedelta(hours=1), "shortened"), ("7 days", timedelta(days=7), "extended")],
+)
+def test_the_old_secret_is_given_another_end_sooner_or_later_once_however_often_that_is_sent(
+    rotated: tuple[Key, Key], portal_client: ClientFor, label: str, lasts: timedelta, deed: str
 ) -> None:
     old, new = rotated
     client = portal_client()
-    form = hidden_fields(page(client, new)) | {"until": (old.overlap_ends_at + timedelta(days=1)).isoformat()}
-    assert f'name="until" value="{form["until"]}"' in page(client, new)
-    done = client.post(f"/portal/keys/{old.pk}/extend-overlap", form)
+    assert f'href="/portal/keys/{old.pk}/change-overlap"' in page(client, new)
+    html = page(client, old, "/change-overlap")
+    form = hidden_fields(html) | {"ends": radios(html)[label]}
+    done = client.post(f"/portal/keys/{old.pk}/change-overlap", form)
     assert done.status_code == 303
-    assert "works until" in client.get(done.url).content.decode()
-    assert client.post(f"/portal/keys/{old.pk}/extend-overlap", form).status_code == 400
-    before = old.overlap_ends_at
-    old.refresh_from_db()
-    assert old.overlap_ends_at == before + timedelta(days=1)
+    assert f"works until {in_words(end_of(old))}" in client.get(done.url).content.decode()
+    assert client.post(f"/portal/keys/{old.pk}/change-overlap", form).status_code == 303
+    assert timedelta(0) <= clock.now() + lasts - end_of(old) < timedelta(minutes=1)
+    assert client.get("/portal/activity").content.decode().count(f"{deed} the grace of the old secret of") == 1
 
 
-@pytest.mark.parametrize("until", ["", "tomorrow", "2026-13-40", "2027-01-01T00:00", "9999-12-31T23:59:59Z", "\x00"])
-def test_a_moment_that_was_not_offered_is_a_400(rotated: tuple[Key, Key], portal_client: ClientFor, until: str) -> None:
+def test_an_old_secret_can_work_to_any_minute_up_to_the_last(
+    rotated: tuple[Key, Key], portal_client: ClientFor
+) -> None:
     old, new = rotated
-    client = portal_client()
-    form = hidden_fields(page(client, new)) | {"until": until}
-    assert client.post(f"/portal/keys/{old.pk}/extend-overlap", form).status_code == 400
-    assert Key.objects.get(pk=old.pk).overlap_ends_at == old.overlap_ends_at
+    client, soon = portal_client(), clock.now() + timedelta(minutes=90)
+    form = hidden_fields(page(client, old, "/change-overlap")) | {"ends": "time", "ends_at": typed(soon)}
+    assert client.post(f"/portal/keys/{old.pk}/change-overlap", form).status_code == 303
+    assert end_of(old) == soon.replace(second=0, microsecond=0)
+    last = radios(page(client, old, "/change-overlap"))["As long as it can"]
+    assert client.post(f"/portal/keys/{old.pk}/change-overlap", form | {"ends": last}).status_code == 303
+    assert end_of(old) == new.created_at + timedelta(days=30)
 
 
-def test_a_secret_that_ends_with_its_key_cannot_be_extended(
+def test_a_form_that_is_sent_as_it_came_changes_nothing(rotated: tuple[Key, Key], portal_client: ClientFor) -> None:
+    old, _ = rotated
+    client, before = portal_client(), old.overlap_ends_at
+    assert before is not None
+    html = page(client, old, "/change-overlap")
+    assert f'name="ends_at" value="{typed(before)}"' in html
+    form = hidden_fields(html) | {"ends": "time", "ends_at": typed(before)}
+    assert client.post(f"/portal/keys/{old.pk}/change-overlap", form).status_code == 303
+    assert end_of(old) == before
+    assert "the grace of the old secret" not in client.get("/portal/activity").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("choice", "time", "sentence"),
+    [
+        ("", "", "Choose until when the old secret works."),
+        ("time", "", "Enter the time until which the old secret works."),
+        ("time", "2026-13-40T10:00", "Enter a date and time that exist, such as 2027-02-22T09:30."),
+        ("time", "2020-01-01T00:00", "Choose a time that is still to come, and no later than "),
+        ("time", "9999-12-31T23:59", "Choose a time that is still to come, and no later than "),
+        ("tomorrow", "", "Open the page again and choose a time there."),
+        ("2027-01-01T00:00", "", "Open the page again and choose a time there."),
+        ("9999-12-31T23:59:59Z", "", "Choose a time that is still to come, and no later than "),
+        ("\x00", "", "Null characters are not allowed."),
+    ],
+)
+def test_422_for_an_end_that_cannot_be_with_a_sentence_in_the_form(
+    rotated: tuple[Key, Key], portal_client: ClientFor, choice: str, time: str, sentence: str
+) -> None:
+    old, _ = rotated
+    client, before = portal_client(), old.overlap_ends_at
+    form = hidden_fields(page(client, old, "/change-overlap")) | {"ends": choice, "ends_at": time}
+    answer = client.post(f"/portal/keys/{old.pk}/change-overlap", form)
+    assert (answer.status_code, sentence in answer.content.decode()) == (422, True)
+    assert end_of(old) == before
+
+
+def test_an_old_secret_is_offered_no_end_beyond_that_of_its_key(
     app: App, make_key: MakeKey, portal_client: ClientFor
 ) -> None:
     now = clock.now()
     old = make_key(expires_at=now + timedelta(hours=3)).key
-    new = keys.rotate_key(app_id=app.pk, key_id=old.pk, overlap=timedelta(hours=3), actor=ACTOR, now=now).key
-    html = page(portal_client(), new)
-    assert "End now" in html
-    assert "Extend to" not in html
+    keys.rotate_key(app_id=app.pk, key_id=old.pk, overlap=timedelta(hours=1), actor=ACTOR, now=now)
+    offered = radios(page(portal_client(), old, "/change-overlap"))
+    assert list(offered) == ["1 hour", "As long as it can", "Until a time"]
+    assert offered["As long as it can"] == old.expires_at.isoformat()
+
+
+def test_409_where_there_is_no_overlap_to_change(rotated: tuple[Key, Key], portal_client: ClientFor) -> None:
+    _, new = rotated
+    assert portal_client().get(f"/portal/keys/{new.pk}/change-overlap").status_code == 409
+
+
+def test_who_may_not_end_an_overlap_may_not_change_it(rotated: tuple[Key, Key], portal_client: ClientFor) -> None:
+    old, new = rotated
+    client = portal_client(role="viewer")
+    assert "change-overlap" not in page(client, new)
+    assert client.get(f"/portal/keys/{old.pk}/change-overlap").status_code == 403

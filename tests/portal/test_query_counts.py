@@ -28,9 +28,9 @@ LIMIT = {"unit": "minute", "duration": 1, "max_requests": 60, "mode": "per_key"}
 MAKES_NO_PAGE = {"enter", "enter_keys", "enter_logs", "expired", "leave"} | {
     f"{name}_export" for name in ("logs", "activity", "compliance")
 }
-TAKES_POST_ALONE = {"key_end_overlap", "key_extend_overlap", "key_undo_revoke"}
+TAKES_POST_ALONE = {"key_end_overlap", "key_undo_revoke"}
 STATES = ("overlapping", "old", "disabled", "revoked", "plain")
-NOTICES = ("revoked", "undone", "overlap-ended", "overlap-extended", "disabled", "enabled", "edited")
+NOTICES = ("revoked", "undone", "overlap-ended", "overlap-changed", "disabled", "enabled", "edited")
 
 
 @pytest.fixture

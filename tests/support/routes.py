@@ -43,7 +43,7 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api-auth/apps/{app_slug}/keys/{key_id}": {"name": "Renamed"},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/disable": {"reason": "leaked"},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/enable": {"reason": "found"},
-    "POST /api-auth/apps/{app_slug}/keys/{key_id}/extend-overlap": {"overlap_ends_at": "{soon}"},
+    "POST /api-auth/apps/{app_slug}/keys/{key_id}/change-overlap": {"overlap_ends_at": "{soon}"},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/impact": {"limits": [RULE]},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/rotate": {},
     "POST /api-auth/apps/{app_slug}/keys/{key_id}/revoke": {"reason": "leaked"},
@@ -60,7 +60,7 @@ GOOD_FORMS: dict[str, dict[str, str]] = {
     "POST /api-auth/keys/{key_id}/disable": {"reason": "leaked"},
     "POST /api-auth/keys/{key_id}/enable": {"reason": "found"},
     "POST /api-auth/keys/{key_id}/undo-revoke": {},
-    "POST /api-auth/keys/{key_id}/extend-overlap": {"overlap_ends_at": "{soon}"},
+    "POST /api-auth/keys/{key_id}/change-overlap": {"overlap_ends_at": "{soon}"},
     "POST /api-auth/keys/{key_id}/end-overlap": {},
     "POST /api-auth/keys/{key_id}/impact": {"limits": json.dumps([RULE])},
     "POST /api-auth/keys/{key_id}/rotate": {},
@@ -81,14 +81,14 @@ FORM_FIELDS: dict[str, tuple[str, ...]] = {
     "POST /api-auth/keys/{key_id}/disable": ("reason",),
     "POST /api-auth/keys/{key_id}/enable": ("reason",),
     "POST /api-auth/keys/{key_id}/undo-revoke": (),
-    "POST /api-auth/keys/{key_id}/extend-overlap": ("overlap_ends_at",),
+    "POST /api-auth/keys/{key_id}/change-overlap": ("overlap_ends_at",),
     "POST /api-auth/keys/{key_id}/end-overlap": (),
     "POST /api-auth/keys/{key_id}/impact": ("action", "permissions", "resources", "allowed_cidrs", "limits"),
     "POST /api-auth/keys/{key_id}/rotate": ("overlap_seconds",),
     "POST /api-auth/keys/{key_id}/revoke": ("reason",),
 }
 # What a key has to be for an operation on it to do what it should, by the address's end; active for the others.
-STATES = {"enable": "disabled", "undo-revoke": "revoked", "extend-overlap": "rotated", "end-overlap": "rotated"}
+STATES = {"enable": "disabled", "undo-revoke": "revoked", "change-overlap": "rotated", "end-overlap": "rotated"}
 # What a body's field refers to; the others ending like that are labels, which are never looked up.
 REFERENCES = {"rate_limit_scheme_slug": "scheme", "api_auth_app_slug": "app"}
 LABELS = {"key_id", "after_request_id", "app_slug", "slug", "user_id", "organization_id", "workspace_id", "subject.id"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apiauth.core.networks import client_range, is_narrower_than_a_network, network_of
+from apiauth.core.networks import client_range, is_narrower_than_a_network, network_around, network_of
 from apiauth.verify.addresses import is_within, parse_address, parse_networks
 
 ADDRESSES = (
@@ -67,15 +67,16 @@ def test_a_range_holds_the_callers_that_it_names_and_no_others(network, client, 
 
 
 @pytest.mark.parametrize(
-    ("address_range", "is_narrower"),
+    ("address_range", "left"),
     [
-        ("203.0.113.77", True),
-        ("203.0.113.0/25", True),
-        ("203.0.113.0/24", False),
-        ("203.0.0.0/16", False),
-        ("2001:db8::/49", True),
-        ("2001:db8::/48", False),
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("203.0.113.128/25", "203.0.113.0/24"),
+        ("203.0.113.0/24", "203.0.113.0/24"),
+        ("203.0.0.0/16", "203.0.0.0/16"),
+        ("2001:db8:0:8000::/49", "2001:db8::/48"),
+        ("2001:db8::/48", "2001:db8::/48"),
     ],
 )
-def test_a_part_of_a_network_is_narrower_than_what_is_left_of_an_address(address_range: str, is_narrower: bool) -> None:
-    assert is_narrower_than_a_network(address_range) is is_narrower
+def test_a_part_of_a_network_is_narrower_than_what_is_left_of_an_address(address_range: str, left: str) -> None:
+    assert is_narrower_than_a_network(address_range) is (address_range != left)
+    assert network_around(address_range) == left

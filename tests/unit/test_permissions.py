@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apiauth.core.errors import Invalid
-from apiauth.core.permissions import check_permission, check_permissions, requirement
+from apiauth.core.permissions import check_permission, check_permissions, dropped_permissions, requirement
 
 NAMES = ["a", "b:c", "read:x", "v1/orders.list", "x-y_z"]
 
@@ -85,3 +85,10 @@ def test_permissions_come_back_sorted_and_once():
 def test_too_many_permissions_are_refused():
     with pytest.raises(Invalid):
         check_permissions(f"p{number}" for number in range(1001))
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "dropped"), [(["a", "b"], []), (["a"], ["b"]), (["c"], ["a", "b"]), ([], [])], ids=str
+)
+def test_what_an_app_no_longer_names_is_dropped_unless_it_names_none_and_takes_any(catalogue, dropped):
+    assert dropped_permissions(["a", "b"], catalogue) == dropped

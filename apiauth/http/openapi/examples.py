@@ -65,6 +65,8 @@ KEY: Example = {
     "workspace_role_permissions": [],
     "allowed_cidrs": [],
     "resources": [],
+    "dropped_permissions": [],
+    "dropped_resources": [],
     "user_id": "user_7",
     "organization_id": None,
     "workspace_id": None,
@@ -245,7 +247,7 @@ BODIES: dict[str, Example] = {
     "ActivityExport": {"form": "csv", "start_date": "2031-04-01"},
     "KeySwitch": {"reason": "Seen in a build log"},
     "KeyProposal": {"limits": [{"unit": "minute", "duration": 1, "max_requests": 30}]},
-    "KeyExtend": {"overlap_ends_at": ENDS},
+    "KeyOverlap": {"overlap_ends_at": ENDS},
     "KeyRevoke": {"reason": "Pasted into a public channel"},
     "SchemeCreate": {
         "slug": "basic",
@@ -265,7 +267,7 @@ BODIES: dict[str, Example] = {
     "EditForm": {"name": "Billing worker"},
     "ImpactForm": {"action": "revoke"},
     "SwitchForm": {"reason": "Seen in a build log"},
-    "ExtendForm": {"overlap_ends_at": ENDS},
+    "OverlapForm": {"overlap_ends_at": ENDS},
     "NoForm": {},
     "ExchangeForm": {"ticket": "kst_…"},
 }

@@ -55,6 +55,8 @@ FIELDS: dict[str, str] = {
     "environment": "`test` or `live` where the key prefix ends in that word, else null.",
     "resources": "What the app's keys can be bound to: paths, each with all that lies below it.",
     "Key.resources": "The only resources that the key opens, of those of its app; empty for all.",
+    "dropped_permissions": "Those of its permissions that the app no longer names; they let calls through still.",
+    "dropped_resources": "Those of its resources that the app no longer names; they open nothing.",
     "KeyCreate.resources": "The only resources that the key opens, of those of its app; all without them.",
     "KeyUpdate.resources": "The only resources that the key opens, of those of its app; an empty list for all.",
     "KeyProposal.resources": "The only resources that the key would open.",

@@ -6,6 +6,8 @@ from typing import Any, NotRequired, cast
 
 from typing_extensions import TypedDict
 
+from apiauth.core.permissions import dropped_permissions
+from apiauth.core.resource import dropped_resources
 from apiauth.core.secrets import NewSecret
 from apiauth.http.wire.limits import LimitRuleJson, limits_of, own_limits_of
 from apiauth.http.wire.moments import MomentText, moment_json, moment_or_null
@@ -31,6 +33,8 @@ class _KeyJson(TypedDict):
     workspace_role_permissions: list[str]
     allowed_cidrs: list[str]
     resources: list[str]
+    dropped_permissions: list[str]
+    dropped_resources: list[str]
     user_id: str | None
     organization_id: str | None
     workspace_id: str | None
@@ -112,8 +116,7 @@ def key_json(key: Key, app: App, *, now: datetime, usage: KeyUsage | None = None
     """Return one key as the backend API shows it; the end of its overlap counts as its revocation."""
     status = key.status(now)
     due_at = key.rotation_due_at(app.policy.rotation)
-    is_rotated_out = key.overlap_ends_at is not None and key.overlap_ends_at <= now
-    rotated_at, rotated_reason = (key.overlap_ends_at, "Rotated") if is_rotated_out else (None, None)
+    ended_at, ended_for = _ended(key, now)
     return {
         "id": str(key.id),
         "deployment_id": str(key.deployment_id),
@@ -129,6 +132,8 @@ def key_json(key: Key, app: App, *, now: datetime, usage: KeyUsage | None = None
         "workspace_role_permissions": [],
         "allowed_cidrs": key.allowed_cidrs,
         "resources": key.resources,
+        "dropped_permissions": dropped_permissions(key.permissions, app.permissions),
+        "dropped_resources": dropped_resources(key.resources, app.resources),
         "user_id": key.user_id,
         "organization_id": key.organization_id,
         "workspace_id": key.workspace_id,
@@ -144,9 +149,17 @@ def key_json(key: Key, app: App, *, now: datetime, usage: KeyUsage | None = None
         "is_active": status not in _INACTIVE,
         "created_at": moment_json(key.created_at),
         "updated_at": moment_json(key.updated_at),
-        "revoked_at": moment_or_null(key.revoked_at or rotated_at),
-        "revoked_reason": key.revoked_reason if key.revoked_at else rotated_reason,
+        "revoked_at": moment_or_null(ended_at),
+        "revoked_reason": ended_for,
     }
+
+
+def _ended(key: Key, now: datetime) -> tuple[datetime | None, str | None]:
+    """Return when and why a key was ended, by somebody or with its overlap; nothing for any other."""
+    if key.revoked_at:
+        return key.revoked_at, key.revoked_reason
+    is_rotated_out = key.overlap_ends_at is not None and key.overlap_ends_at <= now
+    return (key.overlap_ends_at, "Rotated") if is_rotated_out else (None, None)
 
 
 def key_list_json(keys: Iterable[Key], app: App, *, now: datetime) -> list[KeyJson]:

@@ -73,25 +73,29 @@ def rotate_key(
 
 
 @transaction.atomic
-def extend_overlap(
+def change_overlap(
     *, app_id: int, key_id: int, until: datetime, ceiling: Ceiling = UNBOUNDED, actor: Actor, now: datetime
 ) -> Key:
-    """Let the old secret of a rotated key work longer, to `until`.
+    """Let the old secret of a rotated key work to `until`: longer than was said, or less long.
 
-    Raises NotFound, NotAllowed (app paused, beyond the ceiling), Conflict where it has no overlap any
-    more, and Invalid where that is no later than the present end, more than 30 days after the rotation,
-    or later than the key's own expiry.
+    To the moment that is its end already, nothing is changed and no entry made. Raises NotFound, NotAllowed
+    (app paused; longer and beyond the ceiling), Conflict where it has no overlap any more, and Invalid where
+    that is over, more than 30 days after the rotation, or later than the key's own expiry.
     """
     lock_open_app(app_id)
     key = lock_key(app_id, key_id)
-    if key.status(now) is not KeyStatus.IN_GRACE:
-        raise Conflict("This key has no overlap to extend.")
-    ceiling.check_permissions(key.permissions)
     before = key.overlap_ends_at
-    key.overlap_ends_at, key.updated_at = _longer_overlap(key, until), now
+    if key.status(now) is not KeyStatus.IN_GRACE or before is None:
+        raise Conflict("This key has no overlap to change.")
+    _check_overlap_end(key, until, now)
+    if until == before:
+        return key
+    if until > before:
+        ceiling.check_permissions(key.permissions)
+    key.overlap_ends_at, key.updated_at = until, now
     key.save(update_fields=["overlap_ends_at", "updated_at"])
-    ends = {"before": written(before), "overlap_ends_at": written(until)}
-    record(Event.KEY_OVERLAP_EXTENDED, key, actor, now, {"name": key.name, **ends})
+    event = Event.KEY_OVERLAP_EXTENDED if until > before else Event.KEY_OVERLAP_SHORTENED
+    record(event, key, actor, now, {"name": key.name, "before": written(before), "overlap_ends_at": written(until)})
     return key
 
 
@@ -112,15 +116,14 @@ def latest_overlap_end(key: Key, successor: Key) -> datetime:
     return min(filter(None, (successor.created_at + LONGEST_OVERLAP, key.expires_at)))
 
 
-def _longer_overlap(key: Key, until: datetime) -> datetime:
-    """Return the new end of an overlap; raise Invalid where it cannot be that."""
+def _check_overlap_end(key: Key, until: datetime, now: datetime) -> None:
+    """Return if the overlap of a rotated key can end at a moment; raise Invalid that says between which it can."""
     if until.tzinfo is None:
         raise Invalid("overlap_ends_at needs a time zone, such as Z.", field="overlap_ends_at")
     assert key.replaced_by is not None  # its status says so
     latest = latest_overlap_end(key, key.replaced_by)
-    if key.overlap_ends_at is None or not key.overlap_ends_at < until <= latest:
+    if not now <= until <= latest:
         raise Invalid(
-            f"Choose a time after the present end, and no later than {latest:%Y-%m-%d %H:%M} UTC.",
+            f"Choose a time that is still to come, and no later than {latest:%Y-%m-%d %H:%M} UTC.",
             field="overlap_ends_at",
         )
-    return until

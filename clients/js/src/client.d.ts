@@ -117,6 +117,10 @@ export interface ApiKey {
   allowed_cidrs: string[];
   /** The resources that it is bound to; empty for all. */
   resources: string[];
+  /** Those of its permissions that the app no longer names; they let calls through still. */
+  dropped_permissions: string[];
+  /** Those of its resources that the app no longer names; they open nothing. */
+  dropped_resources: string[];
   /** Whose key it is. */
   user_id: string | null;
   organization_id: string | null;
@@ -218,7 +222,7 @@ export interface SwitchKeyInput extends KeyInput {
   reason?: string;
 }
 
-export interface ExtendOverlapInput extends KeyInput {
+export interface ChangeOverlapInput extends KeyInput {
   /** RFC 3339. */
   overlap_ends_at: string;
 }
@@ -377,7 +381,7 @@ export declare class KeysteadClient {
   undoRevoke(input: KeyInput): Promise<Answer<ChangedApiKey>>;
   disableKey(input: SwitchKeyInput): Promise<Answer<ChangedApiKey>>;
   enableKey(input: SwitchKeyInput): Promise<Answer<ChangedApiKey>>;
-  extendOverlap(input: ExtendOverlapInput): Promise<Answer<ChangedApiKey>>;
+  changeOverlap(input: ChangeOverlapInput): Promise<Answer<ChangedApiKey>>;
   endOverlap(input: KeyInput): Promise<Answer<ChangedApiKey>>;
   /** Tell which of a key's latest calls a change would have blocked. Changes nothing. */
   previewImpact(input: PreviewImpactInput, options?: ReadOptions): Promise<Answer<ApiKeyImpact>>;

@@ -98,9 +98,9 @@ export class KeysteadClient {
     return this.#change(aboutKey(key_id, "enable"), { reason }, wait_seconds);
   }
 
-  /** Let the old secret of a rotated key work longer, 30 days after the rotation at most. */
-  extendOverlap({ key_id, overlap_ends_at, wait_seconds }) {
-    return this.#change(aboutKey(key_id, "extend-overlap"), { overlap_ends_at }, wait_seconds);
+  /** Say until when the old secret of a rotated key works, 30 days after the rotation at most. */
+  changeOverlap({ key_id, overlap_ends_at, wait_seconds }) {
+    return this.#change(aboutKey(key_id, "change-overlap"), { overlap_ends_at }, wait_seconds);
   }
 
   /** End the overlap of a rotated key now. */

@@ -12,10 +12,10 @@ import type {
   AuditLogsQuery,
   AuditTimeseriesQuery,
   ApiKeyImpact,
+  ChangeOverlapInput,
   ChangedApiKey,
   CreateKeyInput,
   EditKeyInput,
-  ExtendOverlapInput,
   KeyFilters,
   KeyInput,
   KeysteadClient,
@@ -79,7 +79,7 @@ export declare function useApiAuthKeys(filters?: KeyFilters): Asked & {
   undoRevoke: (input: KeyInput) => Promise<Answer<ChangedApiKey>>;
   disableKey: (input: SwitchKeyInput) => Promise<Answer<ChangedApiKey>>;
   enableKey: (input: SwitchKeyInput) => Promise<Answer<ChangedApiKey>>;
-  extendOverlap: (input: ExtendOverlapInput) => Promise<Answer<ChangedApiKey>>;
+  changeOverlap: (input: ChangeOverlapInput) => Promise<Answer<ChangedApiKey>>;
   endOverlap: (input: KeyInput) => Promise<Answer<ChangedApiKey>>;
   previewImpact: (input: PreviewImpactInput, options?: ReadOptions) => Promise<Answer<ApiKeyImpact>>;
 };

@@ -124,7 +124,7 @@ export function useApiAuthKeys(filters = {}) {
       undoRevoke: (input) => client.undoRevoke(input),
       disableKey: (input) => client.disableKey(input),
       enableKey: (input) => client.enableKey(input),
-      extendOverlap: (input) => client.extendOverlap(input),
+      changeOverlap: (input) => client.changeOverlap(input),
       endOverlap: (input) => client.endOverlap(input),
       previewImpact: (input, options) => client.previewImpact(input, options),
     }),

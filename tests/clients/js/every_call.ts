@@ -22,7 +22,7 @@ const calls: Record<string, (client: KeysteadClient) => Promise<unknown>> = {
   disableKey: (client) => client.disableKey({ ...key, reason: "leaked", ...wait }),
   enableKey: (client) => client.enableKey({ ...key, reason: "found", ...wait }),
   undoRevoke: (client) => client.undoRevoke({ ...key, ...wait }),
-  extendOverlap: (client) => client.extendOverlap({ ...key, overlap_ends_at: end, ...wait }),
+  changeOverlap: (client) => client.changeOverlap({ ...key, overlap_ends_at: end, ...wait }),
   endOverlap: (client) => client.endOverlap({ ...key, ...wait }),
   previewImpact: (client) => client.previewImpact({ ...key, ...bounds }),
   getLogs: (client) => client.listAuditLogs({ limit: 9, cursor: "c", outcome: "blocked", ...filters, ...window }),

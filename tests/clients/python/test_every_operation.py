@@ -85,7 +85,7 @@ CALLS: dict[str, Callable[[Keystead], object]] = {
     "disableKey": lambda k: k.disable_key(*WHERE, reason="leaked", **WAIT),
     "enableKey": lambda k: k.enable_key(*WHERE, reason="found", **WAIT),
     "undoRevoke": lambda k: k.undo_revoke(*WHERE, **WAIT),
-    "extendOverlap": lambda k: k.extend_overlap(*WHERE, overlap_ends_at=NOW, **WAIT),
+    "changeOverlap": lambda k: k.change_overlap(*WHERE, overlap_ends_at=NOW, **WAIT),
     "endOverlap": lambda k: k.end_overlap(*WHERE, **WAIT),
     "previewImpact": lambda k: k.preview_impact(*WHERE, action="revoke", **LIMITED),
     "removeSubject": lambda k: k.remove_subject("aa_1", "dana@example.com", **WAIT),

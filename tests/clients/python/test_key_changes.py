@@ -82,7 +82,7 @@ def test_an_overlap_is_extended_and_ended(keystead: Keystead, slug: str, issued:
     until = datetime.now(UTC) + timedelta(days=2)
     keystead.rotate_key(slug, issued.key.id, overlap_seconds=60)
 
-    assert keystead.extend_overlap(slug, issued.key.id, overlap_ends_at=until).overlap_ends_at == until
+    assert keystead.change_overlap(slug, issued.key.id, overlap_ends_at=until).overlap_ends_at == until
     assert keystead.end_overlap(slug, issued.key.id, **WAIT).status == "rotated_out"
     assert reason(keystead, issued) == "key_rotated_out"
 

@@ -62,6 +62,8 @@ MADE_KEY = {
     "limits": [],
     "allowed_cidrs": [],
     "resources": [],
+    "dropped_permissions": [],
+    "dropped_resources": [],
     "user_id": None,
     "organization_id": None,
     "workspace_id": None,

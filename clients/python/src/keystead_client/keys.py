@@ -94,12 +94,12 @@ def rotate_key(
     return creating(f"{_key(app_slug, key_id)}/rotate", body, _issued_key, idempotency_key, wait_seconds)
 
 
-def extend_overlap(
+def change_overlap(
     app_slug: str, key_id: str, *, overlap_ends_at: datetime, wait_seconds: int | None = None
 ) -> Call[results.Key]:
-    """Let the old secret of a rotated key work until a later moment, 30 days after the rotation at most."""
+    """Say until when the old secret of a rotated key works, 30 days after the rotation at most."""
     body = {"overlap_ends_at": moment_text(overlap_ends_at)}
-    return _change(app_slug, key_id, "extend-overlap", wait_seconds, body)
+    return _change(app_slug, key_id, "change-overlap", wait_seconds, body)
 
 
 def end_overlap(app_slug: str, key_id: str, *, wait_seconds: int | None = None) -> Call[results.Key]:

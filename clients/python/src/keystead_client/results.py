@@ -101,6 +101,8 @@ class Key:
     limits: tuple[Rule, ...]
     allowed_cidrs: tuple[str, ...]
     resources: tuple[str, ...]
+    dropped_permissions: tuple[str, ...]
+    dropped_resources: tuple[str, ...]
     user_id: str | None
     organization_id: str | None
     workspace_id: str | None
