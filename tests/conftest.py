@@ -13,7 +13,7 @@ from apiauth.models import App, Deployment, Session
 from apiauth.services import apps, deployments, keys, sessions, tickets
 from tests.support import stage as stages
 from tests.support.browsers import browser, open_context
-from tests.support.database import empty_decisions
+from tests.support.database import empty_what_was_recorded
 
 __all__ = ["browser", "open_context"]  # one Chromium for the whole run, wherever a test asks for it
 
@@ -22,12 +22,12 @@ ACTOR = Actor(kind="command", id="test", name="Test", via="command")
 
 
 @pytest.fixture(autouse=True)
-def leave_no_decisions(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Take away what a test that commits recorded: another one counts all that there is."""
+def leave_nothing_recorded(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Take away what a test that commits recorded, and the gateways it killed: another one counts all that there is."""
     yield
     marker = request.node.get_closest_marker("django_db")
     if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
-        empty_decisions()
+        empty_what_was_recorded()
 
 
 @pytest.fixture

@@ -33,8 +33,10 @@ DECISION_TABLES = (
 HOLDS_ANYTHING = " OR ".join(f"EXISTS (SELECT FROM {table})" for table in DECISION_TABLES.split(", "))
 
 
-def empty_decisions() -> None:
-    """Empty what the worker writes: Django empties only its own tables after a test that commits."""
+def empty_what_was_recorded() -> None:
+    """Empty what workers and gateways write: Django empties only its own tables after a test that commits."""
     with psycopg.connect(dsn(), autocommit=True, options="-c lock_timeout=20s") as direct:
         if direct.execute(f"SELECT {HOLDS_ANYTHING}").fetchone() == (True,):
             direct.execute(f"TRUNCATE {DECISION_TABLES}")
+        # A gateway that was killed would be waited for until its answers count as stale.
+        direct.execute("DELETE FROM apiauth_gatewaystatus")
