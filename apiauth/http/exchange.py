@@ -9,9 +9,9 @@ from apiauth.core.cookies import give_session
 from apiauth.core.errors import Invalid, NotAllowed, NotFound, TicketRefused
 from apiauth.http import cors
 from apiauth.http.auth import client_address, live_session, user_agent
-from apiauth.http.bodies import ExchangeForm
 from apiauth.http.errors import ForeignOrigin
 from apiauth.http.openapi.describe import answers, reads_form
+from apiauth.http.session_forms import ExchangeForm
 from apiauth.http.wire import EnvelopeJson, OpenedSessionJson, SessionJson, envelope, session_json
 from apiauth.models import Session
 from apiauth.services import sessions

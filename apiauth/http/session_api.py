@@ -13,11 +13,11 @@ from apiauth.core.errors import Invalid, KeyAlreadyRevoked
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
-from apiauth.http.bodies import KEY_LISTS, KeyForm, RevokeForm, RotateForm
 from apiauth.http.forms import read_form
 from apiauth.http.idempotency import repeatable
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
 from apiauth.http.prefer import may_wait
+from apiauth.http.session_forms import KEY_LISTS, KeyForm, RevokeForm, RotateForm
 from apiauth.http.strict_json import parse_list
 from apiauth.http.value_types import FlagText
 from apiauth.http.values import flag, moment, overlap, whole

@@ -7,9 +7,9 @@ from ninja import Router
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
-from apiauth.http.bodies import KEY_LISTS, ImpactForm
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
+from apiauth.http.session_forms import KEY_LISTS, ImpactForm
 from apiauth.http.strict_json import parse_list
 from apiauth.http.wire import BrowserImpactJson, EnvelopeJson, browser_impact_json, envelope
 from apiauth.models import Key

@@ -7,10 +7,10 @@ from ninja import Router
 from apiauth.core.ids import parse_id
 from apiauth.core.roles import Action
 from apiauth.http.auth import SessionAccess, SessionRequest
-from apiauth.http.bodies import KEY_LISTS, EditForm, NoForm, OverlapForm, SwitchForm
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
 from apiauth.http.prefer import may_wait
+from apiauth.http.session_forms import KEY_LISTS, EditForm, NoForm, OverlapForm, SwitchForm
 from apiauth.http.strict_json import parse_list
 from apiauth.http.values import moment
 from apiauth.http.wire import BrowserKeyJson, ChangedBrowserKeyJson, EnvelopeJson, browser_key_json, key_json, wrapped
