@@ -19,6 +19,7 @@ from apiauth.core.scope import Scope
 
 MOST_DAYS = 3650
 MOST_GRACE_DAYS = 365
+MOST_UNDO_MINUTES = 10
 _DAY_MS = 86_400_000
 _LONGEST_ECHO = 200
 
@@ -164,7 +165,7 @@ MANUAL = RotationPolicy()
 class RevocationPolicy(Part, frozen=True):
     """For how many minutes a revoke can be taken back; 0 for not at all."""
 
-    undo_minutes: Annotated[int, Meta(ge=0, le=10)] = 0
+    undo_minutes: Annotated[int, Meta(ge=0, le=MOST_UNDO_MINUTES)] = 0
 
     def undo_ends_at(self, revoked_at: datetime | None) -> datetime | None:
         """Return the moment from which on a revoke is final; None where there is none, or it was so at once."""

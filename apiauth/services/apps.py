@@ -11,7 +11,7 @@ from apiauth.core.actor import Actor
 from apiauth.core.errors import Invalid, NotFound, SlugTaken
 from apiauth.core.events import Event
 from apiauth.core.permissions import check_permissions
-from apiauth.core.policy import read_policy
+from apiauth.core.policy import Policy, read_policy
 from apiauth.core.resource import normal_form
 from apiauth.core.roles import Role
 from apiauth.core.secrets import RESERVED_PREFIXES
@@ -41,7 +41,7 @@ def create_app(*, deployment_id: int, fields: Mapping[str, Any], actor: Actor, n
             raise Invalid(f"Send {required}.", field=required)
     values = _checked(deployment_id, fields)
     if "policy" in fields:
-        values["policy"] = read_policy(fields["policy"])
+        values["policy"] = _first_policy(fields["policy"])
     _check_owner(values)
     try:
         app = insert(lambda: App(deployment_id=deployment_id, slug=slug, created_at=now, updated_at=now, **values))
@@ -139,6 +139,14 @@ def _checked(deployment_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:
         slug = fields["rate_limit_scheme_slug"]
         values["rate_limit_scheme"] = None if slug is None else find_scheme(deployment_id=deployment_id, slug=slug)
     return values
+
+
+def _first_policy(value: object) -> Policy:
+    """Return the policy of an app that has no keys yet, which it would hold for from a later moment."""
+    policy = read_policy(value)
+    if policy.rotation.enforced_from is not None:
+        raise Invalid("enforced_from follows from policy_applies_at.", field="policy.rotation.enforced_from")
+    return policy
 
 
 def _name(value: object) -> str:

@@ -35,9 +35,9 @@ def edit_key(
     or expires_at.
 
     All of it or nothing; what stays the same leaves no entry in the log. A new end keeps to the app's
-    policy, counted from when the key was made. The ceiling bounds what is added: a permission that
-    the key lacks, a later end. Raises NotFound, NotAllowed, KeyNotActive where the key has ended,
-    ChangedMeanwhile where none of `seen` is its `updated_at`, and Invalid that names the field.
+    policy, counted from when the key was made; an earlier one always does. The ceiling bounds what is
+    added: a permission that the key lacks, a later end. Raises NotFound, NotAllowed, KeyNotActive where the
+    key has ended, ChangedMeanwhile where none of `seen` is its `updated_at`, and Invalid that names the field.
     """
     app, key = lock_open_app(app_id), lock_key(app_id, key_id)
     refuse_unseen(key.updated_at, seen)
@@ -95,7 +95,11 @@ def _end(key: Key, app: App, wanted: datetime | None, now: datetime) -> datetime
         return wanted
     end = key_values.expiry(wanted, now)
     latest = app.policy.expiry.latest(key.created_at)
-    if latest is not None and (end is None or end > latest):
+    if latest is None:
+        return end
+    if key.expires_at is not None:
+        latest = max(latest, key.expires_at)  # a key that was there before the policy may be ended earlier, too
+    if end is None or end > latest:
         raise Invalid(f"This key has to end by {latest:%Y-%m-%d %H:%M} UTC.", field="expires_at")
     return end
 

@@ -17,7 +17,7 @@ from apiauth.models import App, Key
 from apiauth.models.key import KeyQuerySet
 from apiauth.services import activity
 from apiauth.services.apps import find_app, update_app
-from apiauth.services.policy_ends import count_given_back, move_ends, outlasting
+from apiauth.services.policy_ends import affected, count_given_back, is_rescheduled, move_ends
 from apiauth.services.versions import refuse_unseen
 
 FARTHEST = timedelta(days=366)
@@ -81,16 +81,16 @@ def preview(app: App, policy: Policy, *, applies_at: datetime | None, now: datet
     Raises Invalid as it does.
     """
     _check_moment(applies_at, now)
-    impact = impact_of(app, _scheduled(app.policy, policy, applies_at, now), applies_at=applies_at or now)
+    impact = impact_of(app, _scheduled(app.policy, policy, applies_at, now), applies_at=applies_at or now, now=now)
     return dataclasses.replace(impact, given_back=count_given_back(app, policy, now))
 
 
-def impact_of(app: App, policy: Policy, *, applies_at: datetime) -> Impact:
+def impact_of(app: App, policy: Policy, *, applies_at: datetime, now: datetime) -> Impact:
     """Return what a policy would do to the keys that an app has now."""
     keys = Key.objects.in_app(app.id)
     rotation = _enforced_from(policy.rotation, applies_at)
     due = keys.due(rotation, applies_at) if rotation.is_tighter_than(app.policy.rotation) else keys.none()
-    return Impact(outlasting(app, policy, applies_at), due, policy, applies_at, app.policy)
+    return Impact(affected(app, policy, applies_at, now), due, policy, applies_at, app.policy)
 
 
 @transaction.atomic
@@ -108,29 +108,30 @@ def set_policy(
 
     Keys that may no longer last as long get an end, never before `applies_at`; none is due for
     rotation before it. Where a looser policy follows before that moment, they get back what it allows of
-    the ends that they had. The app's row is locked as creating and rotating lock it, so no key slips
-    through. Raises NotFound, ChangedMeanwhile, Invalid (a moment past or too far, or an
-    `enforced_from` that is not the present one), and Unprocessable where keys are affected and no
-    moment is chosen.
+    the ends that they had; another moment that is chosen before then takes its place. The app's row is
+    locked as creating and rotating lock it, so no key slips through. Raises NotFound, ChangedMeanwhile,
+    Invalid (a moment past or too far, or an `enforced_from` that is not the present one), and Unprocessable
+    where keys are affected and no moment is chosen.
     """
     app = find_app(deployment_id=deployment_id, slug=slug, lock=True)
     refuse_unseen(app.updated_at, seen)
     _check_moment(applies_at, now)
     before, after = app.policy, _scheduled(app.policy, policy, applies_at, now)
-    if after == before:
+    if after == before and not is_rescheduled(app, after, applies_at, now):
         return app
-    impact = impact_of(app, after, applies_at=applies_at or now)
-    affected = impact.count()
-    if affected and applies_at is None:
-        raise KeysAffected(affected, impact)
-    details = {"changed": _changes(before, after), "affected_keys": affected}
+    impact = impact_of(app, after, applies_at=applies_at or now, now=now)
+    count = impact.count()
+    if count and applies_at is None:
+        raise KeysAffected(count, impact)
+    moved = move_ends(app, after, applies_at=applies_at, now=now)
+    app.policy, app.updated_at = after, now
+    app.save(update_fields=["policy", "updated_at"])
+    details = {"changed": _changes(before, after), "affected_keys": count}
     if applies_at:
         details["applies_at"] = applies_at.isoformat()
     where = {"deployment_id": app.deployment_id, "app_id": app.id}
     activity.record(Event.APP_POLICY_CHANGED, actor=actor, now=now, details=details, **where)
-    move_ends(app, after, applies_at=applies_at or now, actor=actor, now=now)
-    app.policy, app.updated_at = after, now
-    app.save(update_fields=["policy", "updated_at"])
+    activity.record_each(Event.KEY_EDITED, moved, actor=actor, now=now, **where)
     return app
 
 
@@ -155,13 +156,13 @@ def edit_app(
         return update_app(deployment_id=deployment_id, slug=slug, changes=changes, actor=actor, now=now, seen=seen)
     app = find_app(deployment_id=deployment_id, slug=slug, lock=True)
     refuse_unseen(app.updated_at, seen)
-    others = {name: value for name, value in changes.items() if name != "policy"}
-    if others:
-        update_app(deployment_id=deployment_id, slug=slug, changes=others, actor=actor, now=now)
     policy = read_policy({} if changes["policy"] is None else changes["policy"])
-    return set_policy(
-        deployment_id=deployment_id, slug=slug, policy=policy, applies_at=applies_at, actor=actor, now=now
-    )
+    # First, since it takes keys, and those come before the log.
+    app = set_policy(deployment_id=deployment_id, slug=slug, policy=policy, applies_at=applies_at, actor=actor, now=now)
+    others = {name: value for name, value in changes.items() if name != "policy"}
+    if not others:
+        return app
+    return update_app(deployment_id=deployment_id, slug=slug, changes=others, actor=actor, now=now)
 
 
 def _check_moment(applies_at: datetime | None, now: datetime) -> None:
@@ -174,8 +175,12 @@ def _scheduled(before: Policy, after: Policy, applies_at: datetime | None, now: 
     given, present = after.rotation.enforced_from, before.rotation.enforced_from
     if given not in (None, present):
         raise Invalid("enforced_from follows from policy_applies_at.", field="policy.rotation.enforced_from")
-    tightens = after.rotation.is_tighter_than(before.rotation)
-    return replace(after, rotation=_enforced_from(after.rotation, (applies_at or now) if tightens else present))
+    moment = present
+    if after.rotation.is_tighter_than(before.rotation):
+        moment = applies_at or now
+    elif applies_at and present and present > now:
+        moment = applies_at
+    return replace(after, rotation=_enforced_from(after.rotation, moment))
 
 
 def _enforced_from(rotation: RotationPolicy, moment: datetime | None) -> RotationPolicy:

@@ -11,8 +11,9 @@ from django.db import IntegrityError, transaction
 from apiauth.core.actor import Actor
 from apiauth.core.ceiling import Ceiling
 from apiauth.core.errors import ChangedMeanwhile, Conflict, Invalid, KeyNotActive, NotAllowed
+from apiauth.core.scope import Owner
 from apiauth.models import ActivityEntry, App, Key, KeyStatus
-from apiauth.services import key_edits, keys
+from apiauth.services import key_edits, keys, subjects
 
 MakeKey = Callable[..., keys.IssuedKey]
 MakeApp = Callable[..., App]
@@ -85,6 +86,40 @@ def test_a_user_takes_back_what_a_user_did_and_nothing_else(make_key: MakeKey, a
     with pytest.raises(NotAllowed):
         undo(of_staff, DANA, now)
     undo(of_staff, actor, now)
+
+
+@pytest.mark.parametrize("outlive", [True, False])
+def test_no_user_brings_back_a_key_that_would_have_gone_with_its_owner(
+    make_app: MakeApp, make_key: MakeKey, actor: Actor, now: datetime, outlive: bool
+) -> None:
+    app = make_app("aa_2", policy={**UNDO, "scope": {"keys_outlive_creator": outlive}})
+    owner = Owner("bob", None, None)
+    before, after = (make_key(name, in_app=app, owner=owner) for name in ("Before", "After"))
+    where: dict[str, Any] = {"deployment_id": app.deployment_id, "slug": app.slug}
+    gone = revoked(before, DANA, now)
+    later = now + timedelta(minutes=1)
+    subjects.remove_subject(**where, subject_id="bob", actor=actor, now=later)
+    since = make_key("Since", in_app=app, owner=owner)
+    back = revoked(since, DANA, later + timedelta(seconds=1))
+    if outlive:
+        undo(gone, DANA, later)
+    else:
+        with pytest.raises(NotAllowed, match="was removed"):
+            undo(gone, DANA, later)
+        undo(gone, actor, later)  # who removed the user may have been wrong
+        assert Key.objects.get(pk=after.key.pk).revoked_at is not None
+    undo(back, DANA, later + timedelta(seconds=2))
+
+
+def test_in_a_paused_app_a_user_ends_no_overlap_and_staff_still_do(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    old = make_key()
+    keys.rotate_key(app_id=app.pk, key_id=old.key.pk, overlap=timedelta(days=1), actor=actor, now=now)
+    App.objects.filter(pk=app.pk).update(is_active=False)
+    with pytest.raises(NotAllowed, match="is paused"):
+        keys.end_overlap(app_id=app.pk, key_id=old.key.pk, actor=DANA, now=now)
+    assert keys.end_overlap(app_id=app.pk, key_id=old.key.pk, actor=actor, now=now).overlap_ends_at == now
 
 
 def test_a_key_whose_overlap_or_time_has_ended_does_not_come_back(

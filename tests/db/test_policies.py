@@ -178,6 +178,86 @@ def test_a_key_that_is_brought_back_has_the_end_of_the_policy_that_is_left(
     assert keys.undo_revoke(key_id=key.id, **where).expires_at is None
 
 
+def test_a_key_that_is_brought_back_keeps_to_a_policy_that_came_meanwhile(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime
+) -> None:
+    undo, where = {"revocation": {"undo_minutes": 10}}, {"app_id": app.id, "actor": actor, "now": now}
+    set_policy(undo)
+    key = make_key().key
+    keys.revoke_key(key_id=key.id, **where)
+    with pytest.raises(Unprocessable):
+        set_policy({**undo, **NINETY})
+    set_policy({**undo, **NINETY}, applies_at=now)
+    assert keys.undo_revoke(key_id=key.id, **where).expires_at == key.created_at + timedelta(days=90)
+
+
+def test_a_revoke_that_could_not_be_undone_when_the_policy_came_brings_nothing_past_it(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime
+) -> None:
+    where: dict[str, Any] = {"app_id": app.id, "actor": actor, "now": now}
+    key = make_key().key
+    keys.revoke_key(key_id=key.id, **where)
+    set_policy(NINETY)  # touches nothing that anybody has to be told of
+    set_policy({"revocation": {"undo_minutes": 10}, **NINETY})
+    assert keys.undo_revoke(key_id=key.id, **where).expires_at == key.created_at + timedelta(days=90)
+
+
+def test_an_overlap_is_extended_no_longer_than_a_policy_that_came_meanwhile(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime
+) -> None:
+    where: dict[str, Any] = {"app_id": app.id, "actor": actor, "now": now}
+    old = make_key().key
+    keys.rotate_key(key_id=old.id, overlap=timedelta(days=2), **where)
+    day = {"expiry": {"mode": "mandatory", "longest_days": 1}}
+    set_policy(day, applies_at=now + timedelta(days=3))
+    with pytest.raises(Invalid):
+        keys.change_overlap(key_id=old.id, until=now + timedelta(days=20), **where)
+    assert keys.change_overlap(key_id=old.id, until=now + timedelta(days=3), **where).overlap_ends_at
+
+
+def test_another_day_can_be_chosen_until_the_first_has_come(
+    make_key: MakeKey, set_policy: SetPolicy, now: datetime
+) -> None:
+    old, young = aged(make_key("Old"), 400), make_key("Young").key
+    set_policy({**NINETY, **MONTHLY}, applies_at=now + WEEK)
+    postponed = set_policy({**NINETY, **MONTHLY}, applies_at=now + 2 * WEEK)
+    assert ends(old, young) == [now + 2 * WEEK, young.created_at + timedelta(days=90)]
+    assert postponed.policy.rotation.enforced_from == now + 2 * WEEK
+    again = set_policy({**NINETY, **MONTHLY}, applies_at=now + 2 * WEEK, now=now + timedelta(days=1))
+    assert again.updated_at == postponed.updated_at, "nothing new was said"
+    late = set_policy({**NINETY, **MONTHLY}, applies_at=now + 3 * WEEK, now=now + 2 * WEEK)
+    assert late.policy.rotation.enforced_from == now + 2 * WEEK
+    assert ends(old) == [now + 2 * WEEK]
+    set_policy({}, now=now + 2 * WEEK)
+    assert ends(old) == [now + 2 * WEEK]
+
+
+def test_a_key_that_is_older_than_the_policy_lets_it_grow_can_be_ended_earlier_still(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime
+) -> None:
+    old = aged(make_key("Old"), 400)
+    set_policy(NINETY, applies_at=now + WEEK)
+    where: dict[str, Any] = {"app_id": app.id, "key_id": old.id, "actor": actor, "now": now}
+    earlier = now + timedelta(days=2)
+    assert key_edits.edit_key(changes={"expires_at": earlier}, **where).expires_at == earlier
+    with pytest.raises(Invalid) as refusal:
+        key_edits.edit_key(changes={"expires_at": now + timedelta(days=3)}, **where)
+    assert refusal.value.message == f"This key has to end by {earlier:%Y-%m-%d %H:%M} UTC."
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("repetition", range(3))
+def test_a_policy_and_many_revokes_at_once_wait_for_each_other(
+    make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime, repetition: int
+) -> None:
+    made = [make_key(f"Key {number}").key.id for number in range(6)]
+    where: dict[str, Any] = {"app_id": app.id, "actor": actor, "now": now + timedelta(seconds=1)}
+    acts: list[Callable[[], object]] = [partial(keys.revoke_key, key_id=key_id, **where) for key_id in made]
+    acts.append(partial(set_policy, NINETY, applies_at=now + WEEK))
+    assert at_once(acts, refusals=()) == []
+    assert activity.verify_chain(activity.chain_name(deployment_id=None, app_id=app.pk)) is None
+
+
 def test_a_policy_moves_more_keys_than_it_holds_in_memory(
     make_key: MakeKey, set_policy: SetPolicy, app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +274,9 @@ def test_what_has_ended_for_good_is_left_alone(
     make_key: MakeKey, set_policy: SetPolicy, app: App, actor: Actor, now: datetime
 ) -> None:
     revoked, replaced, disabled = (make_key(name).key for name in ("Revoked", "Replaced", "Disabled"))
-    keys.revoke_key(app_id=app.id, key_id=revoked.id, actor=actor, now=now)
+    Key.objects.update(created_at=now - timedelta(minutes=20))
+    long_ago = now - timedelta(minutes=10)  # nobody can take that back
+    keys.revoke_key(app_id=app.id, key_id=revoked.id, actor=actor, now=long_ago)
     keys.rotate_key(app_id=app.id, key_id=replaced.id, overlap=timedelta(0), actor=actor, now=now)
     keys.disable_key(app_id=app.id, key_id=disabled.id, actor=actor, now=now)
     set_policy(NINETY, applies_at=now + WEEK)

@@ -50,6 +50,14 @@ def test_200_a_new_app_comes_with_its_policy(backend: Client) -> None:
     assert backend.get("/api-auth/apps/aa_2").json()["policy"]["expiry"]["longest_days"] == 90
 
 
+def test_400_a_new_app_chooses_no_moment_from_which_it_is_enforced(backend: Client) -> None:
+    rotation = {"mode": "required", "every_days": 30, "enforced_from": "2100-01-01T00:00:00Z"}
+    fields = {"app_slug": "aa_7", "name": "Maps", "key_prefix": "nm_live", "policy": {"rotation": rotation}}
+    answer = backend.post("/api-auth/apps", fields, content_type=JSON)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "policy.rotation.enforced_from")
+    assert not App.objects.filter(slug="aa_7").exists()
+
+
 def test_400_names_the_place_and_nothing_else_is_changed(backend: Client, app: App) -> None:
     for method, extra in ((backend.patch, {}), (backend.post, {"app_slug": "x", "key_prefix": "xx"})):
         address = ADDRESS if method == backend.patch else "/api-auth/apps"

@@ -9,7 +9,7 @@ from apiauth.core.ceiling import UNBOUNDED, Ceiling
 from apiauth.core.errors import Conflict, KeyAlreadyRevoked, NotAllowed
 from apiauth.core.events import Event
 from apiauth.core.scope import NOBODY, Owner
-from apiauth.models import Key, KeyStatus
+from apiauth.models import App, Departure, Key, KeyStatus
 from apiauth.services.key_rows import lock_key, lock_open_app, record, written
 from apiauth.services.keys.reach import check_comeback
 from apiauth.services.text import plain_text
@@ -61,6 +61,8 @@ def undo_revoke(
         raise Conflict("This key is not revoked, or its app lets no revoke be undone.")
     if actor.kind == "subject" and key.revoked_by_kind != "subject":
         raise NotAllowed("This key was not revoked by one of its users, so only support can bring it back.")
+    if actor.kind == "subject" and _has_lost_its_owner(app, key):
+        raise NotAllowed("The user that this key belongs to was removed, so only support can bring it back.")
     if until <= now:
         raise Conflict("The time to undo this revoke has passed. Create a new key.")
     if key.ends_at is not None and key.ends_at <= now:
@@ -72,3 +74,10 @@ def undo_revoke(
     key.save(update_fields=[*_REVOCATION, "updated_at"])
     record(Event.KEY_REVOKE_UNDONE, key, actor, now, details)
     return key
+
+
+def _has_lost_its_owner(app: App, key: Key) -> bool:
+    """Tell whether the key would have been revoked with its owner's removal, had it not been already."""
+    if app.policy.scope.keys_outlive_creator or key.user_id is None:
+        return False
+    return Departure.objects.filter(app=app, subject_id=key.user_id, at__gte=key.revoked_at).exists()

@@ -101,7 +101,12 @@ def change_overlap(
 
 @transaction.atomic
 def end_overlap(*, app_id: int, key_id: int, actor: Actor, now: datetime) -> Key:
-    """End the overlap of a rotated key now. Raises NotFound, Conflict where there is none to end."""
+    """End the overlap of a rotated key now. Raises NotFound, Conflict where there is none to end.
+
+    In a paused app a subject may change nothing (NotAllowed); the product and staff still may.
+    """
+    if actor.kind == "subject":
+        lock_open_app(app_id)
     key = lock_key(app_id, key_id)
     if key.status(now) is not KeyStatus.IN_GRACE:
         raise Conflict("This key has no overlap to end.")
