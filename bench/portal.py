@@ -2,9 +2,10 @@
 
     python -m bench.portal [--smoke] [--save]
 
-The pages are asked for with a session's cookie from a web process as it is. The bare view renders the same templates
-from what a page's view had put together once: without middleware, session, policy or database. CPU per page is that
-of the server's processes; the contestants take turns.
+The pages are asked for with a session's cookie from a web process as it is, and show what those of an app in use do:
+a week of calls, what was done, keys that end soon. The bare view renders the same templates from what a page's view
+had put together once: without middleware, session, policy or database. CPU per page is that of the server's
+processes; the contestants take turns.
 """
 
 import os
@@ -14,6 +15,7 @@ from django.core.management import call_command
 
 from bench.callers import CLIENTS, THREADS, Call, Figures, measure
 from bench.check import prepared
+from bench.portal_life import live
 from bench.report import Options, Row, ratios, row, run
 from bench.seeding import new_app, new_deployment, new_keys
 
@@ -38,10 +40,12 @@ def seed(slug: str, keys: int, deployment_id: int) -> tuple[str, str]:
     app = new_app(deployment_id, slug)
     new_keys(app, keys)
     now = clock.now()
+    newest = list(Key.objects.in_app(app.id).newest_first()[:FEW])
+    live(app, newest, now)
     request = tickets.TicketRequest(app_slug=slug, subject_id="bench", subject_name="Bench", role="admin")
     issued = tickets.issue_ticket(deployment_id=deployment_id, request=request, actor=SYSTEM, now=now)
     opened = sessions.exchange_ticket(issued.text, client_ip="127.0.0.1", user_agent="bench", now=now, via="portal")
-    return f"ks_session={opened.token}", str(Key.objects.filter(app=app).latest("id").pk)
+    return f"ks_session={opened.token}", str(newest[0].pk)
 
 
 def calls_of(cookie: str, key_id: str) -> dict[str, Call]:

@@ -160,7 +160,8 @@ def find_session(token: str, *, now: datetime) -> Session | None:
         return None
     digests = settings.ENVIRONMENT.peppers.digests(SecretKind.SESSION, token)
     sessions = Session.objects.select_related("app", "app__rate_limit_scheme", "app__deployment")
-    session = sessions.filter(digest__in=digests, ended_at=None, expires_at__gt=now, app__deleted_at=None).first()
+    live = sessions.filter(digest__in=digests, ended_at=None, expires_at__gt=now, app__deleted_at=None)
+    session = next(iter(live), None)  # a token has one digest in the table: there is nothing to put in order
     if session is None or now - session.last_seen_at > idle_limit():
         return None
     if now - session.last_seen_at >= _SEEN_EVERY:
