@@ -25,13 +25,16 @@ PAGES = {
     "list of keys": "/portal/keys",
     "page of a key": "/portal/keys/{key_id}",
     "log": "/portal/logs",
+    "page of a call": "/portal/logs/{request_id}",
     "activity": "/portal/activity",
+    "compliance": "/portal/compliance",
 }
 PORTAL, BARE = "config.wsgi:application", "bench.bare_portal_wsgi:application"
 
 
-def seed(slug: str, keys: int, deployment_id: int) -> tuple[str, str]:
-    """Make an app with so many keys; return a session's cookie, and the id of a key."""
+def seed(slug: str, keys: int, deployment_id: int) -> dict[str, Call]:
+    """Make an app with so many keys, and return its pages as a browser asks for them in a session."""
+    from apiauth.audit import search
     from apiauth.core import clock
     from apiauth.core.actor import SYSTEM
     from apiauth.models import Key
@@ -45,13 +48,10 @@ def seed(slug: str, keys: int, deployment_id: int) -> tuple[str, str]:
     request = tickets.TicketRequest(app_slug=slug, subject_id="bench", subject_name="Bench", role="admin")
     issued = tickets.issue_ticket(deployment_id=deployment_id, request=request, actor=SYSTEM, now=now)
     opened = sessions.exchange_ticket(issued.text, client_ip="127.0.0.1", user_agent="bench", now=now, via="portal")
-    return f"ks_session={opened.token}", str(newest[0].pk)
-
-
-def calls_of(cookie: str, key_id: str) -> dict[str, Call]:
-    """Return the pages as a browser asks for them."""
-    headers = {"Cookie": cookie, "Accept": "text/html", "Host": "127.0.0.1:8000"}
-    return {name: Call("GET", path.format(key_id=key_id), headers=headers) for name, path in PAGES.items()}
+    headers = {"Cookie": f"ks_session={opened.token}", "Accept": "text/html", "Host": "127.0.0.1:8000"}
+    [call] = search.decisions(app_id=app.id, limit=1).rows
+    ids = {"key_id": newest[0].pk, "request_id": call.request_id}
+    return {name: Call("GET", path.format(**ids), headers=headers) for name, path in PAGES.items()}
 
 
 def rows_of(found: dict[str, list[dict[str, Figures]]]) -> Iterator[Row]:
@@ -76,7 +76,7 @@ def table(options: Options) -> Iterable[Row]:
     with prepared():
         deployment_id = new_deployment()
         call_command("collectstatic", interactive=False, verbosity=0)
-        many, few = (calls_of(*seed(f"aa_{count}", count, deployment_id)) for count in (MANY, FEW))
+        many, few = (seed(f"aa_{count}", count, deployment_id) for count in (MANY, FEW))
         os.environ["BENCH_COOKIE"] = many["overview"].headers["Cookie"]
         os.environ["BENCH_PATHS"] = " ".join(call.path for call in many.values())
         for _ in range(repeats):

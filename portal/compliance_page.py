@@ -24,6 +24,10 @@ _REMEDIES: Final[dict[Finding, tuple[str, ...]]] = {
     Finding.ANY_ADDRESS: (EDIT,),
     Finding.OWNER_GONE: (ROTATE, REVOKE),
 }
+_READ: Final = (
+    *("name", "key_prefix", "key_suffix", "created_at", "expires_at", "usage__last_used_at"),
+    *("user_id", "organization_id", "workspace_id"),
+)
 _PAGES: Final = {SHOW: "portal:key", EDIT: "portal:key_edit", ROTATE: "portal:key_rotate", REVOKE: "portal:key_revoke"}
 
 
@@ -90,7 +94,8 @@ def contents(request: PortalRequest) -> dict[str, Any]:
 
 def _page(request: PortalRequest, finding: Finding) -> tuple[list[Line], str]:
     """Return the keys of a finding, the oldest first, and where the next page begins."""
-    rows = compliance.found_keys(keys=keys_of(request), finding=finding, now=request.now)
+    found_keys = compliance.found_keys(keys=keys_of(request), finding=finding, now=request.now)
+    rows = found_keys.select_related(None).select_related("usage").only(*_READ)  # their app is the session's
     after = ids.parse_id(request.GET.get("after", ""))
     if after is not None:
         rows = rows.filter(pk__gt=after)

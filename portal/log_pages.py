@@ -181,7 +181,7 @@ def decision(request: PortalRequest, request_id: str) -> dict[str, Any]:
     if found is None:
         raise NotFound("No call of this app has this request id. A new call can take up to 5 seconds to appear.")
     [row] = visible_rows(request, [found])
-    key = Key.objects.within(request.reach).filter(pk=row.key_id).first() if row.key_id else None
+    key = next(iter(Key.objects.within(request.reach).filter(pk=row.key_id)), None) if row.key_id else None
     newest = None
     if key is not None and key.replaced_by_id:
         newest = Key.objects.within(request.reach).newest_of_lineage().filter(lineage_id=key.lineage_id).first()
