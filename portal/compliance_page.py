@@ -1,5 +1,6 @@
 """What the compliance page shows: how many keys each finding is about, and the keys of one, with what to do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,8 +107,8 @@ def _page(request: PortalRequest, finding: Finding) -> tuple[list[Line], str]:
 
 
 def _remedies(key: Key, finding: Finding, rights: Rights) -> list[Remedy]:
-    allowed = {SHOW: True, EDIT: rights.edit(key), ROTATE: rights.rotate(key), REVOKE: rights.revoke(key)}
-    words = [word for word in _REMEDIES[finding] if allowed[word]] or [SHOW]
+    allows: dict[str, Callable[[Key], bool]] = {EDIT: rights.edit, ROTATE: rights.rotate, REVOKE: rights.revoke}
+    words = [word for word in _REMEDIES[finding] if word not in allows or allows[word](key)] or [SHOW]
     return [
         Remedy(word, reverse(_PAGES[word], args=[str(key.pk)]), word != SHOW, "danger" if word == REVOKE else "")
         for word in words

@@ -21,6 +21,7 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Greatest
+from django.db.models.lookups import LessThanOrEqual
 
 from apiauth.models import Departure, Key
 from apiauth.models.key import KeyQuerySet
@@ -89,7 +90,7 @@ def findings_of(key: Key, *, now: datetime) -> list[Finding]:
 
 def _live(keys: KeyQuerySet, now: datetime) -> KeyQuerySet:
     """Keep the keys that work and that no other has replaced: what runs out by itself needs no look."""
-    return keys.newest_of_lineage().active_at(now).annotate(rotation_due=_rotation_due())
+    return keys.newest_of_lineage().active_at(now)
 
 
 def _rotation_due() -> Greatest:
@@ -104,7 +105,7 @@ def _rotation_due() -> Greatest:
 def _conditions(now: datetime) -> dict[Finding, Q]:
     return {
         Finding.NO_EXPIRY: Q(expires_at=None),
-        Finding.ROTATION_OVERDUE: Q(rotation_due__lte=now),
+        Finding.ROTATION_OVERDUE: Q(LessThanOrEqual(_rotation_due(), now)),
         Finding.UNUSED: Q(usage__last_used_at__lt=now - UNUSED_AFTER),
         Finding.NEVER_USED: Q(usage=None, created_at__lt=now - NEW_UNTIL),
         Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM, permissions__contains=F("app__permissions")),
