@@ -213,12 +213,12 @@ def _start(request: PortalRequest, wanted: LogFilter) -> datetime:
 
 
 def _keys(request: PortalRequest, wanted: LogFilter) -> list[tuple[str, str]]:
-    newest = Key.objects.within(request.reach).newest_first().only("pk", "name", "key_suffix")
+    newest = Key.objects.within(request.reach).newest_first().values_list("pk", "name", "key_suffix")
     listed = list(newest[:MOST_KEYS])
     chosen = ids.parse_id(wanted.key) if wanted.key else None
-    if chosen is not None and all(key.pk != chosen for key in listed):
+    if chosen is not None and all(key_id != chosen for key_id, *_ in listed):
         listed += list(newest.filter(pk=chosen))
-    return [(str(key.pk), f"{key.name} (…{key.key_suffix})") for key in listed]
+    return [(str(key_id), f"{name} (…{suffix})") for key_id, name, suffix in listed]
 
 
 def _is_address(text: str) -> bool:

@@ -61,7 +61,7 @@ def review(*, keys: KeyQuerySet, now: datetime) -> Review:
 
 def found_keys(*, keys: KeyQuerySet, finding: Finding, now: datetime) -> KeyQuerySet:
     """Return the live keys of some that a finding is about, the oldest first, with their app and last use."""
-    found: KeyQuerySet = _live(keys, now).filter(_conditions(now)[finding])
+    found: KeyQuerySet = _live(keys, now).filter(_condition(finding, now))
     return found.select_related("app", "usage").order_by("id")
 
 
@@ -103,15 +103,25 @@ def _rotation_due() -> Greatest:
 
 
 def _conditions(now: datetime) -> dict[Finding, Q]:
-    return {
-        Finding.NO_EXPIRY: Q(expires_at=None),
-        Finding.ROTATION_OVERDUE: Q(LessThanOrEqual(_rotation_due(), now)),
-        Finding.UNUSED: Q(usage__last_used_at__lt=now - UNUSED_AFTER),
-        Finding.NEVER_USED: Q(usage=None, created_at__lt=now - NEW_UNTIL),
-        Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM, permissions__contains=F("app__permissions")),
-        Finding.ANY_ADDRESS: Q(allowed_cidrs=[]),
-        Finding.OWNER_GONE: Q(_owner_left()),
-    }
+    return {finding: _condition(finding, now) for finding in Finding}
+
+
+def _condition(finding: Finding, now: datetime) -> Q:
+    match finding:
+        case Finding.NO_EXPIRY:
+            return Q(expires_at=None)
+        case Finding.ROTATION_OVERDUE:
+            return Q(LessThanOrEqual(_rotation_due(), now))
+        case Finding.UNUSED:
+            return Q(usage__last_used_at__lt=now - UNUSED_AFTER)
+        case Finding.NEVER_USED:
+            return Q(usage=None, created_at__lt=now - NEW_UNTIL)
+        case Finding.WIDE_PERMISSIONS:
+            return Q(app__permissions__len__gte=WIDE_FROM, permissions__contains=F("app__permissions"))
+        case Finding.ANY_ADDRESS:
+            return Q(allowed_cidrs=[])
+        case Finding.OWNER_GONE:
+            return Q(_owner_left())
 
 
 def _owner_left() -> Exists:
