@@ -2,9 +2,10 @@
 
     python -m bench.portal [--smoke] [--save]
 
-The pages are asked for with a session's cookie from a web process as it is. The bare view renders the same templates
-from what a page's view had put together once: without middleware, session, policy or database. CPU per page is that
-of the server's processes; the contestants take turns.
+The pages are asked for with a session's cookie from a web process as it is, and show what those of an app in use do:
+a week of calls, what was done, keys that end soon. The bare view renders the same templates from what a page's view
+had put together once: without middleware, session, policy or database. CPU per page is that of the server's
+processes; the contestants take turns.
 """
 
 import os
@@ -14,6 +15,7 @@ from django.core.management import call_command
 
 from bench.callers import CLIENTS, THREADS, Call, Figures, measure
 from bench.check import prepared
+from bench.portal_life import live
 from bench.report import Options, Row, ratios, row, run
 from bench.seeding import new_app, new_deployment, new_keys
 
@@ -23,13 +25,16 @@ PAGES = {
     "list of keys": "/portal/keys",
     "page of a key": "/portal/keys/{key_id}",
     "log": "/portal/logs",
+    "page of a call": "/portal/logs/{request_id}",
     "activity": "/portal/activity",
+    "compliance": "/portal/compliance",
 }
 PORTAL, BARE = "config.wsgi:application", "bench.bare_portal_wsgi:application"
 
 
-def seed(slug: str, keys: int, deployment_id: int) -> tuple[str, str]:
-    """Make an app with so many keys; return a session's cookie, and the id of a key."""
+def seed(slug: str, keys: int, deployment_id: int) -> dict[str, Call]:
+    """Make an app with so many keys, and return its pages as a browser asks for them in a session."""
+    from apiauth.audit import search
     from apiauth.core import clock
     from apiauth.core.actor import SYSTEM
     from apiauth.models import Key
@@ -38,16 +43,15 @@ def seed(slug: str, keys: int, deployment_id: int) -> tuple[str, str]:
     app = new_app(deployment_id, slug)
     new_keys(app, keys)
     now = clock.now()
+    newest = list(Key.objects.in_app(app.id).newest_first()[:FEW])
+    live(app, newest, now)
     request = tickets.TicketRequest(app_slug=slug, subject_id="bench", subject_name="Bench", role="admin")
     issued = tickets.issue_ticket(deployment_id=deployment_id, request=request, actor=SYSTEM, now=now)
     opened = sessions.exchange_ticket(issued.text, client_ip="127.0.0.1", user_agent="bench", now=now, via="portal")
-    return f"ks_session={opened.token}", str(Key.objects.filter(app=app).latest("id").pk)
-
-
-def calls_of(cookie: str, key_id: str) -> dict[str, Call]:
-    """Return the pages as a browser asks for them."""
-    headers = {"Cookie": cookie, "Accept": "text/html", "Host": "127.0.0.1:8000"}
-    return {name: Call("GET", path.format(key_id=key_id), headers=headers) for name, path in PAGES.items()}
+    headers = {"Cookie": f"ks_session={opened.token}", "Accept": "text/html", "Host": "127.0.0.1:8000"}
+    [call] = search.decisions(app_id=app.id, limit=1).rows
+    ids = {"key_id": newest[0].pk, "request_id": call.request_id}
+    return {name: Call("GET", path.format(**ids), headers=headers) for name, path in PAGES.items()}
 
 
 def rows_of(found: dict[str, list[dict[str, Figures]]]) -> Iterator[Row]:
@@ -72,7 +76,7 @@ def table(options: Options) -> Iterable[Row]:
     with prepared():
         deployment_id = new_deployment()
         call_command("collectstatic", interactive=False, verbosity=0)
-        many, few = (calls_of(*seed(f"aa_{count}", count, deployment_id)) for count in (MANY, FEW))
+        many, few = (seed(f"aa_{count}", count, deployment_id) for count in (MANY, FEW))
         os.environ["BENCH_COOKIE"] = many["overview"].headers["Cookie"]
         os.environ["BENCH_PATHS"] = " ".join(call.path for call in many.values())
         for _ in range(repeats):

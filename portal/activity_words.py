@@ -15,7 +15,7 @@ DOORS = {
     "command": "Command line",
     "system": "System",
 }
-ACTIONS = {
+ACTIONS: dict[str, str] = {
     Event.APP_CREATED: "created the app",
     Event.APP_EDITED: "changed the app's settings",
     Event.APP_POLICY_CHANGED: "changed the app's policy",
@@ -51,6 +51,9 @@ ACTIONS = {
 }
 BY_POLICY = "the app's policy moved its end"
 
+# What a sentence is made of: an entry holds as much again that only proves it.
+FIELDS = ("sequence", "event", "at", "key_id", "actor_id", "via", "details", "personal")
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
@@ -76,7 +79,7 @@ def _sentence(entry: ActivityEntry, with_address: bool) -> Sentence:
     details = entry.details
     return Sentence(
         who=entry.personal.get("name") or entry.actor_id,
-        did=ACTIONS.get(Event(entry.event), entry.event) if entry.event in set(Event) else entry.event,
+        did=ACTIONS.get(entry.event, entry.event),
         what=str(details.get("name", "")) if entry.key_id else "",
         key_id=str(entry.key_id) if entry.key_id else "",
         why=str(details.get("reason") or "") or (BY_POLICY if "policy_applies_at" in details else ""),

@@ -1,5 +1,6 @@
 """What the compliance page shows: how many keys each finding is about, and the keys of one, with what to do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +25,10 @@ _REMEDIES: Final[dict[Finding, tuple[str, ...]]] = {
     Finding.ANY_ADDRESS: (EDIT,),
     Finding.OWNER_GONE: (ROTATE, REVOKE),
 }
+_READ: Final = (
+    *("name", "key_prefix", "key_suffix", "created_at", "expires_at", "usage__last_used_at"),
+    *("user_id", "organization_id", "workspace_id"),
+)
 _PAGES: Final = {SHOW: "portal:key", EDIT: "portal:key_edit", ROTATE: "portal:key_rotate", REVOKE: "portal:key_revoke"}
 
 
@@ -90,7 +95,8 @@ def contents(request: PortalRequest) -> dict[str, Any]:
 
 def _page(request: PortalRequest, finding: Finding) -> tuple[list[Line], str]:
     """Return the keys of a finding, the oldest first, and where the next page begins."""
-    rows = compliance.found_keys(keys=keys_of(request), finding=finding, now=request.now)
+    found_keys = compliance.found_keys(keys=keys_of(request), finding=finding, now=request.now)
+    rows = found_keys.select_related(None).select_related("usage").only(*_READ)  # their app is the session's
     after = ids.parse_id(request.GET.get("after", ""))
     if after is not None:
         rows = rows.filter(pk__gt=after)
@@ -101,8 +107,8 @@ def _page(request: PortalRequest, finding: Finding) -> tuple[list[Line], str]:
 
 
 def _remedies(key: Key, finding: Finding, rights: Rights) -> list[Remedy]:
-    allowed = {SHOW: True, EDIT: rights.edit(key), ROTATE: rights.rotate(key), REVOKE: rights.revoke(key)}
-    words = [word for word in _REMEDIES[finding] if allowed[word]] or [SHOW]
+    allows: dict[str, Callable[[Key], bool]] = {EDIT: rights.edit, ROTATE: rights.rotate, REVOKE: rights.revoke}
+    words = [word for word in _REMEDIES[finding] if word not in allows or allows[word](key)] or [SHOW]
     return [
         Remedy(word, reverse(_PAGES[word], args=[str(key.pk)]), word != SHOW, "danger" if word == REVOKE else "")
         for word in words

@@ -6,7 +6,9 @@ from typing import Any
 
 from django.db import transaction
 
-from apiauth.audit import search, series
+from apiauth.audit import series
+from apiauth.audit.calls import newest_of_key
+from apiauth.audit.search import LONGEST_RANGE
 from apiauth.core import permission_words, resource_words
 from apiauth.core.limits import LimitRule
 from apiauth.models import ActivityEntry, Key
@@ -18,14 +20,13 @@ from portal import (
     inputs,
     limit_use,
     lineages,
-    log_pages,
     overlap,
     policy_lines,
     revoke_words,
     times,
     traffic,
 )
-from portal.activity_words import Sentence, sentences
+from portal.activity_words import FIELDS, Sentence, sentences
 from portal.form_page import Lineage
 from portal.forms import OverlapForm, RevokeKeyForm, RotateKeyForm
 from portal.key_forms import CreateKeyForm
@@ -168,7 +169,7 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
         "newest": lineage.newest,
         "chart": traffic.drawn(hours, span, request.now),
         "uses": limit_use.of_key(rules, newest, minutes, request.now),
-        "decisions": log_pages.visible_rows(request, newest.rows_since(request.now - span.length)[:RECENT]),
+        "decisions": newest.rows_since(request.now - span.length, RECENT),
         "sentences": _sentences(request, key),
         "rights": request.rights,
         "cannot": request.rights.cannot(key) if row.is_active and not row.is_old else "",
@@ -184,10 +185,10 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
 
 def _newest(request: PortalRequest, key: Key, rules: Collection[LimitRule], start: datetime) -> limit_use.Newest:
     """Return the newest decisions about a key that is within reach: those to show, and more to look for limits in."""
-    looked_from = limit_use.looked_from(rules, start, request.now)
-    filters = search.DecisionFilters(key_id=key.pk, start=looked_from, end=request.now)
+    looked_from = max(limit_use.looked_from(rules, start, request.now), request.now - LONGEST_RANGE)
     most = limit_use.LOOKED_AT if rules else RECENT
-    return limit_use.newest(key, search.decisions(app_id=key.app_id, filters=filters, limit=most), start)
+    found = newest_of_key(app_id=key.app_id, key_id=key.pk, start=looked_from, end=request.now, most=most + 1)
+    return limit_use.newest(key, found[:most], start, has_more=len(found) > most)
 
 
 def _refused_everywhere(request: PortalRequest, row: lineages.KeyRow) -> str:
@@ -225,8 +226,12 @@ def _sentences(request: PortalRequest, key: Key) -> list[Sentence]:
     """Return what was done with a key and with those before it in its lineage, where the session may see that."""
     if not request.rights.see_activity:
         return []
-    lineage = Key.objects.within(request.reach).filter(lineage_id=key.lineage_id, pk__lte=key.pk).values("pk")
-    entries = ActivityEntry.objects.in_chain(app_chain(request.app.pk)).filter(key_id__in=lineage).newest_first()
+    entries = ActivityEntry.objects.in_chain(app_chain(request.app.pk)).newest_first().only(*FIELDS)
+    if key.lineage_id == key.pk:
+        entries = entries.filter(key_id=key.pk)
+    else:
+        before = Key.objects.within(request.reach).filter(lineage_id=key.lineage_id, pk__lte=key.pk)
+        entries = entries.filter(key_id__in=before.values("pk"))
     return sentences(entries[:RECENT], with_addresses=request.rights.see_addresses)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from apiauth.audit.search import DecisionRow, Page
+from apiauth.audit.calls import KeyCall
 from apiauth.audit.series import Point
 from apiauth.core import clock, limit_words
 from apiauth.core.key_limits import load_key_rules
@@ -20,7 +20,7 @@ from apiauth.models import App, Key
 from apiauth.models.audit import KeyUsage
 
 LOOKED_BACK = timedelta(days=1)
-LOOKED_AT = 200  # decisions in which the limits are looked for: 6 ms more than the few that the page shows
+LOOKED_AT = 200  # decisions in which the limits are looked for
 _MINUTE_MS = 60_000
 _MILLISECOND = timedelta(milliseconds=1)
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -33,13 +33,13 @@ _NOT_ALL_SEEN = "None of its newest calls counted, but not all calls of this win
 class Newest:
     """The newest decisions about a key."""
 
-    rows: Sequence[DecisionRow]
+    rows: Sequence[KeyCall]
     since: datetime
     """From which moment on they are all that there are."""
 
-    def rows_since(self, start: datetime) -> list[DecisionRow]:
-        """Return those that were made from `start` on."""
-        return [row for row in self.rows if row.decided_at >= start]
+    def rows_since(self, start: datetime, most: int) -> list[KeyCall]:
+        """Return at most so many that were made from `start` on."""
+        return [row for row in self.rows[:most] if row.decided_at >= start]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ def looked_from(rules: Iterable[LimitRule], start: datetime, now: datetime) -> d
     return min([start, *(clock.from_ms(rule.window_start(clock.to_ms(now))) for rule in rules)])
 
 
-def newest(key: Key, page: Page, start: datetime) -> Newest:
-    """Return the first page of a key's decisions. From `start` on they are kept; older ones may be forgotten."""
+def newest(key: Key, rows: Sequence[KeyCall], start: datetime, *, has_more: bool) -> Newest:
+    """Return a key's newest decisions. From `start` on they are kept; older ones may be forgotten."""
     since = start
-    if page.has_more:
-        since = max(start, page.rows[-1].decided_at + _MILLISECOND)  # others may share its moment
-    elif not page.rows:
+    if has_more:
+        since = max(start, rows[-1].decided_at + _MILLISECOND)  # others may share its moment
+    elif not rows:
         since = _since_last_use(key)
-    return Newest(page.rows, _EVER if since <= key.created_at else since)
+    return Newest(rows, _EVER if since <= key.created_at else since)
 
 
 def of_key(rules: Iterable[LimitRule], decisions: Newest, minutes: Sequence[Point], now: datetime) -> list[Use]:
@@ -122,7 +122,7 @@ def _use(rule: LimitRule, is_shared: bool, decisions: Newest, minutes: Iterable[
     )
 
 
-def _last_said(rule: LimitRule, newest: Iterable[DecisionRow]) -> tuple[int, datetime] | None:
+def _last_said(rule: LimitRule, newest: Iterable[KeyCall]) -> tuple[int, datetime] | None:
     """Return how much of a rule was used after the newest decision that names it, and when that was."""
     for row in newest:
         for state in row.rate_limits:

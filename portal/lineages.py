@@ -89,7 +89,7 @@ def page(*, rights: Rights, status: str, query: str, after: int | None, now: dat
     return Listing(
         rows=rows(_with_old_ones(rights.session.reach, shown, now), rights=rights, now=now),
         after=str(shown[-1].pk) if len(keys) > PAGE else "",
-        counts={name: _count_text(count) for name, count in counts.items()},
+        counts={name: count_text(count) for name, count in counts.items()},
         total=counts["all"],
     )
 
@@ -164,7 +164,8 @@ def _counts(lineages: KeyQuerySet, now: datetime) -> dict[str, int]:
     )
 
 
-def _count_text(count: int) -> str:
+def count_text(count: int) -> str:
+    """Return a count as pages show it: none is told beyond a thousand."""
     return f"{count:,}" if count <= MOST_COUNTED else f"{MOST_COUNTED:,}+"
 
 

@@ -181,7 +181,7 @@ def decision(request: PortalRequest, request_id: str) -> dict[str, Any]:
     if found is None:
         raise NotFound("No call of this app has this request id. A new call can take up to 5 seconds to appear.")
     [row] = visible_rows(request, [found])
-    key = Key.objects.within(request.reach).filter(pk=row.key_id).first() if row.key_id else None
+    key = next(iter(Key.objects.within(request.reach).filter(pk=row.key_id)), None) if row.key_id else None
     newest = None
     if key is not None and key.replaced_by_id:
         newest = Key.objects.within(request.reach).newest_of_lineage().filter(lineage_id=key.lineage_id).first()
@@ -213,12 +213,12 @@ def _start(request: PortalRequest, wanted: LogFilter) -> datetime:
 
 
 def _keys(request: PortalRequest, wanted: LogFilter) -> list[tuple[str, str]]:
-    newest = Key.objects.within(request.reach).newest_first().only("pk", "name", "key_suffix")
+    newest = Key.objects.within(request.reach).newest_first().values_list("pk", "name", "key_suffix")
     listed = list(newest[:MOST_KEYS])
     chosen = ids.parse_id(wanted.key) if wanted.key else None
-    if chosen is not None and all(key.pk != chosen for key in listed):
+    if chosen is not None and all(key_id != chosen for key_id, *_ in listed):
         listed += list(newest.filter(pk=chosen))
-    return [(str(key.pk), f"{key.name} (…{key.key_suffix})") for key in listed]
+    return [(str(key_id), f"{name} (…{suffix})") for key_id, name, suffix in listed]
 
 
 def _is_address(text: str) -> bool:

@@ -1,15 +1,17 @@
 """The requests chart: what happened, in bars, in words and as a table."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apiauth.audit import series
-from apiauth.audit.steps import Step
 from apiauth.core.scope import Reach
 from portal import charts, times
 from portal.inputs import Range
 
 WIDTH, HIGH, LOW = 280, 168, 56
+Count = tuple[datetime, str, int]
+"""Where a bar begins, the rule that blocked, which is empty for what was allowed, and how often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class _Bucket:
+    """What happened in the time of one bar: that time and its day in words, and the counts."""
+
+    label: str
+    day: str
+    allowed: int
+    blocked: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """The whole figure."""
 
@@ -63,30 +75,33 @@ class Chart:
         return f"{100 * self.blocked.total / every:.2f}%" if every else "0%"
 
 
-def chart(reach: Reach, span: Range, now: datetime) -> Chart:
-    """Return the chart of a session's keys over a range up to now."""
-    step: Step = "day" if span.step_hours == 24 else "hour"
-    points = series.timeline(app_id=reach.app_id, within=reach, start=span.start(now), end=now, step=step)
-    return drawn(points, span, now)
+def counts(reach: Reach, span: Range, now: datetime) -> list[Count]:
+    """Return how often each rule blocked calls with a session's keys in each bar of a range up to now."""
+    length = timedelta(hours=span.step_hours)
+    return series.steps_and_rules(app_id=reach.app_id, within=reach, start=span.start(now), end=now, length=length)
+
+
+def points(counts: Iterable[Count]) -> list[series.Point]:
+    """Return the counts by rule as what a chart is drawn of."""
+    return [series.Point(start, 0 if rule else count, count if rule else 0) for start, rule, count in counts]
 
 
 def drawn(points: list[series.Point], span: Range, now: datetime) -> Chart:
     """Return the chart of counts over a range up to now; those may be by a shorter step than its bars."""
     start = span.start(now)
     buckets = _buckets(points, start, span, now)
+    labels = [bucket.label for bucket in buckets]
     return Chart(
         step={1: "Every hour, UTC", 6: "Every 6 hours, UTC", 24: "Every day, UTC"}[span.step_hours],
         span=f"{times.day(start)} to {times.day(now)}",
-        allowed=_lane("Allowed", [(moment, allowed) for moment, allowed, _ in buckets], span, HIGH, 4),
-        blocked=_lane("Blocked", [(moment, blocked) for moment, _, blocked in buckets], span, LOW, 2),
+        allowed=_lane("Allowed", labels, [bucket.allowed for bucket in buckets], HIGH, 4),
+        blocked=_lane("Blocked", labels, [bucket.blocked for bucket in buckets], LOW, 2),
         axis=_axis(start, span),
         lines=_lines(buckets, span),
     )
 
 
-def _buckets(
-    points: list[series.Point], start: datetime, span: Range, now: datetime
-) -> list[tuple[datetime, int, int]]:
+def _buckets(points: Iterable[series.Point], start: datetime, span: Range, now: datetime) -> list[_Bucket]:
     step = timedelta(hours=span.step_hours)
     whole_days = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     end = whole_days if span.step_hours > 1 else now
@@ -97,39 +112,39 @@ def _buckets(
         if 0 <= index < count:
             sums[index][0] += point.allowed
             sums[index][1] += point.blocked
-    return [(start + index * step, allowed, blocked) for index, (allowed, blocked) in enumerate(sums)]
+    return [_bucket(start + index * step, span, *both) for index, both in enumerate(sums)]
 
 
-def _lane(name: str, values: list[tuple[datetime, int]], span: Range, height: int, parts: int) -> Lane:
-    numbers = [value for _, value in values]
+def _bucket(moment: datetime, span: Range, allowed: int, blocked: int) -> _Bucket:
+    day = f"{moment:%a} {moment.day} {moment:%b}"
+    if span.step_hours == 24:
+        return _Bucket(day, day, allowed, blocked)
+    end = moment + timedelta(hours=span.step_hours)
+    return _Bucket(f"{day}, {moment:%H:%M} to {end:%H:%M} UTC", day, allowed, blocked)
+
+
+def _lane(name: str, labels: Sequence[str], numbers: Sequence[int], height: int, parts: int) -> Lane:
     top = charts.scale_top(numbers)
     rects = charts.bars(numbers, top=top, width=WIDTH, height=height)
     return Lane(
         bars=[
-            Bar(rect, f"{_slot(moment, span)}: {value:,}")
-            for rect, (moment, value) in zip(rects, values, strict=True)
-            if value
+            Bar(rect, f"{label}: {number:,}")
+            for rect, label, number in zip(rects, labels, numbers, strict=True)
+            if number
         ],
         grid=charts.grid(parts, height),
         ticks=charts.ticks(top, parts),
-        title=_finding(name, values, span),
+        title=_finding(name, labels, numbers),
         total=sum(numbers),
     )
 
 
-def _finding(name: str, values: list[tuple[datetime, int]], span: Range) -> str:
-    moment, most = max(values, key=lambda pair: pair[1])
+def _finding(name: str, labels: Sequence[str], numbers: Sequence[int]) -> str:
+    most = max(numbers)
     if most == 0:
         return f"{name} requests: none in this period."
-    return f"{name} requests: highest {most:,}, {_slot(moment, span)}. Figures are in the table below."
-
-
-def _slot(moment: datetime, span: Range) -> str:
-    day = f"{moment:%a} {moment.day} {moment:%b}"
-    if span.step_hours == 24:
-        return day
-    end = moment + timedelta(hours=span.step_hours)
-    return f"{day}, {moment:%H:%M} to {end:%H:%M} UTC"
+    label = labels[numbers.index(most)]
+    return f"{name} requests: highest {most:,}, {label}. Figures are in the table below."
 
 
 def _axis(start: datetime, span: Range) -> list[str]:
@@ -141,13 +156,13 @@ def _axis(start: datetime, span: Range) -> list[str]:
     return [f"{moment:%a} {moment.day}" if step == 1 else f"{moment.day} {moment:%b}" for moment in moments]
 
 
-def _lines(buckets: list[tuple[datetime, int, int]], span: Range) -> list[Line]:
+def _lines(buckets: Sequence[_Bucket], span: Range) -> list[Line]:
     """Return the table: by hour for a day, by day for longer ranges."""
     if span.step_hours == 1:
-        return [Line(_slot(moment, span), allowed, blocked) for moment, allowed, blocked in buckets]
+        return [Line(bucket.label, bucket.allowed, bucket.blocked) for bucket in buckets]
     per_day: dict[str, list[int]] = {}
-    for moment, allowed, blocked in buckets:
-        sums = per_day.setdefault(f"{moment:%a} {moment.day} {moment:%b}", [0, 0])
-        sums[0] += allowed
-        sums[1] += blocked
+    for bucket in buckets:
+        sums = per_day.setdefault(bucket.day, [0, 0])
+        sums[0] += bucket.allowed
+        sums[1] += bucket.blocked
     return [Line(day, allowed, blocked) for day, (allowed, blocked) in per_day.items()]

@@ -5,12 +5,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 from psycopg.sql import SQL, Composed, Literal
 
 from apiauth.audit.statements import sql
+from apiauth.core import clock, ids
+from apiauth.core.limit_states import LimitState, states_of
 
 Call = tuple[int, str | None, str, str, str]
 """Unix time in milliseconds, address, method, path, and the required permissions as JSON text."""
@@ -41,6 +44,42 @@ def _recent_calls(key_ids: Collection[int]) -> Composed:
     of_key = SQL(sql("recent_calls_of_key"))
     parts = [of_key.format(key_id=Literal(key_id)) for key_id in key_ids]
     return SQL(sql("recent_calls")).format(calls=SQL("UNION ALL").join(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCall:
+    """What the page of a key tells of one call: nothing about who made it."""
+
+    id: str
+    method: str
+    path: str
+    allowed: bool
+    limits: str
+    """How limits stood, as `limit_states` writes it."""
+
+    @property
+    def request_id(self) -> str:
+        """Return the id that the caller was given."""
+        return ids.request_id(UUID(self.id))
+
+    @property
+    def decided_at(self) -> datetime:
+        """Return when it was decided."""
+        return clock.from_ms(ids.decision_time_ms(UUID(self.id)))
+
+    @property
+    def rate_limits(self) -> list[LimitState]:
+        """Return how limits stood after it."""
+        return states_of(self.limits)
+
+
+def newest_of_key(*, app_id: int, key_id: int, start: datetime, end: datetime, most: int) -> list[KeyCall]:
+    """Return at most so many calls of a key from `start` on and before `end`, the newest first."""
+    values: dict[str, Any] = {"app_id": app_id, "key_id": key_id, "start": start, "end": end, "most": most}
+    with connection.cursor() as cursor:
+        cursor.execute(sql("newest_of_key"), values)
+        [(calls,)] = cursor.fetchall()
+    return [KeyCall(*call) for call in calls]
 
 
 @dataclass(frozen=True, slots=True)

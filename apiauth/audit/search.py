@@ -157,8 +157,7 @@ def find_decision(*, app_id: int | None, within: Reach | None = None, request_id
     if decision_id is None:
         return None
     rows = Decision.objects.in_app(app_id).within(within).filter(decided_at=_moment(decision_id), id=decision_id)
-    row = rows.values_list(*_COLUMNS).first()
-    return DecisionRow(*row) if row else None
+    return next((DecisionRow(*row) for row in rows.values_list(*_COLUMNS)), None)
 
 
 def _in_range(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:

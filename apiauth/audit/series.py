@@ -7,6 +7,7 @@ two days back; the paths of one key are counted by the UTC day.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection
@@ -134,19 +135,43 @@ def timeline(
     return [found.get(moment, Point(moment)) for moment in moments[:-1]]
 
 
+def steps_and_rules(
+    *, app_id: int, within: Reach | None = None, start: datetime, end: datetime, length: timedelta
+) -> list[tuple[datetime, str, int]]:
+    """Return how often each rule blocked, the empty one being that a check was allowed, by steps of a length.
+
+    The first step begins at `start`, which is a whole hour; a step without checks is missing.
+    """
+    if not _is_whole(within):
+        step = Func(Value(length), F("hour"), Value(start), function="date_bin", output_field=DateTimeField())
+        counts = _counts(app_id, None, within, start, end).annotate(step=step).values("step", "rule")
+        return list(counts.annotate(total=Sum("count")).values_list("step", "rule", "total"))
+    where: dict[str, Any] = {"app_id": app_id, "start": start, "end": end, "length": length}
+    with connection.cursor() as cursor:
+        cursor.execute(sql("steps_and_rules_of_app"), where)
+        [(found,)] = cursor.fetchall()
+    return [(datetime.fromtimestamp(seconds, UTC), rule, count) for seconds, rule, count in found]
+
+
 def hours_and_minutes_of_key(
     *, app_id: int, key_id: int, hours_from: datetime, minutes_from: datetime, end: datetime
 ) -> tuple[list[Point], list[Point]]:
     """Return one key's counts by the hour and by the minute, asked for at once; a step without checks is missing."""
-    hours = _counts(app_id, key_id, None, hours_from, end).values("hour").annotate(yes=_ALLOWED, no=_BLOCKED)
-    minutes = MinuteRollup.objects.in_app(app_id).of_key(key_id).between(minutes_from, end)
-    both = hours.values_list("hour", "yes", "no", Value(0)).union(
-        minutes.values_list("minute", "allowed", "blocked", Value(1)), all=True
-    )
-    found: tuple[list[Point], list[Point]] = ([], [])
-    for *counts, place in both:
-        found[place].append(Point(*counts))
-    return found
+    where: dict[str, datetime | int] = {
+        "app_id": app_id,
+        "key_id": key_id,
+        "hours_from": hours_from,
+        "minutes_from": minutes_from,
+        "end": end,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql("hours_and_minutes_of_key"), where)
+        hours, minutes = cursor.fetchall()[0]
+    return _points(hours), _points(minutes)
+
+
+def _points(counts: list[tuple[int, int, int]]) -> list[Point]:
+    return [Point(datetime.fromtimestamp(seconds, UTC), allowed, blocked) for seconds, allowed, blocked in counts]
 
 
 def _by_minute(app_id: int, key_id: int | None, within: Reach | None, start: datetime, end: datetime) -> _Counted:

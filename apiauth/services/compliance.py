@@ -22,7 +22,7 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Greatest
-from django.db.models.lookups import GreaterThanOrEqual
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from apiauth.models import Departure, Key
 from apiauth.models.key import KeyQuerySet
@@ -63,7 +63,7 @@ def review(*, keys: KeyQuerySet, now: datetime) -> Review:
 
 def found_keys(*, keys: KeyQuerySet, finding: Finding, now: datetime) -> KeyQuerySet:
     """Return the live keys of some that a finding is about, the oldest first, with their app and last use."""
-    found: KeyQuerySet = _live(keys, now).filter(_conditions(now)[finding])
+    found: KeyQuerySet = _live(keys, now).filter(_condition(finding, now))
     return found.select_related("app", "usage").order_by("id")
 
 
@@ -92,7 +92,7 @@ def findings_of(key: Key, *, now: datetime) -> list[Finding]:
 
 def _live(keys: KeyQuerySet, now: datetime) -> KeyQuerySet:
     """Keep the keys that work and that no other has replaced: what runs out by itself needs no look."""
-    return keys.newest_of_lineage().active_at(now).annotate(rotation_due=_rotation_due())
+    return keys.newest_of_lineage().active_at(now)
 
 
 def _rotation_due() -> Greatest:
@@ -105,15 +105,25 @@ def _rotation_due() -> Greatest:
 
 
 def _conditions(now: datetime) -> dict[Finding, Q]:
-    return {
-        Finding.NO_EXPIRY: Q(expires_at=None),
-        Finding.ROTATION_OVERDUE: Q(rotation_due__lte=now),
-        Finding.UNUSED: Q(usage__last_used_at__lt=now - UNUSED_AFTER),
-        Finding.NEVER_USED: Q(usage=None, created_at__lt=now - NEW_UNTIL),
-        Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM) & Q(_is_wide()),
-        Finding.ANY_ADDRESS: Q(allowed_cidrs=[]),
-        Finding.OWNER_GONE: Q(_owner_left()),
-    }
+    return {finding: _condition(finding, now) for finding in Finding}
+
+
+def _condition(finding: Finding, now: datetime) -> Q:
+    match finding:
+        case Finding.NO_EXPIRY:
+            return Q(expires_at=None)
+        case Finding.ROTATION_OVERDUE:
+            return Q(LessThanOrEqual(_rotation_due(), now))
+        case Finding.UNUSED:
+            return Q(usage__last_used_at__lt=now - UNUSED_AFTER)
+        case Finding.NEVER_USED:
+            return Q(usage=None, created_at__lt=now - NEW_UNTIL)
+        case Finding.WIDE_PERMISSIONS:
+            return Q(app__permissions__len__gte=WIDE_FROM) & Q(_is_wide())
+        case Finding.ANY_ADDRESS:
+            return Q(allowed_cidrs=[])
+        case Finding.OWNER_GONE:
+            return Q(_owner_left())
 
 
 class _Shared(Func):

@@ -28,6 +28,7 @@ from apiauth.core.secrets import (
 from apiauth.models import App, Key, Session, Ticket
 from apiauth.models.fields import insert
 from apiauth.services import activity, tickets
+from apiauth.services.live_sessions import find_live
 
 _SEEN_EVERY = timedelta(seconds=60)
 _CARRIED_OVER = (
@@ -159,8 +160,7 @@ def find_session(token: str, *, now: datetime) -> Session | None:
     if not (is_well_formed(token) and prefix_of(token) == SESSION_PREFIX and checksum_matches(token)):
         return None
     digests = settings.ENVIRONMENT.peppers.digests(SecretKind.SESSION, token)
-    sessions = Session.objects.select_related("app", "app__rate_limit_scheme", "app__deployment")
-    session = sessions.filter(digest__in=digests, ended_at=None, expires_at__gt=now, app__deleted_at=None).first()
+    session = find_live(digests, now=now)
     if session is None or now - session.last_seen_at > idle_limit():
         return None
     if now - session.last_seen_at >= _SEEN_EVERY:

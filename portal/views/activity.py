@@ -8,7 +8,7 @@ from apiauth.models import ActivityEntry
 from apiauth.models.activity import ActivityEntryQuerySet, app_chain
 from apiauth.services.activity_exports import ActivitySight, export_activity
 from apiauth.services.exports import Form
-from portal.activity_words import sentences
+from portal.activity_words import FIELDS, sentences
 from portal.render import download, page_or_part
 from portal.session import PortalRequest, also_allowed, portal_view
 
@@ -19,7 +19,7 @@ PAGE = 50
 def entry_list(request: PortalRequest) -> HttpResponse:
     """List the app's activity, the newest first, from a place on."""
     before = ids.parse_id(request.GET.get("before", ""))
-    entries = _entries(request).newest_first()
+    entries = _entries(request).newest_first().only(*FIELDS)
     if before is not None:
         entries = entries.filter(sequence__lt=before)
     found = list(entries[: PAGE + 1])

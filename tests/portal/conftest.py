@@ -1,6 +1,7 @@
 """What the portal's tests share: bodies of forms, and decisions to look at."""
 
 import re
+import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from django.db.models import F
 from django.test import Client
 
 from apiauth.core import clock, ids
-from apiauth.models import App, Decision
+from apiauth.models import App, Decision, Key
 from apiauth.models.audit import AppRollup, DecisionRollup, KeyUsage
 from tests.support.decisions import name_of
 
@@ -40,6 +41,28 @@ def filled() -> Callable[..., dict[str, str]]:
         return hidden_fields(client.get(address).content.decode()) | fields
 
     return fill
+
+
+@pytest.fixture
+def make_many_keys(app: App) -> Callable[..., list[Key]]:
+    """Make so many keys at once, of which nothing is on record."""
+
+    def make(count: int, **fields: Any) -> list[Key]:
+        now, first = clock.now(), ids.new_id()
+        about = {"key_prefix": app.key_prefix, "key_suffix": "abcd", "pepper_version": 1, "created_at": now}
+        owner = {"deployment_id": app.deployment_id, "app_id": app.pk, "updated_at": now}
+        return Key.objects.bulk_create(
+            Key(
+                id=row,
+                lineage_id=row,
+                name=f"key {row}",
+                digest=secrets.token_bytes(32),
+                **{**about, **owner, **fields},
+            )
+            for row in range(first, first + count)
+        )
+
+    return make
 
 
 @pytest.fixture

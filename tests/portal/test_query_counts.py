@@ -85,10 +85,20 @@ def addresses(values: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("scope", ["app", "user"])
+@pytest.mark.parametrize("others", [4, 1_000])
 def test_every_page_takes_at_most_six_queries(
-    app: App, lived_in: dict[str, str], portal_client: Callable[..., Client], scope: str
+    app: App,
+    lived_in: dict[str, str],
+    portal_client: Callable[..., Client],
+    make_many_keys: Callable[..., list[Key]],
+    scope: str,
+    others: int,
 ) -> None:
     """All of them count, that of the session too; but its note of having been seen is written once a minute alone."""
+    now = clock.now()
+    for day in range(4):  # so that there is more that ends, and that is due, than a page tells
+        moments = {"created_at": now - timedelta(days=40), "expires_at": now + timedelta(days=3 * day + 1)}
+        make_many_keys(others // 4, **moments)
     rotation = {"mode": "required", "every_days": 30}
     policy = {"revocation": {"undo_minutes": 10}, "rotation": rotation, "scope": {"model": scope}}
     App.objects.filter(pk=app.pk).update(policy=read_policy(policy))
