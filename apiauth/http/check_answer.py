@@ -10,6 +10,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from apiauth.core import clock, ids
 from apiauth.core.decision import UNIDENTIFIED, UNUSABLE, Rule
@@ -43,10 +44,13 @@ SENTENCES = {
     Rule.ROTATION_OVERDUE: "This key is overdue for rotation.",
 }
 _NOT_PERMITTED = frozenset({Rule.IP_NOT_ALLOWED, Rule.RESOURCE_NOT_ALLOWED})
-RETRY_SECONDS = 1  # the snapshot is read again once a second
+RETRY_SECONDS = 1  # the snapshot is read again sooner than that
 
 _HEADER_SAFE = " !#$&'()*+-./:;<>?@[]^_`{|}~"
 _encode = msgspec.json.encode
+_read_metadata = msgspec.json.Decoder(dict[str, Any]).decode
+
+log = structlog.get_logger(__name__)
 
 
 class _Rendered(msgspec.Struct, gc=False):
@@ -137,7 +141,7 @@ def _allowed(outcome: Outcome) -> bytes:
 
 
 def _render(key: Key, prepared: Prepared, claims: tuple[Claim, ...]) -> _Rendered:
-    metadata = without_reserved(msgspec.json.decode(key.metadata))
+    metadata = without_reserved(_metadata(key))
     permissions = sorted(key.permissions)
     identity = _encode(_identity(key, prepared))
     headers = _encode(_forwarded(key, prepared, permissions, metadata))
@@ -150,6 +154,15 @@ def _render(key: Key, prepared: Prepared, claims: tuple[Claim, ...]) -> _Rendere
         return _Rendered(before_limits, before_headers, None, None)
     limits = _templates(claims)  # other calls count by the same rules
     return _Rendered(b"", b"", _whole(before_limits, before_headers, limits), limits)
+
+
+def _metadata(key: Key) -> dict[str, Any]:
+    """Return a key's metadata; none where nobody can read it: the decision is on record already, and has to be told."""
+    try:
+        return _read_metadata(key.metadata)
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        log.exception("check_answer.unreadable_metadata", key_id=key.id)
+        return {}
 
 
 def _templates(claims: tuple[Claim, ...]) -> Templates:

@@ -1,4 +1,4 @@
-"""Keeps the snapshot true: woken by the database, and asking it once a second all the same.
+"""Keeps the snapshot true: woken by the database, and asking it twice a second all the same.
 
 A notification is only a wake-up; the poll is the truth, so one that is lost costs at most a
 second. Every poll says when it began: the age of an answer is counted from there. A poll that
@@ -303,7 +303,7 @@ def _connect(url: str) -> psycopg.Connection[Any]:
     connection = connect(url)
     # While a listener idles in a transaction the notification queue cannot be emptied; full, it stops every writer.
     connection.execute("SET idle_in_transaction_session_timeout = '10s'")
-    # A plan for any horizon expects a third of all keys to have changed and reads the whole table, once a second.
+    # A plan for any horizon expects a third of all keys to have changed and reads the whole table, twice a second.
     connection.execute("SET plan_cache_mode = force_custom_plan")
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True

@@ -103,7 +103,7 @@ def _own_rules(key: Key, app: App) -> tuple[LimitRule, ...]:
     """Return a key's own limits; where nobody can read them, those of its app hold alone."""
     try:
         return load_key_rules(msgspec.json.decode(key.limits or "[]"), app.rules)
-    except (Invalid, TypeError, msgspec.MsgspecError):
+    except (Invalid, TypeError, ValueError, RecursionError, msgspec.MsgspecError):
         log.exception("prepared.unreadable_limits", key_id=key.id)
         return ()
 

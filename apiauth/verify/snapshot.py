@@ -5,8 +5,8 @@ import time
 from apiauth.verify.entries import App
 from apiauth.verify.tables import MOST_KEYS, Tables
 
-POLL_SECONDS = 1.0
-LOOKED_UP_WITHIN_SECONDS = 2 * POLL_SECONDS
+POLL_SECONDS = 0.5
+LOOKED_UP_WITHIN_SECONDS = 2.0
 STALE_BOUND_SECONDS = 15.0
 CLOCK_JUMP_NS = 2_000_000_000
 
@@ -16,7 +16,7 @@ class Snapshot:
 
     def __init__(self, most_keys: int = MOST_KEYS, stale_bound_seconds: float = STALE_BOUND_SECONDS) -> None:
         self.most_keys = most_keys
-        # Freshness is confirmed once a second: a bound below that could not be told from an outage.
+        # Freshness is confirmed twice a second: a bound near that could not be told from an outage.
         self.stale_bound_seconds = max(float(stale_bound_seconds), LOOKED_UP_WITHIN_SECONDS)
         self.tables = Tables(most_keys)
         self.is_loaded = False

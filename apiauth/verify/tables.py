@@ -25,10 +25,12 @@ log = structlog.get_logger(__name__)
 
 MOST_KEYS = 1_000_000
 _MOST_SHARED = 10_000
+_UNREADABLE = (ValueError, TypeError, RecursionError, msgspec.MsgspecError, Invalid)
 Value = TypeVar("Value")
 
-_read_texts = msgspec.json.Decoder(tuple[str, ...]).decode
+_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 _read_owner = msgspec.json.Decoder(tuple[str | None, str | None, str | None]).decode
+_rules = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _ROTATION = msgspec.json.Decoder(RotationPolicy)
 
 
@@ -133,9 +135,9 @@ class Tables:
 
     def _take_schemes(self, rows: Iterable[Row]) -> int:
         changed = set()
-        for scheme_id, rules, change_xid in rows:
+        for scheme_id, written, change_xid in rows:
             if self._scheme_xids.get(scheme_id) != change_xid:
-                self._rules[scheme_id] = _readable(scheme_id, rules)
+                self._rules[scheme_id] = _readable(scheme_id, written)
                 self._scheme_xids[scheme_id] = change_xid
                 changed.add(scheme_id)
         for app in list(self.apps.values()):
@@ -150,7 +152,7 @@ class Tables:
             known = self.apps.get(app.id)
             if known is None or known.change_xid != app.change_xid:
                 app.rules, app.rotation = self._rules_of(app.scheme_id), _rotation(app.id, row[-1])
-                app.resources = self._once(_read_texts, row[-2])
+                app.resources = self._once(_read_names, row[-2])
                 self._put_app(app)
                 changed += 1
         if changed:
@@ -178,10 +180,10 @@ class Tables:
         app = self.apps.get(key.app_id)
         if app is not None:
             key.app_id, key.deployment_id = app.id, app.deployment_id
-        key.permissions = self._once(_read_texts, row[5])
+        key.permissions = self._once(_read_names, row[5])
         key.metadata = share(key.metadata, key.metadata)
-        key.allowed_cidrs = self._once(_read_texts, row[7])
-        key.resources = None if row[15] is None else self._once(_read_texts, row[15])
+        key.allowed_cidrs = self._once(_read_networks, row[7])
+        key.resources = None if row[15] is None else self._once(_read_names, row[15])
         key.owner = None if row[16] is None else self._once(_read_owner, row[16])
         key.change_xid = share(key.change_xid, key.change_xid)
         if len(self._shared) > _MOST_SHARED:
@@ -223,11 +225,29 @@ class Tables:
         self.apps_by_prefix = index
 
 
-def _readable(scheme_id: int, rules: Any) -> tuple[LimitRule, ...]:
+def _read_names(written: str) -> tuple[str, ...]:
+    """Return a list of permissions or of resources; what nobody can read allows nothing."""
+    try:
+        return _texts(written)
+    except _UNREADABLE:
+        log.exception("snapshot.unreadable_list")
+        return ()
+
+
+def _read_networks(written: str) -> tuple[str, ...]:
+    """Return where a key may be used from; what nobody can read is a place where nobody is."""
+    try:
+        return _texts(written)
+    except _UNREADABLE:
+        log.exception("snapshot.unreadable_list")
+        return ("",)
+
+
+def _readable(scheme_id: int, written: str) -> tuple[LimitRule, ...]:
     """Return a scheme's rules; what no service wrote and nobody can read is the built-in limit, not none."""
     try:
-        return load_rules(rules)
-    except (Invalid, TypeError):
+        return load_rules(_rules(written)) or (BUILT_IN,)
+    except _UNREADABLE:
         log.exception("snapshot.unreadable_scheme", scheme_id=scheme_id)
         return (BUILT_IN,)
 
@@ -236,6 +256,6 @@ def _rotation(app_id: int, written: str | None) -> RotationPolicy:
     """Return when an app's keys must be rotated; what nobody can read blocks none."""
     try:
         return MANUAL if written is None else _ROTATION.decode(written)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         log.exception("snapshot.unreadable_policy", app_id=app_id)
         return MANUAL

@@ -12,9 +12,9 @@ from apiauth.core.sockets import shut_down
 from apiauth.verify.connection import connect
 
 DEADLINE_SECONDS = 3.0
-DOUBT_SECONDS = 0.5
+DOUBT_SECONDS = 0.3
 """After how long a silent connection is doubted: the database is asked over another one whether it answers at all."""
-DOUBT_EVERY_SECONDS = 5.0
+DOUBT_EVERY_SECONDS = 2.5
 """How often at most a connection is doubted: where the database is slow, others are opened no more often than that."""
 NEVER = float("inf")
 

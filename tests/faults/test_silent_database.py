@@ -22,7 +22,7 @@ from tests.support.running import until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HALF_OPEN_SECONDS = 2
-"""How long at most a revoke is not heard of where the connection has just fallen silent."""
+"""How long a revoke may not be heard of where the connection has just fallen silent: twice what it takes."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def proxy(transactional_db):
 
 
 @pytest.mark.processes
-def test_a_revoke_is_heard_within_two_seconds_after_the_connection_fell_silent(proxy, make_key, tmp_path):
+def test_a_revoke_is_heard_soon_after_the_connection_fell_silent(proxy, make_key, tmp_path):
     secret = make_key().secret.text
     gateway = GatewayProcess(tmp_path, database=proxy.address)
     try:

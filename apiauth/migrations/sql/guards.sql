@@ -148,3 +148,34 @@ ALTER TABLE apiauth_app ADD CONSTRAINT app_with_deployment UNIQUE (id, deploymen
 ALTER TABLE apiauth_key ADD CONSTRAINT key_of_deployment FOREIGN KEY (app_id, deployment_id) REFERENCES apiauth_app (id, deployment_id);
 ALTER TABLE apiauth_ticket ADD CONSTRAINT ticket_of_deployment FOREIGN KEY (app_id, deployment_id) REFERENCES apiauth_app (id, deployment_id);
 ALTER TABLE apiauth_session ADD CONSTRAINT session_of_deployment FOREIGN KEY (app_id, deployment_id) REFERENCES apiauth_app (id, deployment_id);
+
+-- A moment in Unix milliseconds, as gateways reckon; without an end in either direction it is the nearest that they can.
+CREATE FUNCTION keystead_ms(moment timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT (extract(epoch FROM CASE
+        WHEN moment < '0001-01-01T00:00Z' THEN '0001-01-01T00:00Z'
+        WHEN moment > '9999-12-31T00:00Z' THEN '9999-12-31T00:00Z'
+        ELSE moment
+    END) * 1000)::bigint
+$$;
+
+-- What no service writes, and what whoever reads a row of a key, an app or a scheme need not expect.
+CREATE FUNCTION keystead_is_moment(moment timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT moment IS NULL OR moment BETWEEN '0001-01-01T00:00Z' AND '9999-12-31T00:00Z'
+$$;
+CREATE FUNCTION keystead_is_list(texts anyarray) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(array_ndims(texts), 1) = 1 AND array_position(texts, NULL) IS NULL
+$$;
+ALTER TABLE apiauth_key
+    ADD CONSTRAINT key_moments_are_some CHECK (
+        keystead_is_moment(created_at) AND keystead_is_moment(updated_at) AND keystead_is_moment(expires_at)
+        AND keystead_is_moment(overlap_ends_at) AND keystead_is_moment(revoked_at) AND keystead_is_moment(disabled_at)
+    ),
+    ADD CONSTRAINT key_lists_are_lists CHECK (
+        keystead_is_list(permissions) AND keystead_is_list(allowed_cidrs) AND keystead_is_list(resources)
+    ),
+    ADD CONSTRAINT key_documents_are_such CHECK (jsonb_typeof(metadata) = 'object' AND jsonb_typeof(limits) = 'array');
+ALTER TABLE apiauth_app
+    ADD CONSTRAINT app_lists_are_lists CHECK (keystead_is_list(permissions) AND keystead_is_list(resources)),
+    ADD CONSTRAINT app_policy_is_a_document CHECK (jsonb_typeof(policy) = 'object');
+ALTER TABLE apiauth_ratelimitscheme
+    ADD CONSTRAINT scheme_has_rules CHECK (jsonb_typeof(rules) = 'array' AND jsonb_array_length(rules) > 0);

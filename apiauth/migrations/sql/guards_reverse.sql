@@ -1,3 +1,10 @@
+ALTER TABLE apiauth_ratelimitscheme DROP CONSTRAINT scheme_has_rules;
+ALTER TABLE apiauth_app DROP CONSTRAINT app_policy_is_a_document, DROP CONSTRAINT app_lists_are_lists;
+ALTER TABLE apiauth_key DROP CONSTRAINT key_documents_are_such, DROP CONSTRAINT key_lists_are_lists,
+    DROP CONSTRAINT key_moments_are_some;
+DROP FUNCTION keystead_is_list(anyarray);
+DROP FUNCTION keystead_is_moment(timestamptz);
+DROP FUNCTION keystead_ms(timestamptz);
 ALTER TABLE apiauth_session DROP CONSTRAINT session_of_deployment;
 ALTER TABLE apiauth_ticket DROP CONSTRAINT ticket_of_deployment;
 ALTER TABLE apiauth_key DROP CONSTRAINT key_of_deployment;

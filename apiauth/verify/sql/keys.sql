@@ -1,10 +1,10 @@
 -- What is kept of a key; which keys, one of the files beside this one says.
 SELECT
     id, deployment_id, app_id, name, digest, to_json(permissions)::text, metadata::text, to_json(allowed_cidrs)::text,
-    (extract(epoch FROM expires_at) * 1000)::bigint,
+    keystead_ms(expires_at),
     revoked_at IS NOT NULL, disabled_at IS NOT NULL,
-    (extract(epoch FROM overlap_ends_at) * 1000)::bigint,
-    (extract(epoch FROM created_at) * 1000)::bigint,
+    keystead_ms(overlap_ends_at),
+    keystead_ms(created_at),
     change_xid::text::bigint,
     nullif(limits, '[]')::text,
     nullif(to_json(resources)::text, '[]'),
