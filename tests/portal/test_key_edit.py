@@ -313,9 +313,62 @@ def test_a_form_that_has_seen_nothing_changes_nothing(
 
 
 def test_a_role_below_may_neither_look_nor_do(portal_client: Callable[..., Client], key: Key, address: str) -> None:
-    client = portal_client(role="member")
+    client = portal_client(role="viewer")
     assert client.get(address).status_code == 403
     assert client.post(address, {"name": "x"}).status_code == 403
+
+
+RENAME = {"name": "Other", "note": "Moved"}
+GRANT = {"allowed_cidrs": "10.0.0.0/8", "ends": "keep", "access": "choose", "permissions": ["routes:read"]}
+PARTS = {"rename": RENAME, "edit_any": GRANT, "change_limits": limit(0, "5")}
+
+
+@pytest.mark.parametrize("action", PARTS)
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true", "HX-Target": "dialog"}], ids=["page", "dialog"])
+def test_who_may_change_one_part_alone_has_fields_for_it_and_sees_the_rest(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str, action: str, headers: dict[str, str]
+) -> None:
+    beyond = {each: "owner" for each in ("edit_own", *PARTS) if each != action}
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"authority": {**beyond, action: "member"}}))
+    Key.objects.filter(pk=key.pk).update(note="Told", allowed_cidrs=["192.0.2.0/24"])
+    client = portal_client(role="member")
+    html = text_of(client.get(address, headers=headers))
+    assert 'value="Billing worker"' in html if action == "rename" else "<dd>Billing worker</dd>" in html
+    assert 'value="Told"' in html if action == "rename" else "<dd>Told</dd>" in html
+    assert "192.0.2.0/24</textarea>" in html if action == "edit_any" else "<code>192.0.2.0/24</code>" in html
+    assert ('name="limits-0-max_requests"' in html) == (action == "change_limits")
+    assert html.count("You need the owner role to change the ") == 2
+    for part, fields in PARTS.items():
+        answer = client.post(address, form_of(html) | fields, headers=headers)
+        assert (answer.status_code == 403) == (part != action), part
+        if answer.status_code == 200 and not headers:
+            assert client.post(address, form_of(text_of(answer))).status_code == 303
+    changed = Key.objects.get()
+    if headers and action != "rename":
+        assert changed.updated_at == key.updated_at, "only reviewed"
+    else:
+        assert changed.updated_at > key.updated_at
+        assert (changed.name == "Other") == (action == "rename")
+        assert (changed.allowed_cidrs == ["10.0.0.0/8"]) == (action == "edit_any")
+        assert bool(changed.limits) == (action == "change_limits")
+
+
+@pytest.mark.parametrize(
+    ("authority", "word"),
+    [
+        ({}, "Rename"),
+        ({"rename": "owner", "change_limits": "member"}, "Change limits"),
+        ({"change_limits": "member"}, "Edit"),
+        ({"edit_any": "member"}, "Edit"),
+        ({"rename": "owner"}, ""),
+    ],
+)
+def test_the_page_of_a_key_offers_the_form_by_what_it_is_good_for(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str, authority: dict[str, str], word: str
+) -> None:
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"authority": authority}))
+    html = text_of(portal_client(role="member").get(f"/portal/keys/{key.pk}"))
+    assert re.findall(rf'hx-get="{address}"[^>]*>([^<]+)</a>', html) == ([word] if word else [])
 
 
 def test_a_key_that_has_ended_is_not_changed(
