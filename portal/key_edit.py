@@ -88,10 +88,18 @@ def needs_review(before: Key, after: Key) -> bool:
     return any(getattr(before, name) != getattr(after, name) for name in fields)
 
 
-def narrowing(app: App, before: Key, after: Key) -> Proposal | None:
-    """Return what of a change could block calls that were allowed; None where nothing could."""
+def shuts_addresses_out(before: Key, after: Key) -> bool:
+    """Tell whether a change could block calls for where they come from."""
+    return bool(after.allowed_cidrs) and after.allowed_cidrs != before.allowed_cidrs
+
+
+def narrowing(app: App, before: Key, after: Key, *, see_addresses: bool) -> Proposal | None:
+    """Return what of a change could block calls that were allowed; None where nothing could.
+
+    Addresses are left out for those who may not see any: with one try after another they would learn who called.
+    """
     loses = set(before.permissions) - set(after.permissions)
-    is_narrower = bool(after.allowed_cidrs) and after.allowed_cidrs != before.allowed_cidrs
+    is_narrower = see_addresses and shuts_addresses_out(before, after)
     is_limited = any(entry not in before.limits for entry in after.limits)
     is_bound = bool(after.resources) and after.resources != before.resources
     if not (loses or is_narrower or is_limited or is_bound):

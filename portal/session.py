@@ -113,6 +113,14 @@ class Rights:
         return sessions.may(self.session, Action.SEE_ADDRESSES)
 
     @property
+    def cannot_count_addresses(self) -> str:
+        """Return why the page leaves out what other addresses of a key would block; empty where it may say it."""
+        if self.see_addresses:
+            return ""
+        needs = self._needs({"see from where calls come": Action.SEE_ADDRESSES})
+        return f"What the changed addresses would block isn't counted. {needs}"
+
+    @property
     def see_user_agents(self) -> bool:
         """Tell whether the page may say what callers call themselves."""
         return sessions.may(self.session, Action.SEE_USER_AGENTS)

@@ -45,12 +45,14 @@ def _form(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
 
 
 def _review(request: PortalRequest, form: EditKeyForm, key: Key, changed: Key) -> dict[str, Any]:
-    narrowing = key_edit.narrowing(request.app, key, changed)
+    rights = request.rights
+    narrowing = key_edit.narrowing(request.app, key, changed, see_addresses=rights.see_addresses)
     return {
         "key": key,
         "key_id": str(key.pk),
         "differences": key_edit.differences(key, changed),
         "breakage": key_pages.breakage(request, key, narrowing) if narrowing else None,
+        "uncounted": rights.cannot_count_addresses if key_edit.shuts_addresses_out(key, changed) else "",
         "refused_everywhere": key_edit.refused_everywhere(request.app, changed),
         "sent": key_edit.sent_again(form, changed),
     }

@@ -98,6 +98,24 @@ def test_an_address_that_shuts_callers_out_is_shown_to_do_so(
     assert Key.objects.get().allowed_cidrs == ["198.51.100.0/24"]
 
 
+def test_hidden_addresses_are_not_found_by_trying_them_out(
+    portal_client: Callable[..., Client], app: App, key: Key, address: str, make_decision: Callable[..., Any]
+) -> None:
+    App.objects.filter(pk=app.pk).update(policy=read_policy({"authority": {"see_addresses": "owner"}}))
+    make_decision(key_id=key.pk, required_permissions=["routes:read"])
+    make_decision(key_id=key.pk, required_permissions=["routes:write"])
+    client, told = portal_client(), []
+    for network in ("203.0.113.24", "203.0.113.25"):
+        for less in ({}, {"permissions": ["routes:read"]}):
+            html = text_of(client.post(address, opened(client, address, allowed_cidrs=network, **less)))
+            assert "What the changed addresses would block isn't counted. You need the owner role" in html
+            assert ("This would have blocked 1 of 2 calls" in html) == bool(less)
+            told.append(re.findall(r"would have.*?[.]|would still.*?[.]|class=.btn btn-\w+", html))
+    assert told[:2] == told[2:]
+    assert client.post(address, form_of(html)).status_code == 303
+    assert Key.objects.get().allowed_cidrs == ["203.0.113.25/32"]
+
+
 def test_more_is_granted_without_a_count_of_what_breaks(
     portal_client: Callable[..., Client], make_key: Callable[..., keys.IssuedKey]
 ) -> None:
