@@ -31,6 +31,7 @@ UNUSED_AFTER = timedelta(days=90)
 NEW_UNTIL = timedelta(days=7)
 WIDE_FROM = 2  # permissions in the catalogue: of a single one every key holds all
 WIDE_PERCENT = 80  # of the catalogue; all of it, where it has fewer than five
+EVERY_ADDRESS = ["0.0.0.0/0", "::/0"]  # each of all of its family: a list that has one bounds nobody of it
 AT_ONCE = 1000  # keys of an export that are read at once
 
 
@@ -111,7 +112,7 @@ def _conditions(now: datetime) -> dict[Finding, Q]:
         Finding.UNUSED: Q(usage__last_used_at__lt=now - UNUSED_AFTER),
         Finding.NEVER_USED: Q(usage=None, created_at__lt=now - NEW_UNTIL),
         Finding.WIDE_PERMISSIONS: Q(app__permissions__len__gte=WIDE_FROM) & Q(_is_wide()),
-        Finding.ANY_ADDRESS: Q(allowed_cidrs=[]),
+        Finding.ANY_ADDRESS: Q(allowed_cidrs=[]) | Q(allowed_cidrs__overlap=EVERY_ADDRESS),
         Finding.OWNER_GONE: Q(_owner_left()),
     }
 
