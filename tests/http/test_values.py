@@ -106,6 +106,8 @@ CIDRS: Cases = {
     "no address": ["999.1.1.1"],
     "nothing": [""],
     "a port": ["127.0.0.1:80"],
+    "host bits": ["10.1.2.3/8"],
+    "a netmask": ["10.0.0.1/0.0.0.0"],
     "51 of them": [f"10.0.{number}.0/24" for number in range(51)],
 }
 PREFIX: Cases = {
