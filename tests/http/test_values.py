@@ -40,7 +40,13 @@ SLUG: Cases = {
     "other digits": "aa_٣",
     "a letter that looks alike": "аa",
 }
-ID: Cases = {"201 characters": "x" * 201, "10 KiB": "x" * 10_240, "a line break": "a\nb"}
+ID: Cases = {
+    "201 characters": "x" * 201,
+    "10 KiB": "x" * 10_240,
+    "a line break": "a\nb",
+    "the place itself": ".",
+    "the place above": " .. ",
+}
 PERMISSIONS: Cases = {
     "a space": ["read x"],
     "AND": ["AND"],
