@@ -12,8 +12,8 @@ from typing import Any
 from bench.report import RESULTS, Row, spread
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS, COMPARED = "every target", "the check and others"
-PLACES = {ROOT / "docs" / "explanation" / "speed.md": (COMPARED, TARGETS), ROOT / "README.md": (COMPARED,)}
+TARGETS, COMPARED, POLICY = "every target", "the check and others", "previews and reviews"
+PLACES = {ROOT / "docs" / "explanation" / "speed.md": (COMPARED, TARGETS, POLICY), ROOT / "README.md": (COMPARED,)}
 # What the README says of a row: part, the row, the sentence.
 _COMPARED = (
     ("peers", "P4 djangorestframework-api-key / check, CPU", "djangorestframework-api-key, per request"),
@@ -26,6 +26,8 @@ _COMPARED = (
     ("peers", "a DRF view that checks nothing / check, CPU", "a view of Django REST framework that checks nothing"),
     ("peers", "P1 the check in a Django view / check, CPU", "the gateway's own check, called from a bare Django view"),
 )
+
+_PREVIEW, _OF_KEYS = re.compile(r"preview of .+, ([\d,]+ decisions)$"), re.compile(r"[\d,]+ keys$")
 
 
 def written(text: str, name: str) -> str:
@@ -79,11 +81,24 @@ def _compared() -> Iterator[str]:
         yield f"| {sentence} | {row.figure:.3g} |"
 
 
+def _beside_the_plain() -> Iterator[str]:
+    """Yield what the preview of a change takes beside a count of the same calls, and a review beside a small one."""
+    yield "| what | ms | beside | ms | so many times | commit |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    result = results()["policy"]
+    taken = {each.what.removesuffix(": ms"): each.figure for each in rows_of(result)}
+    for what, figure in taken.items():
+        plain = _OF_KEYS.sub("1,000 keys", _PREVIEW.sub(r"count of \1", what))
+        if plain != what:
+            times = f"{figure / taken[plain]:.3g}"
+            yield f"| {what} | {_figure(figure)} | {plain} | {_figure(taken[plain])} | {times} | {result['commit']} |"
+
+
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.2f}"
 
 
-_TABLES = {TARGETS: _every_target, COMPARED: _compared}
+_TABLES = {TARGETS: _every_target, COMPARED: _compared, POLICY: _beside_the_plain}
 
 if __name__ == "__main__":
     write()

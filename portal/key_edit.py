@@ -1,23 +1,26 @@
 """A change to a key before it is made: what it adds and takes away, and what it would have blocked."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
+from django.http import QueryDict
 
 from apiauth.core import limit_words, resource_words
 from apiauth.core.key_limits import load_key_rules
 from apiauth.core.resource import open_roots
+from apiauth.core.roles import EDITS, actions_of_edit
 from apiauth.models import App, Key
-from apiauth.services import key_edits
+from apiauth.services import key_edits, sessions
 from apiauth.verify.addresses import parse_networks
 from apiauth.verify.replay import Proposal
-from portal import inputs, times
-from portal.key_forms import EditKeyForm
+from portal import inputs, limit_rows, times
+from portal.key_forms import CHOOSE, EditKeyForm
 from portal.session import PortalRequest
+
+_SENT_AS = {"access": "permissions", "add_address": "allowed_cidrs", "ends": "expires_at", "ends_on": "expires_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,19 @@ class Difference:
     removes: tuple[str, ...] = ()
     before: str = ""
     after: str = ""
+
+
+def authorize(request: PortalRequest, key: Key) -> None:
+    """Return if the session may change every part of a key that was sent, or where none was, any. Raises NotAllowed.
+
+    What was sent counts although it is as it was: the form leaves out what the session may not change.
+    """
+    session = request.session_row
+    open_to = [action for action in EDITS if sessions.may(session, action, key)]
+    for action in actions_of_edit(_fields_sent(request.POST)) or open_to[:1] or EDITS[:1]:
+        sessions.require_key(
+            session, key, action, is_change=request.method == "POST", actor=request.actor, now=request.now
+        )
 
 
 def save(request: PortalRequest, form: EditKeyForm, key: Key) -> Key:
@@ -72,10 +88,18 @@ def needs_review(before: Key, after: Key) -> bool:
     return any(getattr(before, name) != getattr(after, name) for name in fields)
 
 
-def narrowing(app: App, before: Key, after: Key) -> Proposal | None:
-    """Return what of a change could block calls that were allowed; None where nothing could."""
+def shuts_addresses_out(before: Key, after: Key) -> bool:
+    """Tell whether a change could block calls for where they come from."""
+    return bool(after.allowed_cidrs) and after.allowed_cidrs != before.allowed_cidrs
+
+
+def narrowing(app: App, before: Key, after: Key, *, see_addresses: bool) -> Proposal | None:
+    """Return what of a change could block calls that were allowed; None where nothing could.
+
+    Addresses are left out for those who may not see any: with one try after another they would learn who called.
+    """
     loses = set(before.permissions) - set(after.permissions)
-    is_narrower = bool(after.allowed_cidrs) and after.allowed_cidrs != before.allowed_cidrs
+    is_narrower = see_addresses and shuts_addresses_out(before, after)
     is_limited = any(entry not in before.limits for entry in after.limits)
     is_bound = bool(after.resources) and after.resources != before.resources
     if not (loses or is_narrower or is_limited or is_bound):
@@ -93,14 +117,21 @@ def refused_everywhere(app: App, after: Key) -> str:
     return resource_words.refused_everywhere(after.resources, app.resources, sentence=resource_words.WOULD_BE_REFUSED)
 
 
-def sent_again(form: EditKeyForm, after: Key) -> Mapping[str, Any]:
+def sent_again(form: EditKeyForm, after: Key) -> list[tuple[str, str]]:
     """Return the fields of the form that confirms a change: what was sent, with every choice spelled out."""
     names = ("name", "note", "allowed_cidrs", "ends", "ends_on", "seen", *form.limits_sent)
-    return {
-        "fields": [(name, form[name].value() or "") for name in names],
-        "permissions": after.permissions,
-        "resources": after.resources,
-    }
+    fields = [(name, form[name].value() or "") for name in names if name in form.fields]
+    if form.may_edit:
+        fields += [("access", CHOOSE)]
+        fields += [("permissions", name) for name in after.permissions]
+        fields += [("resources", path) for path in after.resources]
+    return fields
+
+
+def _fields_sent(sent: QueryDict) -> set[str]:
+    """Return the fields of a key that a form speaks of, by their names in the services."""
+    named = {_SENT_AS.get(name, name) for name in sent} & set(key_edits.EDITABLE)
+    return named | ({"limits"} if limit_rows.are_sent(sent) else set())
 
 
 def _text(label: str, before: str, after: str) -> Difference | None:

@@ -12,6 +12,7 @@ from django.http import QueryDict
 from apiauth.core import limit_words, permission_words, resource_words
 from apiauth.core.permissions import dropped_permissions
 from apiauth.core.resource import dropped_resources
+from apiauth.core.roles import EDITS
 from apiauth.models import Key
 from apiauth.services.catalogue import Preset, offered, presets
 from portal import limit_rows, times
@@ -21,6 +22,8 @@ from portal.session import PortalRequest, client_address
 DAYS = (30, 90, 365)
 USUAL = "90"
 CHOOSE, FULL = "choose", "full"
+_OF_RENAME = ("name", "note")
+_OF_EDIT = ("access", "permissions", "allowed_cidrs", "resources", "ends", "ends_on")
 FILL_IN = ("add_address", "again")  # buttons that bring the form back as it is, and change nothing
 
 
@@ -160,7 +163,10 @@ class CreateKeyForm(GrantForm):
 
 
 class EditKeyForm(GrantForm):
-    """A key as it is, to be changed; `seen` says which state of it the page has shown."""
+    """A key as it is, to be changed; `seen` says which state of it the page has shown.
+
+    It has fields for what the session may change; of the rest, `locked` says which role it takes.
+    """
 
     ends = forms.ChoiceField(error_messages={"required": "Choose when the key ends."})
     ends_on = forms.DateField(
@@ -183,27 +189,29 @@ class EditKeyForm(GrantForm):
             "ends": "keep",
             "seen": key.updated_at.isoformat(),
         }
-        self.may_change_limits = request.rights.change_limits
+        self.locked = request.rights.locked(key)
+        self.may_rename, self.may_edit, self.may_change_limits = (action not in self.locked for action in EDITS)
         self._limits = limit_rows.LimitRows(key)
         super().__init__(request, offered, initial | self._limits.initial())
         self.fields.update(self._limits.fields() if self.may_change_limits else {})
         self.fields["ends"].choices = [(option.value, option.label) for option in self.end_options]  # type: ignore[attr-defined]  # a choice field
+        for name in (*(() if self.may_rename else _OF_RENAME), *(() if self.may_edit else _OF_EDIT)):
+            del self.fields[name]
 
     def clean(self) -> dict[str, Any]:
         return _with_date(self, super().clean() or {})
 
     def changes(self) -> dict[str, Any]:
-        """Return everything that the form says of the key, changed or not."""
-        limits = self._limits.entries(self.data, self.cleaned_data) if self.may_change_limits else None
-        return {
-            **({} if limits is None else {"limits": limits}),
-            "name": self.cleaned_data["name"],
-            "note": self.cleaned_data["note"],
-            "permissions": self.granted(),
-            "allowed_cidrs": self.ranges(),
-            "resources": self.cleaned_data["resources"],
-            "expires_at": self._expires_at(),
-        }
+        """Return everything that the form says of the parts that may be changed, changed or not."""
+        found: dict[str, Any] = {}
+        if self.may_change_limits:
+            found["limits"] = self._limits.entries(self.data, self.cleaned_data)
+        if self.may_rename:
+            found |= {name: self.cleaned_data[name] for name in _OF_RENAME}
+        if self.may_edit:
+            found |= {"permissions": self.granted(), "resources": self.cleaned_data["resources"]}
+            found |= {"allowed_cidrs": self.ranges(), "expires_at": self._expires_at()}
+        return found
 
     @property
     def end_options(self) -> list[Option]:

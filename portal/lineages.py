@@ -56,6 +56,7 @@ class KeyRow:
     is_disabled: bool
     may_disable: bool
     may_edit: bool
+    edit_word: str
     may_rotate: bool
     may_revoke: bool
 
@@ -116,6 +117,7 @@ def row(key: Key, *, rights: Rights, now: datetime, traffic: Traffic = Traffic()
         is_disabled=key.status(now) is KeyStatus.DISABLED,
         may_disable=rights.disable(key),
         may_edit=rights.edit(key),
+        edit_word=rights.edit_word(key),
         may_rotate=rights.rotate(key),
         may_revoke=rights.revoke(key),
     )

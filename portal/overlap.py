@@ -19,6 +19,7 @@ class Secret:
 
     row: KeyRow
     calls: int
+    is_exact: bool
     addresses: Sequence[str]
     is_quiet: bool
     unsure: str
@@ -36,6 +37,7 @@ def secrets_of(newest: KeyRow, olds: Sequence[KeyRow], *, see_addresses: bool, n
         Secret(
             row=row,
             calls=calls[row.key.pk].calls,
+            is_exact=calls[row.key.pk].is_exact,
             addresses=calls[row.key.pk].addresses if see_addresses else (),
             is_quiet=not behind and is_quiet(row.key, row.usage, now),
             unsure=behind if not row.usage or is_quiet(row.key, row.usage, now) else "",

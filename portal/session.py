@@ -1,6 +1,6 @@
 """Who is asking: the session behind a request, its role, and the cookie that carries it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -16,7 +16,7 @@ from apiauth.core import clock
 from apiauth.core.actor import Actor
 from apiauth.core.cookies import session_cookie_name
 from apiauth.core.errors import Conflict, NotAllowed
-from apiauth.core.roles import Action, Role, about_key
+from apiauth.core.roles import EDITS, Action, Role, about_key
 from apiauth.core.scope import Reach, owns
 from apiauth.models import App, Key, Session
 from apiauth.services import sessions
@@ -65,13 +65,26 @@ class Rights:
         return self.session.app.is_active and sessions.may(self.session, Action.DISABLE_OWN, key)
 
     def edit(self, key: Key) -> bool:
-        """Tell whether a key can be changed."""
+        """Tell whether it can be changed what a key may do, from where and until when."""
         return self.session.app.is_active and sessions.may(self.session, Action.EDIT_OWN, key)
 
-    @property
-    def change_limits(self) -> bool:
-        """Tell whether a key's own limits can be changed."""
-        return sessions.may(self.session, Action.CHANGE_LIMITS)
+    def edit_word(self, key: Key) -> str:
+        """Return what the form that changes a key is for; empty where nothing of the key can be changed."""
+        open_to = [action for action in EDITS if sessions.may(self.session, action, key)]
+        if not (open_to and self.session.app.is_active):
+            return ""
+        words = {Action.RENAME: "Rename", Action.CHANGE_LIMITS: "Change limits"}
+        return words.get(open_to[0], "Edit") if len(open_to) == 1 else "Edit"
+
+    def locked(self, key: Key) -> dict[Action, str]:
+        """Return the parts of a key that cannot be changed, by the action that it takes, and which role has it."""
+        parts = {Action.RENAME: "name and note", Action.CHANGE_LIMITS: "limits"}
+        parts[Action.EDIT_OWN] = "permissions, addresses, resources and end"
+        return {
+            action: self._needs({f"change the {part}": self._on(key, action)}, " of this key")
+            for action, part in parts.items()
+            if not sessions.may(self.session, action, key)
+        }
 
     @property
     def cannot_create(self) -> str:
@@ -98,6 +111,14 @@ class Rights:
     def see_addresses(self) -> bool:
         """Tell whether the page may say where calls and people came from."""
         return sessions.may(self.session, Action.SEE_ADDRESSES)
+
+    @property
+    def cannot_count_addresses(self) -> str:
+        """Return why the page leaves out what other addresses of a key would block; empty where it may say it."""
+        if self.see_addresses:
+            return ""
+        needs = self._needs({"see from where calls come": Action.SEE_ADDRESSES})
+        return f"What the changed addresses would block isn't counted. {needs}"
 
     @property
     def see_user_agents(self) -> bool:
@@ -136,8 +157,10 @@ class PortalRequest(HttpRequest):
     return_link: str
 
 
-def portal_view(*, action: Action = Action.SEE, methods: tuple[str, ...] = ("GET",)) -> Callable[[View], View]:
-    """Let a view see only requests of a live session whose role reaches `action`."""
+def portal_view(
+    *, action: Action = Action.SEE, or_actions: Sequence[Action] = (), methods: tuple[str, ...] = ("GET",)
+) -> Callable[[View], View]:
+    """Let a view see only requests of a live session whose role reaches `action`, or one of `or_actions`."""
     allowed = (*methods, "HEAD") if "GET" in methods else methods
 
     def decorate(view: View) -> View:
@@ -152,7 +175,7 @@ def portal_view(*, action: Action = Action.SEE, methods: tuple[str, ...] = ("GET
             if request.method in ("GET", "HEAD") and request.GET.get("from") == FROM_ENTRY:
                 return SeeOther(_without_marker(request))
             bound = _bind(request, row, now)
-            _check(bound, action)
+            _check(bound, next((each for each in or_actions if sessions.may(row, each)), action))
             return view(bound, *args, **kwargs)
 
         return checked

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from apiauth.core.limit_states import LimitState, states_of
 
 Call = tuple[int, str | None, str, str, str]
 """Unix time in milliseconds, address, method, path, and the required permissions as JSON text."""
+
+_MINUTES_KEPT = timedelta(days=2)
 
 
 def recent_calls(
@@ -87,6 +89,8 @@ class SecretCalls:
     """What one secret was used for, as far as the log is complete."""
 
     calls: int
+    is_exact: bool
+    """False where it made more calls, since nobody can say of some whether they were before the moment."""
     addresses: list[str]
     complete_until: datetime
 
@@ -96,10 +100,15 @@ def calls_of_secrets(
 ) -> dict[int, SecretCalls]:
     """Return of each key how many calls it made since a moment, and the addresses of its last calls of a day.
 
-    The calls are counted by the minute as long as those are kept, then by the hour. The addresses are
-    at most five, the most frequent of the last thousand allowed calls first.
+    The calls are counted by the minute as long as those are kept, then by the hour, and one by one in the
+    first of them. The addresses are at most five, the most frequent of the last thousand allowed calls first.
     """
+    by_minute = now - since < _MINUTES_KEPT
+    first = since.astimezone(UTC).replace(second=0, microsecond=0)
+    first = first if by_minute else first.replace(minute=0)
     values: dict[str, Any] = {"app_id": app_id, "key_ids": list(key_ids), "since": since, "now": now}
+    values |= {"by_minute": by_minute, "first_starts": first}
+    values["first_ends"] = first + (timedelta(minutes=1) if by_minute else timedelta(hours=1))
     with connection.cursor() as cursor:
         cursor.execute(sql("calls_of_secrets"), values)
         return {key_id: SecretCalls(*found) for key_id, *found in cursor.fetchall()}

@@ -1,20 +1,40 @@
 """Ranges of client addresses in one spelling, and what is left of an address for those who may not see the whole."""
 
-from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from apiauth.core.errors import Invalid
 
 _KEPT_BITS = {4: 24, 6: 48}
 _MAPPED_BITS = 96  # RFC 4291, section 2.5.5.2: before the IPv4 address
 
 
-def client_range(text: str) -> str:
+def client_range(text: str, *, field: str) -> str:
     """Return a range of addresses as calls are compared with it, a single address as a range of one.
 
     One of IPv4-mapped addresses is the IPv4 range that it means, since callers of both spellings count as IPv4.
-    Raises ValueError for what is no range, and where it names a zone, which says nothing of who calls.
+    Raises Invalid that names the field for what is no range; where it names a zone, which says nothing of who calls;
+    and for a netmask and for host bits, with which a range can come out far wider than it reads.
     """
+    address, _, length = text.partition("/")
+    try:
+        found = ip_network(text, strict=False)
+        first = ip_address(address)
+    except ValueError:
+        raise _no_range(text, field) from None
     if "%" in text:
-        raise ValueError("a range of clients has no zone")
-    found = ip_network(text, strict=False)
+        raise _no_range(text, field)
+    if "." in length:
+        raise Invalid(f"{text} has a netmask. Write how many bits it has, as in 203.0.113.0/24.", field=field)
+    if first != found.network_address:
+        raise Invalid(f"{text} has host bits set. Did you mean {_spelling(found)}, or {first} alone?", field=field)
+    return _spelling(found)
+
+
+def _no_range(text: str, field: str) -> Invalid:
+    return Invalid(f"{text[:50]!r} isn't a valid address range.", field=field)
+
+
+def _spelling(found: IPv4Network | IPv6Network) -> str:
     if isinstance(found, IPv6Network) and found.prefixlen >= _MAPPED_BITS:
         mapped = found.network_address.ipv4_mapped
         if mapped is not None:

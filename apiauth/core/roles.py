@@ -1,5 +1,6 @@
 """What a session may do: roles from least to most, what each action takes, and one function that decides."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -78,6 +79,8 @@ _ANY_OF: Final = {
     Action.DISABLE_OWN: Action.DISABLE_ANY,
     Action.REVOKE_OWN: Action.REVOKE_ANY,
 }
+_EDITED_BY: Final = {"name": Action.RENAME, "note": Action.RENAME, "limits": Action.CHANGE_LIMITS}
+EDITS: Final = (Action.RENAME, Action.EDIT_OWN, Action.CHANGE_LIMITS)  # each of them changes a part of a key
 _OWN_KEYS = {"edit_own": Role.MEMBER, "disable_own": Role.MEMBER, "revoke_own": Role.MEMBER}
 # Authorities under the names that people know them by. The first is what an app has unless it says otherwise.
 PRESETS: Final[dict[str, Authority]] = {
@@ -108,6 +111,12 @@ def preset_name(authority: Authority) -> str | None:
 def about_key(action: Action, *, is_own: bool) -> Action:
     """Return what an action on one key takes: the same on the subject's own key, its counterpart on another."""
     return action if is_own else _ANY_OF.get(action, action)
+
+
+def actions_of_edit(fields: Iterable[str]) -> list[Action]:
+    """Return what it takes to change fields of a key, by their names in the services; where there are none, nothing."""
+    taken = {_EDITED_BY.get(name, Action.EDIT_OWN) for name in fields}
+    return [action for action in EDITS if action in taken]
 
 
 def may(authority: Authority, role: Role, action: Action) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from ninja import Router
 
 from apiauth.core.ids import parse_id
-from apiauth.core.roles import Action
+from apiauth.core.roles import Action, actions_of_edit
 from apiauth.http.auth import SessionAccess, SessionRequest
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
@@ -45,13 +45,8 @@ def _taken(action: str | None, changes: dict[str, Any]) -> list[Action]:
     taken = [Action.SEE]
     if action in _DEEDS:
         taken.append(_DEEDS[action])
-    if changes.keys() & set(KEY_LISTS):
-        taken.append(Action.EDIT_OWN)
-    if "allowed_cidrs" in changes:
-        taken.append(Action.SEE_ADDRESSES)
-    if "limits" in changes:
-        taken.append(Action.CHANGE_LIMITS)
-    return taken
+    taken += actions_of_edit(changes)
+    return [*taken, Action.SEE_ADDRESSES] if "allowed_cidrs" in changes else taken
 
 
 def _key(request: SessionRequest, key_id: str, *actions: Action) -> Key:

@@ -5,7 +5,7 @@ from typing import Any
 from ninja import Router
 
 from apiauth.core.ids import parse_id
-from apiauth.core.roles import Action
+from apiauth.core.roles import Action, actions_of_edit
 from apiauth.http.auth import SessionAccess, SessionRequest
 from apiauth.http.forms import read_form
 from apiauth.http.openapi.describe import answers, reads_form, reads_header
@@ -18,7 +18,6 @@ from apiauth.models import Key
 from apiauth.services import key_edits, keys, sessions
 
 router = Router()
-_RENAMES = ("name", "note")
 
 
 @router.post("/api-auth/keys/{key_id}/edit", auth=SessionAccess())
@@ -30,18 +29,15 @@ _RENAMES = ("name", "note")
 def edit_key(request: SessionRequest, key_id: str) -> BrowserKeyJson:
     """Change the fields that were sent; an empty one clears. What is more than name and note takes another action."""
     caller, form = request.auth, read_form(request, lists=KEY_LISTS)
-    changes: dict[str, Any] = {name: form[name] for name in _RENAMES if name in form}
-    actions = [Action.RENAME] if changes else []
+    changes: dict[str, Any] = {name: form[name] for name in ("name", "note") if name in form}
     for name in KEY_LISTS:
         if name in form:
             changes[name] = [text for text in request.POST.getlist(name) if text]
     if "expires_at" in form:
         changes["expires_at"] = moment(form["expires_at"], "expires_at") if form["expires_at"] else None
-    actions += [Action.EDIT_OWN] if changes.keys() - set(_RENAMES) else []
     if "limits" in form:
         changes["limits"] = parse_list(form["limits"], "limits")
-        actions.append(Action.CHANGE_LIMITS)
-    where = _where(request, key_id, *(actions or [Action.RENAME]))
+    where = _where(request, key_id, *(actions_of_edit(changes) or [Action.RENAME]))
     return _shown(request, key_edits.edit_key(changes=changes, ceiling=caller.session.ceiling, **where))
 
 

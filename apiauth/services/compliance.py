@@ -31,6 +31,7 @@ UNUSED_AFTER = timedelta(days=90)
 NEW_UNTIL = timedelta(days=7)
 WIDE_FROM = 2  # permissions in the catalogue: of a single one every key holds all
 WIDE_PERCENT = 80  # of the catalogue; all of it, where it has fewer than five
+EVERY_ADDRESS = ["0.0.0.0/0", "::/0"]  # each of all of its family: a list that has one bounds nobody of it
 AT_ONCE = 1000  # keys of an export that are read at once
 
 
@@ -121,7 +122,7 @@ def _condition(finding: Finding, now: datetime) -> Q:
         case Finding.WIDE_PERMISSIONS:
             return Q(app__permissions__len__gte=WIDE_FROM) & Q(_is_wide())
         case Finding.ANY_ADDRESS:
-            return Q(allowed_cidrs=[])
+            return Q(allowed_cidrs=[]) | Q(allowed_cidrs__overlap=EVERY_ADDRESS)
         case Finding.OWNER_GONE:
             return Q(_owner_left())
 

@@ -29,7 +29,11 @@ WORDS: Final[dict[Finding, Words]] = {
         f"It holds {WIDE_PERCENT}% or more of the app's permissions.",
         "Take away what it does not need.",
     ),
-    Finding.ANY_ADDRESS: Words("Any address", "It works from any address.", "Add the addresses it is used from."),
+    Finding.ANY_ADDRESS: Words(
+        "Any address",
+        "It works from any address: nothing bounds it, or all of IPv4 or IPv6 is allowed.",
+        "Name the addresses it is used from.",
+    ),
     Finding.OWNER_GONE: Words(
         "Owner gone", "The user it belongs to was removed.", "Rotate it into other hands, or revoke it."
     ),

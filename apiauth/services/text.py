@@ -9,6 +9,7 @@ from apiauth.core.errors import Invalid
 _SLUG = re.compile(r"[a-z0-9_-]{1,64}")
 _INVISIBLE = frozenset({"Cf", "Zl", "Zp", "Zs", "Cc"})
 _REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TAKE_AN = "aeio"  # of labels: a `u` is that of "user"
 _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -28,7 +29,7 @@ def plain_text(value: object, *, field: str, most: int, required: bool = True) -
     if any(unicodedata.category(character) in _REFUSED or character in _BIDIRECTIONAL for character in text):
         raise Invalid(f"The {label} has characters that cannot be shown.", field=field)
     if required and all(unicodedata.category(character) in _INVISIBLE for character in text):
-        raise Invalid(f"Enter a {label}.", field=field)
+        raise Invalid(f"Enter {'an' if label[0] in _TAKE_AN else 'a'} {label}.", field=field)
     return text
 
 

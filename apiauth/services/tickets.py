@@ -146,7 +146,7 @@ def _values(app: App, request: TicketRequest) -> dict[str, Any]:
 
 def _belonging(given: str | None, own: str | None, name: str) -> str | None:
     """Return the organization or workspace that a session is for: the app's own, where the app belongs to one."""
-    text = plain_text(given, field=name, most=200) if given is not None else own
+    text = plain_owner_id(given, field=name) if given is not None else own
     if own is not None and text != own:
         raise Unprocessable(f"This app belongs to another {name.removesuffix('_id')}.", field=name)
     return text

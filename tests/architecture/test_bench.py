@@ -38,6 +38,15 @@ def test_every_figure_in_a_document_is_one_that_was_measured(path: Path) -> None
         assert documents.written(text, name) == text, "python -m bench.documents"
 
 
+def test_previews_and_reviews_stand_beside_plainer_work_of_the_same_kind() -> None:
+    policy = documents.results()["policy"]
+    measured = [row.what.removesuffix(": ms") for row in documents.rows_of(policy) if row.what.endswith(": ms")]
+    shown = SPEED.read_text()
+    for what in measured:
+        if what.startswith("preview of") or what.endswith(" 100,000 keys"):
+            assert f"\n| {what} | " in shown
+
+
 @pytest.mark.parametrize("path", sorted((BENCH / "results").glob("*.json")), ids=lambda path: path.stem)
 def test_every_result_says_where_and_from_what_it_comes(path: Path) -> None:
     kept = json.loads(path.read_text())

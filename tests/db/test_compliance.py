@@ -46,6 +46,11 @@ def counted(app: App, now: datetime) -> dict[Finding, int]:
         ({}, None),
         ({"expires_at": None}, Finding.NO_EXPIRY),
         ({"allowed_cidrs": []}, Finding.ANY_ADDRESS),
+        ({"allowed_cidrs": ["0.0.0.0/0", "::/0"]}, Finding.ANY_ADDRESS),
+        ({"allowed_cidrs": ["192.0.2.0/24", "0.0.0.0/0"]}, Finding.ANY_ADDRESS),
+        ({"allowed_cidrs": ["::/0"]}, Finding.ANY_ADDRESS),
+        ({"allowed_cidrs": ["::ffff:0:0/96"]}, Finding.ANY_ADDRESS),
+        ({"allowed_cidrs": ["0.0.0.0/1"]}, None),
         ({"permissions": ["routes:read", "routes:write"]}, Finding.WIDE_PERMISSIONS),
     ],
 )

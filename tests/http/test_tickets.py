@@ -82,6 +82,15 @@ def test_4xx_that_names_the_field(
     assert not Ticket.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [("organization_id", "Enter an organization id."), ("workspace_id", "Enter a workspace id.")],
+)
+def test_400_for_a_place_without_an_id(backend: Client, app: App, field: str, sentence: str) -> None:
+    response = backend.post("/session/tickets", {**WANTED, field: " "}, content_type=JSON)
+    assert (response.status_code, response.json()["message"]) == (400, sentence)
+
+
 def test_404_for_an_unknown_a_foreign_and_a_deleted_app_alike(
     backend: Client,
     app: App,

@@ -40,7 +40,13 @@ SLUG: Cases = {
     "other digits": "aa_٣",
     "a letter that looks alike": "аa",
 }
-ID: Cases = {"201 characters": "x" * 201, "10 KiB": "x" * 10_240, "a line break": "a\nb"}
+ID: Cases = {
+    "201 characters": "x" * 201,
+    "10 KiB": "x" * 10_240,
+    "a line break": "a\nb",
+    "the place itself": ".",
+    "the place above": " .. ",
+}
 PERMISSIONS: Cases = {
     "a space": ["read x"],
     "AND": ["AND"],
@@ -106,6 +112,8 @@ CIDRS: Cases = {
     "no address": ["999.1.1.1"],
     "nothing": [""],
     "a port": ["127.0.0.1:80"],
+    "host bits": ["10.1.2.3/8"],
+    "a netmask": ["10.0.0.1/0.0.0.0"],
     "51 of them": [f"10.0.{number}.0/24" for number in range(51)],
 }
 PREFIX: Cases = {

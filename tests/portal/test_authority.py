@@ -1,15 +1,18 @@
 """The app's policy decides who may do what; a refusal names the permission that is missing."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from apiauth.core.policy import read_policy
+from apiauth.core.roles import Action
 from apiauth.models import App, Key
 from apiauth.models.activity import ActivityEntry
 from apiauth.services import keys, sessions
+from tests.portal.conftest import hidden_fields
 
 pytestmark = pytest.mark.django_db
 ORIGIN = {"Origin": "http://127.0.0.1:9000"}
@@ -62,6 +65,69 @@ def test_own_keys_and_those_of_others(
         assert (f"/portal/keys/{key_id}/{verb}" in page) == (status == 200), "offered where the server allows it"
         assert client.get(f"/portal/keys/{key_id}/{verb}").status_code == status
         assert client.post(f"/api-auth/keys/{key_id}/{verb}").status_code == status
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How one action is asked for, of the portal and of the session API; `{id}` is that of a key."""
+
+    portal: str
+    api: str = ""
+    form: dict[str, Any] | None = None
+    api_form: dict[str, Any] | None = None
+
+
+def about_own_and_any(word: str) -> dict[str, Asked]:
+    asked = Asked(f"/portal/keys/{{id}}/{word}", f"/api-auth/keys/{{id}}/{word}", api_form={})
+    return {f"{word}_{whose}": asked for whose in ("own", "any")}
+
+
+_EDIT, _API_EDIT, _GRANT = "/portal/keys/{id}/edit", "/api-auth/keys/{id}/edit", {"allowed_cidrs": "203.0.113.0/24"}
+_LIMIT = {"limits-0-max_requests": "5", "limits-0-duration": "1", "limits-0-unit": "hour", "limits-0-mode": "per_key"}
+_LIMITS = '[{"unit": "minute", "duration": 1, "max_requests": 5}]'
+MATRIX = {
+    "see": Asked("/portal/keys", "/api-auth/keys"),
+    "create": Asked("/portal/keys/new", "/api-auth/keys", api_form={"name": "New"}),
+    "rename": Asked(_EDIT, _API_EDIT, {"name": "New"}, {"name": "New"}),
+    "edit_own": Asked(_EDIT, _API_EDIT, {**_GRANT, "ends": "keep"}, _GRANT),
+    "edit_any": Asked(_EDIT, _API_EDIT, {**_GRANT, "ends": "keep"}, _GRANT),
+    **about_own_and_any("rotate"),
+    **about_own_and_any("disable"),
+    **about_own_and_any("revoke"),
+    "change_limits": Asked(_EDIT, _API_EDIT, _LIMIT, {"limits": _LIMITS}),
+    "export": Asked("/portal/logs/export", form={}),
+    "see_activity": Asked("/portal/activity"),
+    "see_compliance": Asked("/portal/compliance"),
+}
+OF_WHAT_IS_SHOWN = ("see_addresses", "see_user_agents")  # they open no door: see test_sight.py
+
+
+def test_the_matrix_leaves_no_action_out() -> None:
+    assert sorted(action.value for action in Action) == sorted([*MATRIX, *OF_WHAT_IS_SHOWN])
+
+
+@pytest.mark.parametrize("may", [True, False], ids=["within the role", "beyond the role"])
+@pytest.mark.parametrize("action", MATRIX)
+def test_every_action_is_decided_alike_by_the_portal_and_by_the_session_api(
+    client_for: ClientFor, make_key: Callable[..., Any], action: str, may: bool
+) -> None:
+    own = client_for({}, "admin").post("/api-auth/keys", {"name": "mine"}).json()["data"]["id"]
+    key_id, asked = own if action.endswith("_own") else str(make_key().key.pk), MATRIX[action]
+    beyond = {*Action} - {action, "see"} if may else {action, action.replace("_own", "_any")}
+    client = client_for(
+        {"authority": {each.value: "owner" if each in beyond else "member" for each in Action}}, "member"
+    )
+    page, guards = asked.portal.replace("{id}", key_id), {}
+    if asked.form is not None:
+        guards = hidden_fields(client.get("/portal/").content.decode())
+        guards["seen"] = Key.objects.get(pk=int(key_id)).updated_at.isoformat()
+    answer = client.get(page) if asked.form is None else client.post(page, guards | asked.form)
+    assert answer.status_code in ((200, 303) if may else (403,))
+    if asked.api:
+        address = asked.api.replace("{id}", key_id)
+        told = client.get(address) if asked.api_form is None else client.post(address, asked.api_form)
+        assert told.status_code == (200 if may else 403), told.content
+        assert may or told.json()["details"] == {"missing": action, "role": "member"}
 
 
 def test_the_key_of_a_nameless_subject_is_nobodys_own(client_for: ClientFor) -> None:

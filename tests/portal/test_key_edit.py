@@ -226,21 +226,6 @@ def test_the_empty_row_behind_a_wrong_one_begins_as_every_empty_row_does(
     assert wrong.count('<option value="minute" selected>') == 1
 
 
-def test_who_may_not_change_limits_sees_them_without_fields_and_is_refused(
-    portal_client: Callable[..., Client], app: App, make_key: Callable[..., keys.IssuedKey]
-) -> None:
-    App.objects.filter(pk=app.pk).update(policy=read_policy({"authority": {"change_limits": "owner"}}))
-    key = make_key(permissions=["routes:read"], limits=[{"unit": "minute", "duration": 1, "max_requests": 5}]).key
-    client, address = portal_client(), f"/portal/keys/{key.pk}/edit"
-    html = text_of(client.get(address))
-    assert "5 per minute, per key" in html
-    assert "limits-0" not in html
-    assert client.post(address, opened(client, address, **limit(0, "9"))).status_code == 403
-    assert client.post(address, opened(client, address, name="Other")).status_code == 303
-    after = Key.objects.get()
-    assert (after.name, after.limits) == ("Other", key.limits)
-
-
 @pytest.mark.parametrize(
     ("row", "field", "sentence"),
     [
@@ -313,7 +298,7 @@ def test_a_form_that_has_seen_nothing_changes_nothing(
 
 
 def test_a_role_below_may_neither_look_nor_do(portal_client: Callable[..., Client], key: Key, address: str) -> None:
-    client = portal_client(role="member")
+    client = portal_client(role="viewer")
     assert client.get(address).status_code == 403
     assert client.post(address, {"name": "x"}).status_code == 403
 

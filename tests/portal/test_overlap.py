@@ -75,6 +75,42 @@ def test_it_says_how_often_and_from_where_the_old_secret_is_still_called(
     assert "Safe to end now" not in html
 
 
+@pytest.mark.parametrize("unit", [timedelta(minutes=1), timedelta(hours=1)], ids=["by the minute", "by the hour"])
+@pytest.mark.parametrize(
+    ("on_record", "words"),
+    [
+        pytest.param(10, "6 calls since the rotation", id="all of the first unit"),
+        pytest.param(5, "At least 6 calls since the rotation", id="what came after the rotation"),
+        pytest.param(2, "At least 4 calls since the rotation", id="hardly any"),
+    ],
+)
+def test_no_call_from_before_the_rotation_counts_as_one_since(
+    app: App,
+    make_key: MakeKey,
+    portal_client: ClientFor,
+    make_decision: Callable[..., Any],
+    count_calls: Callable[..., None],
+    unit: timedelta,
+    on_record: int,
+    words: str,
+) -> None:
+    start = clock.now().replace(minute=0, second=0, microsecond=0) - unit * 100
+    rotation = start + unit / 2
+    old = make_key(now=start - timedelta(days=1)).key
+    overlap = {"overlap": timedelta(days=20), "actor": ACTOR, "now": rotation}
+    new = keys.rotate_key(app_id=app.pk, key_id=old.pk, **overlap).key
+    for at, calls in ((start, 10), (start + unit, 2)):
+        if unit == timedelta(hours=1):
+            count_calls(old.pk, calls, at=at)
+        else:
+            MinuteRollup.objects.create(app_id=app.pk, key_id=old.pk, minute=at, allowed=calls, blocked=0)
+    since, before = [rotation] + [rotation + unit / 4] * 3, [rotation - timedelta(milliseconds=1)] + [start] * 5
+    for moment in [*since, *before][:on_record]:
+        make_decision(key_id=old.pk, at=moment)
+    of_new, of_old = re.findall(r"(?:At least )?\d+ calls since the rotation", page(portal_client(), new))
+    assert (of_new, of_old) == ("0 calls since the rotation", words)
+
+
 def test_it_says_from_where_the_new_secret_is_called_too_the_most_frequent_address_first(
     rotated: tuple[Key, Key], portal_client: ClientFor, make_decision: Callable[..., Any], use_key: Callable[..., None]
 ) -> None:

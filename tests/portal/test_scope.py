@@ -1,6 +1,8 @@
 """A session reaches the keys of its scope and no other, through whichever door it asks."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,7 +17,10 @@ from apiauth.models import App, Key
 from apiauth.models.activity import ActivityEntry
 from apiauth.services import keys, sessions
 from tests.conftest import ACTOR
-from tests.support.rows import undone
+from tests.portal.conftest import hidden_fields
+from tests.support.routes import SESSION
+from tests.support.rows import every_row, undone
+from tests.support.stage import make_key_ready
 
 pytestmark = pytest.mark.django_db
 ORIGIN = {"Origin": "http://127.0.0.1:9000"}
@@ -59,6 +64,97 @@ def test_no_session_reaches_a_key_outside_its_scope(
             assert client.post(f"/api-auth/keys/{issued.key.id}/revoke").status_code == found
         touched = set(Key.objects.exclude(revoked_at=None, replaced_by=None).values_list("lineage_id", flat=True))
         assert touched == within
+
+
+ABOUT_ONE_KEY = [operation for operation in SESSION if "key_id" in operation.parameters]
+LISTS = (
+    "/api-auth/keys?status=all",
+    "/api-auth/audit/logs",
+    "/api-auth/audit/analytics?include_top_keys=true",
+    "/portal/keys?status=all",
+    "/portal/logs",
+    "/portal/activity",
+    "/portal/compliance?finding=any_address",
+)
+FILES = ("/portal/logs/export", "/portal/activity/export", "/portal/compliance/export")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=10)
+@given(st.sampled_from(Scope), owners, st.lists(owners, min_size=1, max_size=4))
+def test_no_door_of_the_session_api_opens_to_a_key_outside_its_scope(
+    app: App, session_for: Callable[..., sessions.OpenedSession], scope: Scope, holder: Owner, others: list[Owner]
+) -> None:
+    with undone():
+        made, session = _made(app, others), _session(app, session_for, holder)
+        client = _client(app, session, scope)
+        subject = sessions.actor_of(session.session, via="session_api", client_ip=None, user_agent="")
+        soon = (clock.now() + timedelta(hours=9)).isoformat()
+        for operation, (owner, key) in product(ABOUT_ONE_KEY, zip(others, made, strict=True)):
+            with undone():
+                make_key_ready(operation, key, subject)
+                before = every_row()
+                answer = client.post(operation.path.format(key_id=key.id), operation.good_form(soon=soon))
+                is_within = belongs(scope, owner, holder)
+                assert answer.status_code == (200 if is_within else 404), (operation.name, answer.content)
+                assert is_within or every_row() == before, operation.name
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=10)
+@given(st.sampled_from(Scope), owners, st.lists(owners, min_size=1, max_size=4))
+def test_no_list_file_or_total_has_anything_of_a_key_outside_the_scope(
+    app: App,
+    session_for: Callable[..., sessions.OpenedSession],
+    make_decision: Callable[..., Any],
+    count_calls: Callable[..., None],
+    scope: Scope,
+    holder: Owner,
+    others: list[Owner],
+) -> None:
+    with undone():
+        made = _made(app, others)
+        for key in made:
+            make_decision(key_id=key.id, key_name=key.name)
+            count_calls(key.id, 1)
+        client = _client(app, _session(app, session_for, holder), scope)
+        within = {key.name for owner, key in zip(others, made, strict=True) if belongs(scope, owner, holder)}
+        form = hidden_fields(client.get("/portal/").content.decode()) | {"form": "csv"}
+        for answer in [client.get(address) for address in LISTS] + [client.post(address, form) for address in FILES]:
+            assert answer.status_code == 200
+            text = answer.getvalue().decode()
+            assert {key.name for key in made if key.name in text} == within, answer.request["PATH_INFO"]
+        assert _calls(client, "") == {len(within)}
+        for key in made:
+            assert _calls(client, str(key.id)) == {int(key.name in within)}
+
+
+def test_no_list_of_the_session_api_is_left_out() -> None:
+    read = {operation.path for operation in SESSION if operation.method == "GET"}
+    others = {"/api-auth/session", "/api-auth/audit/timeseries"}  # the last one names no key
+    assert read == {address.partition("?")[0] for address in LISTS if address.startswith("/api-auth/")} | others
+
+
+def _calls(client: Client, key_id: str) -> set[int]:
+    """Return how many calls the log, the totals and the series have, of one key or of all: one number if they agree."""
+    log, totals, points = (
+        client.get(f"/api-auth/audit/{name}", {"key_id": key_id} if key_id else {}).json()["data"]
+        for name in ("logs", "analytics", "timeseries")
+    )
+    return {len(log["data"]), totals["total_requests"], sum(each["total_requests"] for each in points["data"])}
+
+
+def _made(app: App, others: list[Owner]) -> list[Key]:
+    """Make a key for each owner, under names of which none is a part of another."""
+    where = {"app_id": app.id, "actor": ACTOR, "now": clock.now()}
+    return [keys.create_key(name=f"Key {number}.", owner=each, **where).key for number, each in enumerate(others)]
+
+
+def _client(app: App, session: sessions.OpenedSession, scope: Scope) -> Client:
+    """Return a client in a session of an app which has that scope from now on, and takes a revoke back."""
+    policy = {"scope": {"model": scope.value}, "revocation": {"undo_minutes": 10}}
+    App.objects.filter(pk=app.pk).update(policy=read_policy(policy))
+    client = Client(headers=ORIGIN)
+    client.cookies["ks_session"] = session.token
+    return client
 
 
 def _session(app: App, session_for: Callable[..., sessions.OpenedSession], holder: Owner) -> sessions.OpenedSession:

@@ -188,8 +188,13 @@ def good(operation: Operation, tenant: Tenant) -> Any:
 
 def make_ready(operation: Operation, tenant: Tenant) -> None:
     """Bring the tenant's key into the state in which an operation does what it should."""
-    where = {"app_id": tenant.app.pk, "key_id": tenant.key.pk, "actor": tenant.subject, "now": clock.now()}
-    if Key.objects.get(pk=tenant.key.pk).status(where["now"]) is not KeyStatus.ACTIVE:
+    make_key_ready(operation, tenant.key, tenant.subject)
+
+
+def make_key_ready(operation: Operation, key: Key, subject: Actor) -> None:
+    """Bring a key into the state in which an operation on it does what it should."""
+    where = {"app_id": key.app_id, "key_id": key.pk, "actor": subject, "now": clock.now()}
+    if Key.objects.get(pk=key.pk).status(where["now"]) is not KeyStatus.ACTIVE:
         return  # it was brought there before
     if operation.key_state == "disabled":
         keys.disable_key(**where)
