@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -123,6 +124,13 @@ for _ in range(50):
 """
 
 
+def cannot_trace(sentence: str) -> NoReturn:
+    """Skip with a sentence, or fail where tracing is required."""
+    if os.environ.get("KEYSTEAD_REQUIRE_STRACE"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
 @pytest.mark.processes
 def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_each(connection, tmp_path):  # noqa: F811
     script = f"import django; django.setup()\n{APPEND}"
@@ -133,9 +141,9 @@ def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_ea
             env=environment_in(tmp_path), capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
     except FileNotFoundError:
-        pytest.skip("strace is not installed")
+        cannot_trace("strace is not installed")
     if "ptrace" in ran.stderr:
-        pytest.skip("this machine does not let processes be traced")
+        cannot_trace("this machine does not let processes be traced")
     acknowledged = set(ran.stdout.split())
     assert len(acknowledged) == 50, ran.stderr
     assert len(list(tmp_path.glob("*.spool"))) > 2
