@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apiauth.audit.drain import Drain
-from apiauth.audit.record import LAST_MOMENT_MS, Intact, frame, read_frames
+from apiauth.audit.record import LAST_MOMENT_MS, MAGIC, Intact, frame, read_frames
 from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
     connection,
     counted,
@@ -68,6 +68,14 @@ def test_every_intact_record_arrives_and_nothing_else(connection, files):  # noq
         assert not list(folder.glob("*.spool"))
     assert recorded(connection) == written(wanted)
     assert counted(connection) == [len(wanted)] * 3
+
+
+def test_damage_that_looks_like_frames_is_put_aside_as_one_piece(connection, tmp_path):  # noqa: F811
+    records = [record(), record()]
+    (tmp_path / "a.spool").write_bytes(frame(records[0]) + MAGIC * 3000 + frame(records[1]))
+    Drain(connection, tmp_path).drain_all()
+    assert recorded(connection) == written(records)
+    assert [path.read_bytes() for path in (tmp_path / "quarantine").iterdir()] == [MAGIC * 3000]
 
 
 def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F811
