@@ -102,6 +102,18 @@ def test_how_long_the_oldest_decision_waits_is_read_from_its_id(run: Run, health
     assert re.search(r"the oldest for 9\d s", ran.out)
 
 
+def test_what_lies_in_the_spool_and_is_never_drained_is_named(run: Run, healthy: None, tmp_path: Path) -> None:
+    (tmp_path / "loop.spool").symlink_to("loop.spool")
+    os.mkfifo(tmp_path / "pipe.spool")
+    for number in range(4):
+        (tmp_path / f"folder{number}.spool").mkdir()
+    ran = run("doctor", "--json")
+    assert failed(ran) == ["spool"]
+    names = "folder0.spool, folder1.spool, folder2.spool, folder3.spool, loop.spool and 1 more"
+    assert f"0 bytes wait to be drained, the oldest for 0 s; no spool files: {names}" in ran.out
+    assert f"Move them out of {tmp_path}" in ran.out
+
+
 def test_damage_that_was_put_aside_is_a_problem_until_somebody_moved_it(
     run: Run, healthy: None, tmp_path: Path
 ) -> None:

@@ -10,9 +10,12 @@ from typing import NoReturn
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from apiauth.audit import backlog
 from apiauth.audit.drain import Drain
 from apiauth.audit.record import LAST_MOMENT_MS, MAGIC, Intact, frame, read_frames
+from apiauth.core import clock
 from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
     connection,
     counted,
@@ -23,6 +26,7 @@ from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
 from tests.support.database import DECISION_TABLES
 from tests.support.processes import environment_in
 
+LONG_NAME = f"{'long' * 60}.spool"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FILES = st.lists(
@@ -78,11 +82,19 @@ def test_damage_that_looks_like_frames_is_put_aside_as_one_piece(connection, tmp
     assert [path.read_bytes() for path in (tmp_path / "quarantine").iterdir()] == [MAGIC * 3000]
 
 
+def leave_foreign_things(folder):
+    """Put things into a spool folder that are no spool files though their names end as theirs; return the names."""
+    os.mkfifo(folder / "pipe.spool")
+    (folder / "folder.spool").mkdir()
+    (folder / "link.spool").symlink_to("/etc/hostname")
+    (folder / "broken-link.spool").symlink_to("nowhere")
+    (folder / "loop.spool").symlink_to("loop.spool")
+    (folder / LONG_NAME).write_bytes(b"noise")
+    return ["broken-link.spool", "folder.spool", "link.spool", LONG_NAME, "loop.spool", "pipe.spool"]
+
+
 def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F811
-    os.mkfifo(tmp_path / "pipe.spool")
-    (tmp_path / "folder.spool").mkdir()
-    (tmp_path / "link.spool").symlink_to("/etc/hostname")
-    (tmp_path / "broken-link.spool").symlink_to("nowhere")
+    foreign = leave_foreign_things(tmp_path)
     (tmp_path / "empty.spool").touch()
     odd = os.fsdecode(b"\xff\xfe name.spool")
     records = [record(), record()]
@@ -91,9 +103,23 @@ def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F8
     drain = Drain(connection, tmp_path)
     drain.drain_all()
     assert recorded(connection) == written(records)
-    assert sorted(path.name for path in tmp_path.glob("*.spool")) == [
-        "broken-link.spool", "folder.spool", "link.spool", "pipe.spool",
-    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.glob("*.spool")) == foreign
+    assert backlog.measure(tmp_path, {}, clock.now()).bytes == 0, "nothing that would wait for ever"
+
+
+def test_what_is_no_spool_file_is_on_the_log_once_for_as_long_as_it_lies_there(connection, tmp_path):  # noqa: F811
+    foreign = leave_foreign_things(tmp_path)
+    drain = Drain(connection, tmp_path)
+    with capture_logs() as lines:
+        for _ in range(3):
+            drain.drain()
+    assert [(line["event"], line["file"]) for line in lines] == [("drain.not_a_spool_file", name) for name in foreign]
+    (tmp_path / "pipe.spool").unlink()
+    drain.drain()
+    os.mkfifo(tmp_path / "pipe.spool")
+    with capture_logs() as lines:
+        drain.drain()
+    assert [line["file"] for line in lines] == ["pipe.spool"]
 
 
 def test_a_moment_beyond_every_calendar_is_damage(connection, tmp_path):  # noqa: F811
