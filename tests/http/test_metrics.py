@@ -1,6 +1,7 @@
 """Who hears the metrics, and that they count what happened."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.test import Client
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from apiauth.audit.drain import Drain
 from apiauth.audit.lag import Lag
@@ -120,6 +122,15 @@ def test_damage_that_was_put_aside_is_counted_in_metrics_and_health(gateway: Gat
     (aside / "a.spool.0.bad").write_bytes(b"x")
     assert scraped.samples()["keystead_spool_quarantined{}"] == 1
     assert gateway.call(b"", path="/health", method="GET")[2]["spool"]["quarantined"] == 1
+
+
+def test_503_on_the_log_where_the_spool_cannot_be_measured(gateway: GatewayInProcess) -> None:
+    scraped = Scraped(gateway)
+    (gateway.folder / "spool" / "quarantine").symlink_to("quarantine")
+    with capture_logs() as lines:
+        status, body = scraped.ask()
+    assert (status, json.loads(body)["code"]) == (503, "unavailable")
+    assert [line["event"] for line in lines] == ["gateway.failed"]
 
 
 def test_a_batch_counts_each_of_its_checks_and_its_size(gateway: GatewayInProcess) -> None:
