@@ -14,7 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Q, Sum
 
 from apiauth import checks
-from apiauth.audit import backlog
+from apiauth.audit import backlog, strays
 from apiauth.audit.folder import MOST_NAME_BYTES, contents
 from apiauth.audit.room import SHORT_FROM, quarantined_in, used_of
 from apiauth.audit.spool import host_name
@@ -50,8 +50,8 @@ def examine(*, now: datetime) -> list[Finding]:
     findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
     if findings[-1].ok:
         rest = (
-            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _gateways, _limits,
-            _limit_slots, _mails,
+            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _strays, _gateways,
+            _limits, _limit_slots, _mails,
         )  # fmt: skip
         findings += [_guarded(check, now) for check in rest]
     return findings
@@ -201,6 +201,21 @@ def _quarantine(now: datetime) -> Finding:
             "quarantine", False, detail, "Look at quarantine/ in the spool folder, then move its files away."
         )
     return Finding("quarantine", True, detail)
+
+
+def _strays(now: datetime) -> Finding:
+    """Report decisions without a partition of their day: none is lost, but a clock was far off or no worker ran."""
+    found = strays.find()
+    if not found.count:
+        return Finding("strays", True, "every decision lies in the partition of its day")
+    count = f"at least {found.count}" if found.count >= strays.MOST_COUNTED else str(found.count)
+    detail = f"{count} decisions of {found.first_day} to {found.last_day} lie in no partition of their day"
+    make = f"SELECT keystead_ensure_decision_partitions('{found.first_day}', '{found.first_day}')"
+    advice = (
+        "Keep the clock of every host by NTP, and a worker running: it makes the partitions of a week ahead. "
+        f"Make the others in psql, a day at a time: {make}."
+    )
+    return Finding("strays", False, detail, advice)
 
 
 def _gateways(now: datetime) -> Finding:

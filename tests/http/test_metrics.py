@@ -31,6 +31,7 @@ from apiauth.verify.limiter import STRETCHES, identity_by_address
 from config import env
 from tests.conftest import ACTOR
 from tests.support.database import dsn
+from tests.support.decisions import decision, put_on_record
 from tests.support.gateways import GatewayInProcess
 from tests.support.mail_queue import leave_mail
 
@@ -233,6 +234,18 @@ def test_the_web_tells_of_mails_that_wait(
     found = asked()
     assert found["keystead_mails_unsent{}"] == 1
     assert 540 <= found["keystead_mails_unsent_seconds{}"] < 600
+
+
+@pytest.mark.django_db
+def test_the_web_tells_of_decisions_without_a_partition_of_their_day(client: Client, operators_token: None) -> None:
+    def stray() -> float:
+        answer = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        return samples(answer.content)["keystead_decisions_stray{}"]
+
+    put_on_record([decision(clock.now())])
+    assert stray() == 0
+    put_on_record([decision(clock.now() + timedelta(days=40))])
+    assert stray() == 1
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
