@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from apiauth.audit.drain import FRAME_BYTES, shown, spool_files
+from apiauth.audit.drain import FRAME_BYTES
+from apiauth.audit.folder import shown, spool_files
 from apiauth.audit.record import Intact, read_frames
 
 

@@ -6,25 +6,23 @@ says exactly what is in the table.
 """
 
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import structlog
 
+from apiauth.audit.folder import contents, shown
 from apiauth.audit.quarantine import Piece, are_aside, put_aside
 from apiauth.audit.record import Damaged, Intact, Record, read_frames
-from apiauth.audit.spool import BIRTH_SUFFIX, SUFFIX, host_name, is_owned
+from apiauth.audit.spool import host_name, is_owned
 from apiauth.audit.statements import sql
 from apiauth.audit.store import Store
 
 BATCH_BYTES = 4 * 1024 * 1024
-ABANDONED_BIRTH_SECONDS = 60
+MOST_COMPLAINTS = 1_000
 _SMALLER = 4
 
 # The database will say the same however often it is asked.
@@ -52,10 +50,15 @@ class Drain:
         self._folder = folder
         self._batch_bytes = batch_bytes
         self._store = Store(connection)
+        self._complaints: set[tuple[str, str, str | None]] = set()
 
     def drain(self) -> int:
         """Drain one batch of every file; return how many records and pieces of damage that were."""
-        return sum(self._drain_file(path) for path in spool_files(self._folder))
+        found = contents(self._folder)
+        self._forget_complaints({*found.foreign, *(shown(path.name) for path in found.files)})
+        for name in found.foreign:
+            self._complain("drain.not_a_spool_file", name)
+        return sum(self._drain_file(path) for path in found.files)
 
     def drain_all(self) -> int:
         """Drain until every file is empty or waits for its owner; return what `drain` returned in all."""
@@ -73,16 +76,25 @@ class Drain:
         except FileNotFoundError:
             return 0  # another worker was faster
         except OSError as error:
-            log.error("drain.file_failed", file=shown(path.name), error=error.strerror)
+            self._complain("drain.file_failed", shown(path.name), error.strerror)
             return 0
         return len(batch.records) + len(batch.damaged) if batch is not None else 0
+
+    def _complain(self, event: str, name: str, error: str | None = None) -> None:
+        """Say what is wrong with a thing in the folder: once for as long as it lies there."""
+        complaint = event, name, error
+        if complaint in self._complaints or len(self._complaints) >= MOST_COMPLAINTS:
+            return
+        self._complaints.add(complaint)
+        log.error(event, file=name, error=error)
+
+    def _forget_complaints(self, present: set[str]) -> None:
+        """Forget those about what is gone."""
+        self._complaints = {complaint for complaint in self._complaints if complaint[1] in present}
 
     def _drain_open(self, path: Path) -> _Batch | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                log.error("drain.not_a_file", file=shown(path.name))
-                return None
             return self._drain_batch(path, descriptor)
         finally:
             os.close(descriptor)
@@ -157,36 +169,6 @@ class Drain:
                 raise
             return False
         return True
-
-
-def shown(name: str) -> str:
-    """Return a file's name as the database and a log can hold it, whatever bytes it has."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def spool_files(folder: Path) -> list[Path]:
-    """Return the spool files of a folder, the oldest first; sweep up files that were never born."""
-    files = []
-    for entry in os.scandir(folder):
-        if entry.name.endswith(SUFFIX):
-            with suppress(FileNotFoundError):  # drained and deleted since the listing
-                files.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
-        elif entry.name.endswith(BIRTH_SUFFIX):
-            with suppress(OSError):
-                _sweep(Path(entry.path))
-    return [Path(path) for _, path in sorted(files)]
-
-
-def _sweep(birth: Path) -> None:
-    """Remove a file that was never begun and that nobody holds: neither on its way nor a living spool's reserve."""
-    if datetime.now(UTC).timestamp() - birth.stat().st_mtime <= ABANDONED_BIRTH_SECONDS:
-        return
-    descriptor = os.open(birth, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        if not is_owned(descriptor):
-            birth.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
 
 
 def read_batch(descriptor: int, offset: int, most_bytes: int) -> _Batch:

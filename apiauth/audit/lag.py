@@ -13,7 +13,7 @@ import msgspec
 import psycopg
 
 from apiauth.audit import backlog
-from apiauth.audit.drain import shown, spool_files
+from apiauth.audit.folder import shown, spool_files
 from apiauth.audit.reports import EVERY_SECONDS, Reports
 from apiauth.audit.spool import host_name
 from apiauth.audit.statements import sql

@@ -125,21 +125,25 @@ class Damaged(msgspec.Struct, gc=False, frozen=True):
 def read_frames(data: bytes, base: int, is_complete: bool) -> Iterator[Intact | Damaged]:
     """Yield what the bytes at offset `base` of a file hold, in order and without gaps.
 
+    Damage is one piece up to the next frame that can be trusted, whatever looks like a frame within it.
     Where the file may still grow, the bytes from a frame that is cut short by the end of
     `data` are not yielded: they are not there yet. Where it `is_complete`, they are damaged.
     """
-    position = 0
+    position = damaged_from = 0
     while position < len(data):
         found = _frame_at(data, position)
         if isinstance(found, tuple):
+            if damaged_from < position:
+                yield Damaged(base + damaged_from, base + position)
             end, record = found
             yield Intact(base + position, base + end, record)
+            position = damaged_from = end
         elif found is _CUT_SHORT and not is_complete:
-            return
+            break
         else:
-            end = _next_magic(data, position + 1, is_complete)
-            yield Damaged(base + position, base + end)
-        position = end
+            position = _next_magic(data, position + 1, is_complete)
+    if damaged_from < position:
+        yield Damaged(base + damaged_from, base + position)
 
 
 _CUT_SHORT = object()

@@ -158,7 +158,7 @@ class Gateway:
         path = environ["PATH_INFO"]
         is_single = path == CHECK_PATH
         if environ["REQUEST_METHOD"] != "POST" or not (is_single or path == BATCH_PATH):
-            status, headers, body = self._other(path, environ)
+            status, headers, body = self._other_or_refusal(path, environ)
         else:
             try:
                 status, headers, body = self._check(environ) if is_single else self._check_batch(environ)
@@ -168,10 +168,8 @@ class Gateway:
         return [body]
 
     def _refused(self, error: Exception, refuse: Callable[[KeysteadError], bytes]) -> tuple[int, Headers, bytes]:
-        """Return the refusal of what was raised; what nobody foresaw is on the log, and never an allow."""
-        if not isinstance(error, KeysteadError):
-            log.error("gateway.failed", exc_info=error)
-            error = Unavailable()
+        """Return the refusal of what was raised, and never an allow."""
+        error = _foreseen(error)
         self._checker.measures.refused(error.code)
         headers = headers_of(error)
         if isinstance(error, Stale) and error.stale_ms is not None:
@@ -206,6 +204,13 @@ class Gateway:
             headers = [*_JSON, *_knowledge(generation, stale_ms)]
             told = self._told = (generation, stale_ms, headers)
         return told[2]
+
+    def _other_or_refusal(self, path: str, environ: Environ) -> tuple[int, Headers, bytes]:
+        try:
+            return self._other(path, environ)
+        except Exception as error:  # as above: what a disk says to whoever measures it must cut nobody off
+            problem = _foreseen(error)
+            return problem.status, headers_of(problem), plain_refusal(problem)
 
     def _other(self, path: str, environ: Environ) -> tuple[int, Headers, bytes]:
         is_check = path in (CHECK_PATH, BATCH_PATH)
@@ -263,6 +268,14 @@ class Gateway:
         if not is_fresh:
             return "stale"
         return "spool_full" if is_short else "ok"
+
+
+def _foreseen(error: Exception) -> KeysteadError:
+    """Return what was raised as a refusal; what nobody foresaw is on the log."""
+    if isinstance(error, KeysteadError):
+        return error
+    log.error("gateway.failed", exc_info=error)
+    return Unavailable()
 
 
 def admit(admission: Admission, environ: Environ) -> tuple[Address | None, int | None]:

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from apiauth.audit.drain import spool_files
+from apiauth.audit.folder import spool_files
 from apiauth.audit.lag import KIND as WORKER
 from apiauth.audit.lag import WorkerReport
 from apiauth.audit.reports import EVERY_SECONDS, Reports

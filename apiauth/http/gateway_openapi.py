@@ -87,12 +87,8 @@ def _document() -> Part:
         "paths": {
             "/v1/authz/check": {"post": _check()},
             "/v1/authz/check-batch": {"post": _check_batch()},
-            "/health": {"get": _health("health", "Live", "Answer as long as the process lives.", {})},
-            "/ready": {
-                "get": _health(
-                    "ready", "Ready", "Answer once the process can decide.", {"503": _health_answer("It cannot.")}
-                )
-            },
+            "/health": {"get": _health("health", "Live", "Answer as long as the process lives.", _unknown_health())},
+            "/ready": {"get": _health("ready", "Ready", "Answer once the process can decide.", _unready())},
         },
         "components": _components(),
     }
@@ -198,14 +194,14 @@ def _refusals(shape: str, unknown: str, unknown_code: str, most: str) -> Part:
     }
 
 
-def _health(name: str, summary: str, sentence: str, more: Part) -> Part:
+def _health(name: str, summary: str, sentence: str, failure: Part) -> Part:
     return {
         "tags": ["Health"],
         "summary": summary,
         "operationId": name,
         "description": sentence,
         "security": [],
-        "responses": {"200": _health_answer("It does."), **more},
+        "responses": {"200": _health_answer("It does."), "503": failure},
     }
 
 
@@ -221,6 +217,16 @@ def _health_answer(meaning: str) -> Part:
         "time": "2031-04-05T06:07:08.123456Z",
     }
     return _answer(meaning, "Health", example)
+
+
+def _unready() -> Part:
+    answer = _health_answer("It cannot; or how it is cannot be told, as at `/health`.")
+    answer["content"]["application/json"]["schema"] = {"oneOf": [_ref("Health"), _ref("BatchRefusal")]}
+    return answer
+
+
+def _unknown_health() -> Part:
+    return _refused("BatchRefusal", "It does, but how it is cannot be told: its log says why.", 503, "unavailable")
 
 
 def _answer(meaning: str, shape: str, example: Part) -> Part:

@@ -13,7 +13,7 @@ from apiauth.services import propagation
 
 Parameters = ParamSpec("Parameters")
 RequestType = TypeVar("RequestType", BackendRequest, SessionRequest)
-_WAIT = re.compile(r'\s*wait\s*=\s*(?:([0-9]{1,9})|"([0-9]{1,9})")\s*(?:;.*)?', re.IGNORECASE)
+_WAIT = re.compile(r'\s*wait\s*=\s*(?:([0-9]+)|"([0-9]+)")\s*(?:;.*)?', re.IGNORECASE)
 
 
 def may_wait(
@@ -51,5 +51,7 @@ def _seconds(request: HttpRequest) -> int | None:
     """Return how long to wait; None where nobody asks for it as RFC 7240 has it."""
     for preference in request.headers.get("Prefer", "")[:1000].split(","):
         if match := _WAIT.fullmatch(preference):
-            return min(int(match[1] or match[2]), propagation.LONGEST_WAIT_SECONDS)
+            digits = (match[1] or match[2]).lstrip("0")
+            # Too many digits are a long wait, and not worth a conversion.
+            return min(int(digits[:9] or "0"), propagation.LONGEST_WAIT_SECONDS)
     return None

@@ -1,4 +1,7 @@
-"""The metrics of the web process: requests by route, their time, mails that wait. For the operators' token alone."""
+"""The metrics of the web process: requests by route, their time, what waits in the database.
+
+For the operators' token alone.
+"""
 
 from collections.abc import Iterator
 
@@ -11,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from apiauth.audit import strays
 from apiauth.core import clock
 from apiauth.core.decision import METHODS
 from apiauth.core.errors import NotFound
@@ -28,26 +32,27 @@ DURATIONS = Histogram(
 )
 
 
-class Mails(Collector):
-    """The mails that wait, asked of the database whenever metrics are; absent where it does not answer."""
+class Database(Collector):
+    """What the database is asked for whenever metrics are; absent where it does not answer."""
 
     def describe(self) -> Iterator[Metric]:
         """Name the metrics, so that nobody asks the database to know their names."""
         yield GaugeMetricFamily("keystead_mails_unsent", "Mails that wait to be sent, or to be tried again.")
         yield GaugeMetricFamily("keystead_mails_unsent_seconds", "For how long the oldest of them has waited.")
+        yield GaugeMetricFamily("keystead_decisions_stray", "Decisions without a partition of their day, 1000 at most.")
 
     def collect(self) -> Iterator[Metric]:
-        """Tell how many wait, and for how long the oldest has."""
+        """Tell how many mails wait, for how long the oldest has, and how many decisions are astray."""
         try:
-            found = mails.unsent(now=clock.now())
+            waiting, astray = mails.unsent(now=clock.now()), strays.find()
         except (OperationalError, InterfaceError):
             return
-        for metric, value in zip(self.describe(), (found.count, found.seconds), strict=True):
+        for metric, value in zip(self.describe(), (waiting.count, waiting.seconds, astray.count), strict=True):
             metric.add_sample(metric.name, {}, value)
             yield metric
 
 
-REGISTRY.register(Mails())
+REGISTRY.register(Database())
 
 
 def note(request: HttpRequest, status: int, seconds: float) -> None:

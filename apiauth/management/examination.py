@@ -14,7 +14,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Q, Sum
 
 from apiauth import checks
-from apiauth.audit import backlog
+from apiauth.audit import backlog, strays
+from apiauth.audit.folder import MOST_NAME_BYTES, contents
 from apiauth.audit.room import SHORT_FROM, quarantined_in, used_of
 from apiauth.audit.spool import host_name
 from apiauth.core import clock
@@ -28,6 +29,7 @@ CLOCK_SECONDS = 2.0
 LAG_SECONDS = 60
 MAIL_SECONDS = 900
 QUEUE_PART = 0.01
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ def examine(*, now: datetime) -> list[Finding]:
     findings = [check(now) for check in (_settings, _trust, _gateway_access, _database)]
     if findings[-1].ok:
         rest = (
-            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _gateways, _limits,
-            _limit_slots, _mails,
+            _migrations, _pepper, _history, _clock, _notifications, _spool, _quarantine, _strays, _gateways,
+            _limits, _limit_slots, _mails,
         )  # fmt: skip
         findings += [_guarded(check, now) for check in rest]
     return findings
@@ -167,14 +169,26 @@ def _spool(now: datetime) -> Finding:
         return Finding("spool", False, f"{folder} cannot be written", "Make the folder, or set KEYSTEAD_SPOOL_DIR.")
     drained = SpoolFile.objects.filter(host=host_name()).values_list("name", "drained_bytes")
     waiting = backlog.measure(folder, dict(drained), now)
-    detail = f"{waiting.bytes} bytes wait to be drained, the oldest for {waiting.seconds:.0f} s"
+    foreign = contents(folder).foreign
+    detail = f"{waiting.bytes} bytes wait to be drained, the oldest for {waiting.seconds:.0f} s{_named(foreign)}"
     if waiting.seconds > LAG_SECONDS:
         return Finding("spool", False, detail, "Start ./keystead worker on this host, or see its log.")
     room = used_of(folder)
     if room >= SHORT_FROM:
         advice = "Make room on the disk: gateways of this host say that they are not ready."
         return Finding("spool", False, f"{detail}; {room:.0%} of its room is used", advice)
+    if foreign:
+        advice = f"Move them out of {folder}: only files with names of at most {MOST_NAME_BYTES} bytes are drained."
+        return Finding("spool", False, detail, advice)
     return Finding("spool", True, detail)
+
+
+def _named(foreign: list[str]) -> str:
+    """Name what lies in the spool folder and is never drained, the first few of many."""
+    if not foreign:
+        return ""
+    more = f" and {len(foreign) - MOST_NAMED} more" if len(foreign) > MOST_NAMED else ""
+    return f"; no spool files: {', '.join(foreign[:MOST_NAMED])}{more}"
 
 
 def _quarantine(now: datetime) -> Finding:
@@ -187,6 +201,21 @@ def _quarantine(now: datetime) -> Finding:
             "quarantine", False, detail, "Look at quarantine/ in the spool folder, then move its files away."
         )
     return Finding("quarantine", True, detail)
+
+
+def _strays(now: datetime) -> Finding:
+    """Report decisions without a partition of their day: none is lost, but a clock was far off or no worker ran."""
+    found = strays.find()
+    if not found.count:
+        return Finding("strays", True, "every decision lies in the partition of its day")
+    count = f"at least {found.count}" if found.count >= strays.MOST_COUNTED else str(found.count)
+    detail = f"{count} decisions of {found.first_day} to {found.last_day} lie in no partition of their day"
+    make = f"SELECT keystead_ensure_decision_partitions('{found.first_day}', '{found.first_day}')"
+    advice = (
+        "Keep the clock of every host by NTP, and a worker running: it makes the partitions of a week ahead. "
+        f"Make the others in psql, a day at a time: {make}."
+    )
+    return Finding("strays", False, detail, advice)
 
 
 def _gateways(now: datetime) -> Finding:

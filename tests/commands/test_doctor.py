@@ -5,7 +5,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from config import email
 from tests.commands.conftest import Ran
 from tests.db.test_drain import record as spool_record
 from tests.support.database import dsn
+from tests.support.decisions import decision, put_on_record
 from tests.support.mail_queue import leave_mail
 
 Run = Callable[..., Ran]
@@ -102,6 +103,18 @@ def test_how_long_the_oldest_decision_waits_is_read_from_its_id(run: Run, health
     assert re.search(r"the oldest for 9\d s", ran.out)
 
 
+def test_what_lies_in_the_spool_and_is_never_drained_is_named(run: Run, healthy: None, tmp_path: Path) -> None:
+    (tmp_path / "loop.spool").symlink_to("loop.spool")
+    os.mkfifo(tmp_path / "pipe.spool")
+    for number in range(4):
+        (tmp_path / f"folder{number}.spool").mkdir()
+    ran = run("doctor", "--json")
+    assert failed(ran) == ["spool"]
+    names = "folder0.spool, folder1.spool, folder2.spool, folder3.spool, loop.spool and 1 more"
+    assert f"0 bytes wait to be drained, the oldest for 0 s; no spool files: {names}" in ran.out
+    assert f"Move them out of {tmp_path}" in ran.out
+
+
 def test_damage_that_was_put_aside_is_a_problem_until_somebody_moved_it(
     run: Run, healthy: None, tmp_path: Path
 ) -> None:
@@ -110,6 +123,18 @@ def test_damage_that_was_put_aside_is_a_problem_until_somebody_moved_it(
     ran = run("doctor", "--json")
     assert failed(ran) == ["quarantine"]
     assert "1 kept on this host" in ran.out
+
+
+def test_decisions_without_a_partition_of_their_day_are_a_problem_until_they_have_one(run: Run, healthy: None) -> None:
+    put_on_record(decision(datetime(2019, 4, day, 23, 59, tzinfo=UTC)) for day in (7, 5))
+    ran = run("doctor", "--json")
+    assert failed(ran) == ["strays"]
+    assert "2 decisions of 2019-04-05 to 2019-04-07 lie in no partition of their day" in ran.out
+    with connection.cursor() as cursor:
+        for _ in range(2):
+            (finding,) = (check for check in run("doctor", "--json").json["checks"] if check["name"] == "strays")
+            cursor.execute(re.findall(r"SELECT keystead_\w+\('[^)]+'\)", finding["advice"])[0])
+    assert failed(run("doctor", "--json")) == []
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from apiauth.audit import backlog
 from apiauth.audit.drain import Drain
-from apiauth.audit.record import LAST_MOMENT_MS, Intact, frame, read_frames
+from apiauth.audit.record import LAST_MOMENT_MS, MAGIC, Intact, frame, read_frames
+from apiauth.core import clock
 from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
     connection,
     counted,
@@ -22,6 +26,7 @@ from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
 from tests.support.database import DECISION_TABLES
 from tests.support.processes import environment_in
 
+LONG_NAME = f"{'long' * 60}.spool"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FILES = st.lists(
@@ -66,14 +71,30 @@ def test_every_intact_record_arrives_and_nothing_else(connection, files):  # noq
         Drain(connection, folder, batch_bytes=300).drain_all()
         assert not list(folder.glob("*.spool"))
     assert recorded(connection) == written(wanted)
-    assert counted(connection) == [len(wanted)] * 3
+    assert counted(connection) == {len(wanted)}
+
+
+def test_damage_that_looks_like_frames_is_put_aside_as_one_piece(connection, tmp_path):  # noqa: F811
+    records = [record(), record()]
+    (tmp_path / "a.spool").write_bytes(frame(records[0]) + MAGIC * 3000 + frame(records[1]))
+    Drain(connection, tmp_path).drain_all()
+    assert recorded(connection) == written(records)
+    assert [path.read_bytes() for path in (tmp_path / "quarantine").iterdir()] == [MAGIC * 3000]
+
+
+def leave_foreign_things(folder):
+    """Put things into a spool folder that are no spool files though their names end as theirs; return the names."""
+    os.mkfifo(folder / "pipe.spool")
+    (folder / "folder.spool").mkdir()
+    (folder / "link.spool").symlink_to("/etc/hostname")
+    (folder / "broken-link.spool").symlink_to("nowhere")
+    (folder / "loop.spool").symlink_to("loop.spool")
+    (folder / LONG_NAME).write_bytes(b"noise")
+    return ["broken-link.spool", "folder.spool", "link.spool", LONG_NAME, "loop.spool", "pipe.spool"]
 
 
 def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F811
-    os.mkfifo(tmp_path / "pipe.spool")
-    (tmp_path / "folder.spool").mkdir()
-    (tmp_path / "link.spool").symlink_to("/etc/hostname")
-    (tmp_path / "broken-link.spool").symlink_to("nowhere")
+    foreign = leave_foreign_things(tmp_path)
     (tmp_path / "empty.spool").touch()
     odd = os.fsdecode(b"\xff\xfe name.spool")
     records = [record(), record()]
@@ -82,9 +103,23 @@ def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F8
     drain = Drain(connection, tmp_path)
     drain.drain_all()
     assert recorded(connection) == written(records)
-    assert sorted(path.name for path in tmp_path.glob("*.spool")) == [
-        "broken-link.spool", "folder.spool", "link.spool", "pipe.spool",
-    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.glob("*.spool")) == foreign
+    assert backlog.measure(tmp_path, {}, clock.now()).bytes == 0, "nothing that would wait for ever"
+
+
+def test_what_is_no_spool_file_is_on_the_log_once_for_as_long_as_it_lies_there(connection, tmp_path):  # noqa: F811
+    foreign = leave_foreign_things(tmp_path)
+    drain = Drain(connection, tmp_path)
+    with capture_logs() as lines:
+        for _ in range(3):
+            drain.drain()
+    assert [(line["event"], line["file"]) for line in lines] == [("drain.not_a_spool_file", name) for name in foreign]
+    (tmp_path / "pipe.spool").unlink()
+    drain.drain()
+    os.mkfifo(tmp_path / "pipe.spool")
+    with capture_logs() as lines:
+        drain.drain()
+    assert [line["file"] for line in lines] == ["pipe.spool"]
 
 
 def test_a_moment_beyond_every_calendar_is_damage(connection, tmp_path):  # noqa: F811
@@ -123,6 +158,13 @@ for _ in range(50):
 """
 
 
+def cannot_trace(sentence: str) -> NoReturn:
+    """Skip with a sentence, or fail where tracing is required."""
+    if os.environ.get("KEYSTEAD_REQUIRE_STRACE"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
 @pytest.mark.processes
 def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_each(connection, tmp_path):  # noqa: F811
     script = f"import django; django.setup()\n{APPEND}"
@@ -133,9 +175,9 @@ def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_ea
             env=environment_in(tmp_path), capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
     except FileNotFoundError:
-        pytest.skip("strace is not installed")
+        cannot_trace("strace is not installed")
     if "ptrace" in ran.stderr:
-        pytest.skip("this machine does not let processes be traced")
+        cannot_trace("this machine does not let processes be traced")
     acknowledged = set(ran.stdout.split())
     assert len(acknowledged) == 50, ran.stderr
     assert len(list(tmp_path.glob("*.spool"))) > 2
@@ -148,4 +190,4 @@ def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_ea
     assert len(on_disk) > len(set(on_disk)), "written again, for the disk may have lost it"
     Drain(connection, tmp_path).drain_all()
     assert recorded(connection) == sorted(map(bytes.fromhex, acknowledged))
-    assert counted(connection) == [50] * 3
+    assert counted(connection) == {50}

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.db.models.expressions import RawSQL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from apiauth.audit.spool import SpoolFull
 from apiauth.core import clock, ids
@@ -385,6 +386,16 @@ def test_health_and_readiness(gateway):
     gateway.snapshot.confirmed_at -= 60
     assert gateway.call(b"", path="/ready", method="GET")[0] == 503
     assert gateway.call(b"", path="/health", method="GET")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_503_where_the_spool_cannot_be_measured(gateway, path):
+    (gateway.folder / "spool" / "quarantine").symlink_to("quarantine")
+    with capture_logs() as lines:
+        status, headers, answer = gateway.call(b"", path=path, method="GET")
+    assert (status, answer["code"], headers["Retry-After"]) == (503, "unavailable", "1")
+    assert set(answer) == {"request_id", *ERROR}
+    assert [(line["event"], type(line["exc_info"])) for line in lines] == [("gateway.failed", OSError)]
 
 
 def test_health_tells_of_a_restore_by_another_epoch(gateway):

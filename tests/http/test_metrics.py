@@ -1,6 +1,7 @@
 """Who hears the metrics, and that they count what happened."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.test import Client
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from apiauth.audit.drain import Drain
 from apiauth.audit.lag import Lag
@@ -29,6 +31,7 @@ from apiauth.verify.limiter import STRETCHES, identity_by_address
 from config import env
 from tests.conftest import ACTOR
 from tests.support.database import dsn
+from tests.support.decisions import decision, put_on_record
 from tests.support.gateways import GatewayInProcess
 from tests.support.mail_queue import leave_mail
 
@@ -120,6 +123,15 @@ def test_damage_that_was_put_aside_is_counted_in_metrics_and_health(gateway: Gat
     (aside / "a.spool.0.bad").write_bytes(b"x")
     assert scraped.samples()["keystead_spool_quarantined{}"] == 1
     assert gateway.call(b"", path="/health", method="GET")[2]["spool"]["quarantined"] == 1
+
+
+def test_503_on_the_log_where_the_spool_cannot_be_measured(gateway: GatewayInProcess) -> None:
+    scraped = Scraped(gateway)
+    (gateway.folder / "spool" / "quarantine").symlink_to("quarantine")
+    with capture_logs() as lines:
+        status, body = scraped.ask()
+    assert (status, json.loads(body)["code"]) == (503, "unavailable")
+    assert [line["event"] for line in lines] == ["gateway.failed"]
 
 
 def test_a_batch_counts_each_of_its_checks_and_its_size(gateway: GatewayInProcess) -> None:
@@ -222,6 +234,18 @@ def test_the_web_tells_of_mails_that_wait(
     found = asked()
     assert found["keystead_mails_unsent{}"] == 1
     assert 540 <= found["keystead_mails_unsent_seconds{}"] < 600
+
+
+@pytest.mark.django_db
+def test_the_web_tells_of_decisions_without_a_partition_of_their_day(client: Client, operators_token: None) -> None:
+    def stray() -> float:
+        answer = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        return samples(answer.content)["keystead_decisions_stray{}"]
+
+    put_on_record([decision(clock.now())])
+    assert stray() == 0
+    put_on_record([decision(clock.now() + timedelta(days=40))])
+    assert stray() == 1
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])

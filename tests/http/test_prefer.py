@@ -220,6 +220,14 @@ def test_an_attempt_beyond_the_role_stays_on_record_where_it_asks_to_wait(page, 
     assert not app.keys.exists()
 
 
+@pytest.mark.parametrize(
+    "prefer", ["wait=11", "wait=99999999999", f"wait={'9' * 900}", 'wait="99999999999"', f"wait={'0' * 20}11"]
+)
+def test_a_long_wait_is_heeded_as_the_longest_there_is(gateway, backend, make_key, prefer):
+    response = revoke(backend, make_key().key, prefer)
+    assert (response.json()["propagated"], response["Preference-Applied"]) == (True, "wait=10")
+
+
 @pytest.mark.parametrize("prefer", ["wait=-1", "wait=x", "wait", "return=minimal", "wait=1.5", ""])
 def test_a_preference_that_nobody_can_read_is_ignored(backend, make_key, prefer):
     response = revoke(backend, make_key().key, prefer)

@@ -18,10 +18,16 @@ from tests.support.running import until
 Answer = tuple[str, bool]
 DECISIONS = (200, 401)
 """The statuses of an answer that is a decision; any other is none, and has no record."""
-RECOUNTED = {  # each count, and the rows that it counts: what no app's key asked is nobody's path and minute
+OF_APPS = "count(*) FROM apiauth_decision WHERE app_id <> 0"
+OF_KEYS = f"{OF_APPS} AND key_id IS NOT NULL"
+RECOUNTED = {  # each count, and the rows that it counts: what no app's key asked is nobody's path, minute and day
     "sum(count) FROM apiauth_decisionrollup": "count(*) FROM apiauth_decision",
-    "sum(count) FROM apiauth_pathrollup": "count(app_id) FROM apiauth_decision",
-    "sum(allowed + blocked) FROM apiauth_minuterollup": "count(app_id) FROM apiauth_decision",
+    "sum(count) FROM apiauth_approllup": OF_APPS,
+    "sum(count) FROM apiauth_pathrollup": OF_APPS,
+    "sum(allowed + blocked) FROM apiauth_minuterollup": OF_APPS,
+    "sum(allowed + blocked) FROM apiauth_appminuterollup": OF_APPS,
+    "sum(allowed + blocked) FROM apiauth_keydayrollup": OF_KEYS,
+    "sum(count) FROM apiauth_keypathrollup": OF_KEYS,
 }
 
 
@@ -127,7 +133,7 @@ def judge(answers: list[Answer], *spools: Path, address: str) -> Verdict:
         rows = connection.execute(
             "SELECT 'req_' || replace(id::text, '-', ''), allowed FROM apiauth_decision"
         ).fetchall()
-        counts = [(count, _value(connection, count), _value(connection, of)) for count, of in RECOUNTED.items()]
+        counts = [(count, sum_of(connection, count), sum_of(connection, of)) for count, of in RECOUNTED.items()]
     recorded, heard = dict(rows), dict(answers)
     assert len(heard) == len(answers), "an id that was given twice"
     return Verdict(
@@ -140,7 +146,8 @@ def judge(answers: list[Answer], *spools: Path, address: str) -> Verdict:
     )
 
 
-def _value(connection: psycopg.Connection[tuple[int | None]], expression: str) -> int:
+def sum_of(connection: psycopg.Connection[tuple[int | None]], expression: str) -> int:
+    """Return what one side of `RECOUNTED` comes to."""
     row = connection.execute(f"SELECT {expression}").fetchone()
     return int(row[0] or 0) if row else 0
 

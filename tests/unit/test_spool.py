@@ -6,6 +6,7 @@ import os
 import resource
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from apiauth.audit import spool as spool_module
 from apiauth.audit.record import (
+    HEADER,
+    MAGIC,
     Damaged,
     Intact,
     Record,
@@ -98,6 +101,7 @@ def test_damage_costs_only_the_frames_it_touches(data):
     assert all(each in read for each in intact), "and all that is intact"
     assert [each.start for each in found] == [0, *(each.end for each in found)][: len(found)], "no gaps"
     assert not found or found[-1].end == cut
+    assert_no_damage_neighbours_damage(found)
 
 
 def _frame_of(place, frames):
@@ -108,9 +112,41 @@ def _frame_of(place, frames):
     raise AssertionError
 
 
+def assert_no_damage_neighbours_damage(found):
+    assert not any(isinstance(one, Damaged) and isinstance(next_one, Damaged) for one, next_one in pairwise(found))
+
+
 @given(st.binary(max_size=200))
-def test_foreign_bytes_are_damage_and_never_a_record(noise):
-    assert all(isinstance(found, Damaged) for found in read_frames(noise, 0, True))
+def test_foreign_bytes_are_one_piece_of_damage_and_never_a_record(noise):
+    assert list(read_frames(noise, 0, True)) == ([Damaged(0, len(noise))] if noise else [])
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.just(frame(record())),
+        st.just(frame(record())[:-1]),
+        st.just(MAGIC),
+        st.sampled_from([MAGIC[:1], MAGIC[:3]]),
+        st.builds(HEADER.pack, st.just(MAGIC), st.integers(0, 70_000), st.just(0)),
+        st.binary(max_size=20),
+    ),
+    max_size=12,
+)
+
+
+@given(PIECES, st.booleans())
+@settings(max_examples=300)
+def test_damage_is_one_piece_up_to_the_next_frame_however_much_in_it_looks_like_one(pieces, is_complete):
+    whole = b"".join(pieces)
+    found = list(read_frames(whole, 7, is_complete))
+    assert_no_damage_neighbours_damage(found)
+    assert [each.start for each in found] == [7, *(each.end for each in found)][: len(found)], "no gaps"
+    read = found[-1].end - 7 if found else 0
+    assert read == len(whole) or not is_complete
+    rest = list(read_frames(whole[read:], 7 + read, True))
+    assert [each for each in found + rest if isinstance(each, Intact)] == [
+        each for each in read_frames(whole, 7, True) if isinstance(each, Intact)
+    ], "what was not there yet is read with the rest"
 
 
 def test_a_frame_cut_short_is_not_there_yet_while_its_owner_lives():
