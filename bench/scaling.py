@@ -15,11 +15,11 @@ import psycopg
 
 from bench.check import body_of, prepared
 from bench.report import Options, Row, ratios, row, run
-from bench.seeding import A_LIMIT_NOBODY_REACHES, KEYS, new_app, new_deployment, new_keys
+from bench.seeding import A_LIMIT_NOBODY_REACHES, KEYS, NO_LIMIT, new_app, new_deployment, new_keys
 from bench.stage import CONNECTIONS, cost, load, serving
 from config.processes import GATEWAY_THREADS
 
-GATEWAY = "config.gateway_wsgi:application"
+GATEWAY, WITH_NO_LIMITS = "config.gateway_wsgi:application", "bench.unlimited_wsgi:application"
 LIMIT = 20_000
 UNLIMITED, SHARED = 0, -1
 """Stand for a number of rules: none at all, and one that all keys are counted by together."""
@@ -36,17 +36,9 @@ def requests_of_apps(folder: Path, rules: Sequence[int]) -> tuple[dict[int, Path
         many[count] = _requests(folder, new_keys(new_app(deployment_id, f"aa_{count}_rules", limits)))
     shared = {**A_LIMIT_NOBODY_REACHES, "mode": "per_app"}
     many[SHARED] = _requests(folder, new_keys(new_app(deployment_id, "aa_shared", [shared])))
-    many[UNLIMITED] = _requests(folder, new_keys(new_app(deployment_id, "aa_unlimited", [shared])))
-    lift_limits("aa_unlimited")
+    many[UNLIMITED] = _requests(folder, new_keys(new_app(deployment_id, "aa_unlimited", [NO_LIMIT])))
     a_day = {"unit": "day", "duration": 1, "max_requests": LIMIT, "mode": "per_app"}
     return many, _requests(folder, new_keys(new_app(deployment_id, "aa_exact", [a_day])))
-
-
-def lift_limits(slug: str) -> None:
-    """Leave a scheme without rules: no service does that, as an app without a scheme has the built-in limit."""
-    from apiauth.models import RateLimitScheme
-
-    RateLimitScheme.objects.filter(slug=slug).update(rules=[])
 
 
 def _requests(folder: Path, secrets: list[str]) -> Path:
@@ -80,7 +72,7 @@ def by_processes(
 def by_sharing(requests: dict[int, Path], seconds: float, repeats: int, connection: psycopg.Connection[Any]) -> Figures:
     """Return the CPU of a check in several processes without a limit, and with one that all of them share."""
     found: Figures = {UNLIMITED: [], SHARED: []}
-    with serving(GATEWAY, GATEWAY_THREADS, MANY_PROCESSES) as (port, group):
+    with serving(WITH_NO_LIMITS, GATEWAY_THREADS, MANY_PROCESSES) as (port, group):
         for _ in range(repeats):
             for count, costs in found.items():
                 costs.append(cost(port, group, requests[count], seconds, connection).cpu)

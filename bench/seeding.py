@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 KEYS = 2_000
 A_LIMIT_NOBODY_REACHES = {"unit": "minute", "duration": 1, "max_requests": 2_000_000_000, "mode": "per_key"}
+NO_LIMIT = {**A_LIMIT_NOBODY_REACHES, "max_requests": 2_000_000_001}
+"""Stands for none at all, in the gateway of `bench.unlimited_wsgi` alone."""
 
 
 def new_deployment() -> int:

@@ -15,8 +15,8 @@ import psycopg
 
 from bench.check import body_of, prepared
 from bench.report import Options, Row, row, run
-from bench.scaling import GATEWAY, lift_limits
-from bench.seeding import A_LIMIT_NOBODY_REACHES, KEYS, new_app, new_deployment, new_keys
+from bench.scaling import GATEWAY
+from bench.seeding import A_LIMIT_NOBODY_REACHES, KEYS, NO_LIMIT, new_app, new_deployment, new_keys
 from bench.stage import CONNECTIONS, cost, serving
 from config.processes import GATEWAY_THREADS
 
@@ -40,10 +40,9 @@ def requests_by_limit(folder: Path) -> dict[bool, Path]:
     found = {}
     for is_limited in (True, False):
         slug = f"aa_{'limited' if is_limited else 'unlimited'}"
-        secrets = new_keys(new_app(deployment_id, slug, [A_LIMIT_NOBODY_REACHES]))
+        secrets = new_keys(new_app(deployment_id, slug, [A_LIMIT_NOBODY_REACHES if is_limited else NO_LIMIT]))
         found[is_limited] = folder / slug
         found[is_limited].write_bytes(b"\n".join(map(body_of, secrets)))
-    lift_limits("aa_unlimited")
     return found
 
 

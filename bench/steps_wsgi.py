@@ -6,7 +6,7 @@ from typing import Any
 
 from apiauth.http.check_request import MOST_BODY_BYTES
 from apiauth.http.gateway import _question, admit, read_body
-from config.gateway_wsgi import application as gateway
+from bench.unlimited_wsgi import application as gateway
 
 ANSWER = b"{" + b" " * 1_000 + b"}"  # as long as a true one
 Environ = dict[str, Any]
