@@ -45,6 +45,7 @@ class ActivityEntryAdmin(Window):
     change_list_template = "admin/activity_list.html"
     list_display = (when("at"), "event", "actor", "via", "app", "what")
     list_filter = (EventFilter, ActorFilter)
+    lookups = ("key_id", "app_id")
     search_fields = ("=chain__name", "=actor_id", "=key_id", "=app_id")
     search_help_text = "An app's, key's or actor's id, or a chain such as app:123."
     fields = (
@@ -63,9 +64,6 @@ class ActivityEntryAdmin(Window):
         "proof",
     )
     readonly_fields = fields
-
-    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
-        return lookup in ("key_id", "app_id") or super().lookup_allowed(lookup, value, request)
 
     @column("Actor")
     def actor(self, row: ActivityEntry) -> str:

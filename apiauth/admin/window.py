@@ -1,6 +1,6 @@
 """What every page of the admin shares: looking is free, changing goes through a service, deleting does not exist."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -48,6 +48,11 @@ class BoundedPaginator(BasePaginator):
         return len(rows)
 
 
+def _parameters(filters: Iterable[Any]) -> set[str]:
+    """Return the parameters by which filters are told what to keep."""
+    return {f"{each[0]}__isempty" if isinstance(each, tuple) else each.parameter_name for each in filters}
+
+
 class Window(Base):
     """A table to look at. Adding and changing are off unless a subclass says otherwise, deleting always is."""
 
@@ -58,6 +63,8 @@ class Window(Base):
     sortable_by: ClassVar[tuple[str, ...]] = ()
     ordering = ("-id",)
     change_form_template = "admin/keystead_change_form.html"
+    lookups: ClassVar[tuple[str, ...]] = ()
+    """Fields by which another page's links narrow this one, beside its own filters."""
     doors: Sequence[str] = ()
     """Actions that a row's own page offers too, in this order."""
 
@@ -65,6 +72,10 @@ class Window(Base):
     def row_id(self, row: Any) -> str:
         """Return the id without separators, as it is pasted and searched for."""
         return str(row.pk)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Allow what the pages offer alone: by any other, what a policy keeps from staff could be found by trying."""
+        return lookup in self.lookups or lookup in _parameters(self.list_filter)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -140,7 +140,7 @@ def _docs(app: App, ask: Asker | None) -> Item:
         advice = "Publish how to handle keys, then set docs_url of the app (docs/how-to/tell-your-customers.md)."
         return Item("customer_docs", State.MISSING, "no docs_url is set", advice)
     if ask is None:
-        return Item("customer_docs", State.OK, f"{app.docs_url} (not asked; --fetch does)")
+        return Item("customer_docs", State.UNKNOWN, f"{app.docs_url} is set, and was not asked", "Ask it with --fetch.")
     answer = ask(app.docs_url)
     state = {True: State.OK, False: State.MISSING, None: State.UNKNOWN}[answer.is_there]
     advice = "" if state is State.OK else "Open it in a browser, and correct docs_url of the app."

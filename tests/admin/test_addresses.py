@@ -53,6 +53,24 @@ def pages(app: App, now: datetime, make_ticket: Callable[..., IssuedTicket]) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    "tried",
+    [
+        "session/?client_ip__startswith=192.0.2.",
+        "session/?user_agent__icontains=firefox",
+        "session/?digest__gt=%00",
+        "activityentry/?personal__client_ip=192.0.2.77",
+        "activityentry/?app__policy__audit__keep_days=7",
+        "key/?usage__client_ip__startswith=203.0.113.",
+        "app/?deployment__name__startswith=N",
+    ],
+)
+def test_nothing_is_found_by_trying_what_no_page_offers(
+    enter: Callable[..., Client], pages: list[str], tried: str
+) -> None:
+    assert enter("Support viewer").get(f"/admin/apiauth/{tried}").status_code == 400
+
+
 def everything(client: Client, pages: list[str]) -> str:
     answers = [client.get(page) for page in pages]
     assert {answer.status_code for answer in answers} == {200}

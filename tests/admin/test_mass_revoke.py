@@ -160,7 +160,7 @@ def test_a_run_begins_at_once_and_its_page_looks_again_until_it_is_over(
         administrator.post(page)
     over = administrator.get(page)
     assert not over.has_header("Refresh")
-    assert "Done: every key that fits is revoked. No gateway is running." in over.content.decode()
+    assert "Done: every key that fitted when this began is revoked. No gateway is running." in over.content.decode()
     assert ActivityEntry.objects.filter(event="key.revoked", key_id__in=[key.pk for key in made]).count() == 3
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 from apiauth.core import clock
 from apiauth.core.events import Event
 from apiauth.models import ActivityEntry, App
-from apiauth.services import deployments, installation, keys, sessions
+from apiauth.services import deployments, go_live, installation, keys, sessions
 from apiauth.services.tickets import IssuedTicket
 from tests.commands.conftest import Ran
 from tests.conftest import ACTOR
@@ -54,10 +54,17 @@ def open_with(ticket: IssuedTicket) -> None:
     sessions.exchange_ticket(ticket.text, client_ip=None, user_agent="", now=clock.now(), via="portal")
 
 
-def test_an_app_that_is_ready_ends_with_0_and_each_item_names_its_evidence(run: Run, app: App, live: None) -> None:
+def test_of_an_app_that_is_ready_each_item_names_its_evidence(run: Run, app: App, live: None) -> None:
     ran = run("doctor", "--app", "aa_1", "--json")
-    assert set(states(ran).values()) == {"ok"}
-    assert (ran.code, ran.json["ok"], ran.err) == (0, True, "")
+    assert {name for name, state in states(ran).items() if state != "ok"} == {"customer_docs"}
+    assert states(ran)["customer_docs"] == "unknown", "nobody has asked whether they are there"
+    assert (ran.code, ran.json["ok"], ran.err) == (1, False, "Not ready to go live: customer_docs.\n")
+    items = go_live.checklist(
+        App.objects.select_related("deployment").get(pk=app.pk),
+        now=clock.now(),
+        ask=lambda url: go_live.Answer(True, "200"),
+    )
+    assert {item.state for item in items} == {go_live.State.OK}
     evidence = {item["name"]: item["evidence"] for item in ran.json["items"]}
     assert evidence["ticket_gate"].startswith("ticket.refused at ")
     assert evidence["ticket_expiry"].startswith("the longest of 2 lived for 60 s")
@@ -96,7 +103,7 @@ def test_what_was_seen_working_counts_for_a_day(run: Run, live: None) -> None:
 def test_an_app_whose_keys_say_test_is_not_ready(run: Run, app: App, live: None) -> None:
     App.objects.filter(pk=app.pk).update(key_prefix="nw_test")
     ran = run("doctor", "--app", "aa_1", "--json")
-    assert [name for name, state in states(ran).items() if state != "ok"] == ["environment"]
+    assert [name for name, state in states(ran).items() if state != "ok"] == ["environment", "customer_docs"]
     assert "_live" in next(item["advice"] for item in ran.json["items"] if item["name"] == "environment")
 
 

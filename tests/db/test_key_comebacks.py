@@ -137,6 +137,23 @@ def test_a_key_whose_overlap_or_time_has_ended_does_not_come_back(
     assert old.key.status(now + timedelta(minutes=4)) is KeyStatus.IN_GRACE
 
 
+def test_a_cap_counts_a_key_as_long_as_any_of_its_secrets_works(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    where: dict[str, Any] = {"app_id": app.pk, "ceiling": Ceiling(key_cap=1), "actor": DANA, "now": now}
+    first = make_key()
+    second = keys.rotate_key(key_id=first.key.pk, overlap=timedelta(days=30), **where)
+    revoked(second, DANA, now)
+    with pytest.raises(NotAllowed, match="limit of 1 active key"):
+        keys.create_key(name="Third", **where)
+    keys.undo_revoke(key_id=second.key.pk, **where)
+    revoked(second, DANA, now)
+    keys.end_overlap(app_id=app.pk, key_id=first.key.pk, actor=DANA, now=now)
+    keys.create_key(name="Third", **where)
+    with pytest.raises(NotAllowed, match="limit of 1 active key"):
+        keys.undo_revoke(key_id=second.key.pk, **where)
+
+
 def test_neither_undo_nor_enable_lead_past_a_cap(make_key: MakeKey, app: App, actor: Actor, now: datetime) -> None:
     first, second = make_key(), make_key()
     revoked(first, DANA, now)
