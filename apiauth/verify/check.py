@@ -130,11 +130,10 @@ class Checker:
     def freshness(self) -> Freshness:
         """Return how old answers are now, and whether that is within the bound."""
         now = time.monotonic_ns()
-        age = now / 1e9 - self._snapshot.confirmed_at
         if not self._snapshot.is_loaded:
             return Freshness(is_fresh=False, stale_ms=None)
-        is_fresh = age <= self._bound and not self._snapshot.clock_has_jumped(now)
-        return Freshness(is_fresh=is_fresh, stale_ms=int(age * 1000))
+        is_fresh = self._snapshot.age_at(now) <= self._bound
+        return Freshness(is_fresh=is_fresh, stale_ms=int((now / 1e9 - self._snapshot.confirmed_at) * 1000))
 
     def room(self) -> Room:
         """Return how much room is left to record decisions in."""
@@ -147,9 +146,12 @@ class Checker:
     def check(self, question: Question) -> Outcome:
         """Return the decision, recorded. Raises Stale or SpoolFull: then there is none, and no limit is charged."""
         began = time.monotonic_ns()
-        age = self._age(began)
-        now_ms = (began + self._snapshot.database_offset_ns) // 1_000_000
-        found = self._recognise(question, self._snapshot.tables.keys.recent)
+        snapshot = self._snapshot
+        age = snapshot.age_at(began)
+        if age > self._bound:
+            raise Stale(self.freshness().stale_ms)
+        now_ms = (began + snapshot.database_offset_ns) // 1_000_000
+        found = self._recognise(question, snapshot.tables.keys.recent)
         if found is _UNKNOWN:
             (found,) = self._look_up([question], [found], age)
         outcome = self._decide(found, question, now_ms, age)
@@ -169,7 +171,9 @@ class Checker:
         can then not be recorded.
         """
         asked = time.monotonic_ns()
-        age = self._age(asked)
+        age = self._snapshot.age_at(asked)
+        if age > self._bound:
+            raise Stale(self.freshness().stale_ms)
         now_ms = (asked + self._snapshot.database_offset_ns) // 1_000_000
         keys = self._snapshot.tables.keys.recent
         found = [self._recognise(question, keys) for question in questions]
@@ -197,13 +201,6 @@ class Checker:
         for outcome in outcomes:
             if outcome.rule is None and outcome.claims:
                 self._limiter.give_back(outcome.claims, now_ms)
-
-    def _age(self, monotonic_ns: int) -> float:
-        """Return the seconds since the database was last heard. Raises Stale beyond the bound, or as a clock jumped."""
-        age = monotonic_ns / 1e9 - self._snapshot.confirmed_at
-        if age > self._bound or self._snapshot.clock_has_jumped(monotonic_ns):
-            raise Stale(self.freshness().stale_ms)
-        return age
 
     def _recognise(self, question: Question, keys: Mapping[bytes, Key]) -> Key | Rule:
         """Return the key that is presented, where it is one of these, or the rule for what is none."""

@@ -38,13 +38,15 @@ class Snapshot:
             self.database_offset_ns = self.tables.clock.offset_ns
         self.confirmed_at = at
 
-    def clock_has_jumped(self, monotonic_ns: int) -> bool:
-        """Tell whether this host's clock moved against the monotonic one since the last poll.
+    def age_at(self, monotonic_ns: int) -> float:
+        """Return how many seconds ago the tables said what the database said; infinite as this host's clock jumped.
 
         It was set, or the host stood still while the monotonic clock did not count: in either
         case nobody knows how old the tables are until the database has been asked again.
         """
-        return abs(time.time_ns() - monotonic_ns - self.host_offset_ns) > CLOCK_JUMP_NS
+        if abs(time.time_ns() - monotonic_ns - self.host_offset_ns) > CLOCK_JUMP_NS:
+            return float("inf")
+        return monotonic_ns / 1e9 - self.confirmed_at
 
     def app_by_prefix(self, prefix: str, deployment_id: int | None) -> App | None:
         """Return the one app that a presented prefix can mean; None where there are several, or none."""
