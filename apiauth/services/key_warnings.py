@@ -80,8 +80,8 @@ def _due(now: datetime) -> Iterator[_Found]:
         made = Q(created_at__lte=now + STEPS[0].begins - due, created_at__gt=now - due - LATE)
         if app.policy.rotation.enforced_from is not None:  # then keys of any age may be due only now
             made = Q(created_at__lte=now + STEPS[0].begins - due)
-        for key in _living(now).filter(made, app_id=app.pk):
-            moment = key.rotation_due_at(app.policy.rotation)
+        for key in _living(now).active_at(now).filter(made, app_id=app.pk):
+            moment = key.rotation_deadline(app.policy.rotation)
             step = step_of(moment, key.created_at, now) if moment else None
             if step is None or moment is None:
                 continue
@@ -100,7 +100,7 @@ def _tell(found: _Found, now: datetime, *, mails: bool) -> bool:
     """Write warning and event, unless the key has changed meanwhile or another process was faster."""
     locked = Key.objects.select_for_update(of=("self",)).select_related("app")
     key = locked.filter(pk__in=_living(now).filter(pk=found.key_id)).first()
-    moment = _moment(key, found.event) if key else None
+    moment = _moment(key, found.event, now) if key else None
     step = step_of(moment, key.created_at, now) if key and moment else None
     if key is None or moment is None or step is None or step.days != found.days:
         return False
@@ -126,9 +126,11 @@ def _tell(found: _Found, now: datetime, *, mails: bool) -> bool:
     return True
 
 
-def _moment(key: Key, event: Event) -> datetime | None:
-    is_end = event in (Event.KEY_EXPIRING, Event.KEY_EXPIRED)
-    return key.expires_at if is_end else key.rotation_due_at(key.app.policy.rotation)
+def _moment(key: Key, event: Event, now: datetime) -> datetime | None:
+    """Return the moment that an event is about; None where there is none, as for a key that is past being rotated."""
+    if event in (Event.KEY_EXPIRING, Event.KEY_EXPIRED):
+        return key.expires_at
+    return key.rotation_deadline(key.app.policy.rotation) if key.is_active(now) else None
 
 
 def _address(key: Key) -> str:

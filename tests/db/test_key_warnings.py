@@ -131,6 +131,36 @@ def test_two_who_tell_at_once_tell_once(make_key: MakeKey, now: datetime) -> Non
     assert [told(key) for key in made] == [[("key.expiring", 7)]] * 5
 
 
+@pytest.mark.parametrize(("seconds_longer", "is_told"), [(0, False), (1, True)])
+def test_a_key_is_told_to_rotate_only_where_it_outlives_the_moment_it_is_due(
+    make_key: MakeKey, app: App, now: datetime, *, seconds_longer: int, is_told: bool
+) -> None:
+    require_rotation(app)
+    key = make_key(now=now, expires_at=now + 60 * DAY + timedelta(seconds=seconds_longer)).key
+    for days in (30, 53, 59, 60):
+        tell(now + days * DAY)
+    rotation = [event for event, _ in told(key) if event.startswith("key.rotation")]
+    assert rotation == (["key.rotation_due"] * 3 + ["key.rotation_overdue"] if is_told else [])
+
+
+@pytest.mark.parametrize(("before_its_end", "is_told"), [(timedelta(seconds=1), True), (timedelta(0), False)])
+def test_a_key_is_told_to_be_overdue_only_until_it_ends(
+    make_key: MakeKey, app: App, now: datetime, *, before_its_end: timedelta, is_told: bool
+) -> None:
+    require_rotation(app)
+    key = make_key(now=now, expires_at=now + 65 * DAY).key
+    tell(now + 65 * DAY - before_its_end)
+    assert (("key.rotation_overdue", 0) in told(key)) is is_told
+
+
+def test_an_expired_key_is_not_told_to_rotate(make_key: MakeKey, app: App, now: datetime) -> None:
+    require_rotation(app)
+    key = make_key(now=now, expires_at=now + 20 * DAY).key
+    for days in (20, 31, 45, 59, 60):
+        tell(now + days * DAY)
+    assert told(key) == [("key.expired", 0)]
+
+
 @pytest.fixture
 def server(settings: Any) -> Iterator[MailServer]:
     with mail_server() as running:
