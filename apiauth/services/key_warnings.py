@@ -61,6 +61,27 @@ def step_of(moment: datetime, created_at: datetime, now: datetime) -> Step | Non
     return None
 
 
+def still_holds(warning: KeyWarning, now: datetime) -> bool:
+    """Tell whether what was told is true yet: somebody may rely on the key, and its moment is the same."""
+    is_living = _living(now).filter(pk=warning.key_id).exists()
+    return is_living and _moment(warning.key, Event(warning.event), now) == warning.moment
+
+
+def address_of(key: Key) -> str:
+    """Return the e-mail address to write to about a key; "" for none.
+
+    It is the newest that an opened ticket named of the key's user or, where none did, of whoever made the
+    key. Nobody is written to whom the product has removed since, and then nobody else is either.
+    """
+    for subject_id in filter(None, (key.user_id, key.created_by_id)):
+        named = Session.objects.in_app(key.app_id).filter(subject_id=subject_id).exclude(subject_email="")
+        session = named.order_by("-id").only("subject_email", "created_at").first()
+        if session is not None:
+            gone = Departure.objects.filter(app_id=key.app_id, subject_id=subject_id, at__gte=session.created_at)
+            return "" if gone.exists() else session.subject_email
+    return ""
+
+
 def _expiring(now: datetime) -> Iterator[_Found]:
     for step in STEPS:
         event = Event.KEY_EXPIRING if step.days else Event.KEY_EXPIRED
@@ -104,7 +125,7 @@ def _tell(found: _Found, now: datetime, *, mails: bool) -> bool:
     step = step_of(moment, key.created_at, now) if key and moment else None
     if key is None or moment is None or step is None or step.days != found.days:
         return False
-    recipient = _address(key) if mails else ""
+    recipient = address_of(key) if mails else ""
     try:
         insert(
             lambda: KeyWarning(
@@ -131,17 +152,3 @@ def _moment(key: Key, event: Event, now: datetime) -> datetime | None:
     if event in (Event.KEY_EXPIRING, Event.KEY_EXPIRED):
         return key.expires_at
     return key.rotation_deadline(key.app.policy.rotation) if key.is_active(now) else None
-
-
-def _address(key: Key) -> str:
-    """Return the newest e-mail address that the product named of the key's user, else of who made it; "" for none.
-
-    Nobody is written to whom the product has removed since.
-    """
-    for subject_id in filter(None, (key.user_id, key.created_by_id)):
-        named = Session.objects.in_app(key.app_id).filter(subject_id=subject_id).exclude(subject_email="")
-        session = named.order_by("-id").only("subject_email", "created_at").first()
-        if session is not None:
-            gone = Departure.objects.filter(app_id=key.app_id, subject_id=subject_id, at__gte=session.created_at)
-            return "" if gone.exists() else session.subject_email
-    return ""
