@@ -175,7 +175,7 @@ def detail(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
         "cannot": request.rights.cannot(key) if row.is_active and not row.is_old else "",
         "warning": policy_lines.rotation_warning(key, request.app.policy.rotation, request.now),
         "lines": policy_lines.lines(request.app.policy),
-        "due_at": policy_lines.due_at(key, request.app.policy.rotation),
+        "due_at": key.rotation_deadline(request.app.policy.rotation),
         "notice": _notice(request, key),
         "propagation": propagation.of_told(key) if is_after_change(request) else None,
         "session_id": request.session_id,

@@ -39,15 +39,9 @@ def undo_line(policy: Policy) -> str:
     return f"A revoke can be undone for {minutes} minute{'' if minutes == 1 else 's'}." if minutes else ""
 
 
-def due_at(key: Key, rotation: RotationPolicy) -> datetime | None:
-    """Return when a key must be rotated; None for never, and where it ends before that."""
-    due = key.rotation_due_at(rotation)
-    return None if due and key.expires_at and key.expires_at <= due else due
-
-
 def rotation_tag(key: Key, rotation: RotationPolicy, now: datetime) -> Tag | None:
     """Return the mark of a live key that must be rotated within thirty days, or should have been."""
-    due = due_at(key, rotation)
+    due = key.rotation_deadline(rotation)
     if due is None or not key.is_active(now) or due - now > WARNED_FROM:
         return None
     if due > now:
@@ -58,7 +52,7 @@ def rotation_tag(key: Key, rotation: RotationPolicy, now: datetime) -> Tag | Non
 
 def rotation_warning(key: Key, rotation: RotationPolicy, now: datetime) -> str:
     """Return what a key that is due, or soon will be, comes to in a sentence; empty for any other."""
-    due, blocks = due_at(key, rotation), rotation.blocks_at(key.created_at)
+    due, blocks = key.rotation_deadline(rotation), rotation.blocks_at(key.created_at)
     if due is None or rotation_tag(key, rotation, now) is None:
         return ""
     if blocks and blocks <= now:

@@ -170,6 +170,11 @@ class Key(Row):
         """Return when the key must be rotated; None for never, and where it has been."""
         return None if self.replaced_by_id else rotation.due_at(self.created_at)
 
+    def rotation_deadline(self, rotation: RotationPolicy) -> datetime | None:
+        """Return when the key must be rotated as its owner is told; None for never, and where it ends by then."""
+        due = self.rotation_due_at(rotation)
+        return None if due and self.expires_at and self.expires_at <= due else due
+
     @property
     def ends_at(self) -> datetime | None:
         """Return when the key stops by itself: its expiry or the end of its overlap, whichever is first."""

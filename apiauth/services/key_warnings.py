@@ -61,6 +61,27 @@ def step_of(moment: datetime, created_at: datetime, now: datetime) -> Step | Non
     return None
 
 
+def still_holds(warning: KeyWarning, now: datetime) -> bool:
+    """Tell whether what was told is true yet: somebody may rely on the key, and its moment is the same."""
+    is_living = _living(now).filter(pk=warning.key_id).exists()
+    return is_living and _moment(warning.key, Event(warning.event), now) == warning.moment
+
+
+def address_of(key: Key) -> str:
+    """Return the e-mail address to write to about a key; "" for none.
+
+    It is the newest that an opened ticket named of the key's user or, where none did, of whoever made the
+    key. Nobody is written to whom the product has removed since, and then nobody else is either.
+    """
+    for subject_id in filter(None, (key.user_id, key.created_by_id)):
+        named = Session.objects.in_app(key.app_id).filter(subject_id=subject_id).exclude(subject_email="")
+        session = named.order_by("-id").only("subject_email", "created_at").first()
+        if session is not None:
+            gone = Departure.objects.filter(app_id=key.app_id, subject_id=subject_id, at__gte=session.created_at)
+            return "" if gone.exists() else session.subject_email
+    return ""
+
+
 def _expiring(now: datetime) -> Iterator[_Found]:
     for step in STEPS:
         event = Event.KEY_EXPIRING if step.days else Event.KEY_EXPIRED
@@ -80,8 +101,8 @@ def _due(now: datetime) -> Iterator[_Found]:
         made = Q(created_at__lte=now + STEPS[0].begins - due, created_at__gt=now - due - LATE)
         if app.policy.rotation.enforced_from is not None:  # then keys of any age may be due only now
             made = Q(created_at__lte=now + STEPS[0].begins - due)
-        for key in _living(now).filter(made, app_id=app.pk):
-            moment = key.rotation_due_at(app.policy.rotation)
+        for key in _living(now).active_at(now).filter(made, app_id=app.pk):
+            moment = key.rotation_deadline(app.policy.rotation)
             step = step_of(moment, key.created_at, now) if moment else None
             if step is None or moment is None:
                 continue
@@ -100,11 +121,11 @@ def _tell(found: _Found, now: datetime, *, mails: bool) -> bool:
     """Write warning and event, unless the key has changed meanwhile or another process was faster."""
     locked = Key.objects.select_for_update(of=("self",)).select_related("app")
     key = locked.filter(pk__in=_living(now).filter(pk=found.key_id)).first()
-    moment = _moment(key, found.event) if key else None
+    moment = _moment(key, found.event, now) if key else None
     step = step_of(moment, key.created_at, now) if key and moment else None
     if key is None or moment is None or step is None or step.days != found.days:
         return False
-    recipient = _address(key) if mails else ""
+    recipient = address_of(key) if mails else ""
     try:
         insert(
             lambda: KeyWarning(
@@ -126,20 +147,8 @@ def _tell(found: _Found, now: datetime, *, mails: bool) -> bool:
     return True
 
 
-def _moment(key: Key, event: Event) -> datetime | None:
-    is_end = event in (Event.KEY_EXPIRING, Event.KEY_EXPIRED)
-    return key.expires_at if is_end else key.rotation_due_at(key.app.policy.rotation)
-
-
-def _address(key: Key) -> str:
-    """Return the newest e-mail address that the product named of the key's user, else of who made it; "" for none.
-
-    Nobody is written to whom the product has removed since.
-    """
-    for subject_id in filter(None, (key.user_id, key.created_by_id)):
-        named = Session.objects.in_app(key.app_id).filter(subject_id=subject_id).exclude(subject_email="")
-        session = named.order_by("-id").only("subject_email", "created_at").first()
-        if session is not None:
-            gone = Departure.objects.filter(app_id=key.app_id, subject_id=subject_id, at__gte=session.created_at)
-            return "" if gone.exists() else session.subject_email
-    return ""
+def _moment(key: Key, event: Event, now: datetime) -> datetime | None:
+    """Return the moment that an event is about; None where there is none, as for a key that is past being rotated."""
+    if event in (Event.KEY_EXPIRING, Event.KEY_EXPIRED):
+        return key.expires_at
+    return key.rotation_deadline(key.app.policy.rotation) if key.is_active(now) else None

@@ -11,10 +11,11 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 from django.db import transaction
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 
 from apiauth.core.events import Event
 from apiauth.models import Key, KeyWarning
+from apiauth.services import key_warnings
 
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -27,7 +28,8 @@ def send_due(*, now: datetime) -> int:
     """Send what is due, over one connection; return how many were taken by the server.
 
     A warning's row is held while its mail is sent, so no two processes send it. What a server does not
-    take is tried again later, ever more rarely; an address that it refuses for good is given up.
+    take is tried again later, ever more rarely; an address that it refuses for good is given up, and so is a
+    mail that is no longer true, or has nobody to go to any more.
     """
     sent, connection = 0, EmailBackend(**_server().connection_options())
     try:
@@ -60,13 +62,33 @@ def unsent(*, now: datetime) -> Unsent:
     return Unsent(found["count"], (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0)
 
 
+def give_up_without_recipient(*, app_id: int, subject_id: str) -> None:
+    """Give up the mails about a subject's keys that wait and have nobody to go to: the subject was removed.
+
+    A mail that is being sent at this moment is left alone, as nothing could call it back. Where the server does
+    not take it, it is given up at its next turn.
+    """
+    of_subject = Q(key__user_id=subject_id) | Q(key__created_by_id=subject_id)
+    waiting = KeyWarning.objects.unsent().filter(of_subject, key__app_id=app_id)
+    for warning in waiting.select_related("key").select_for_update(skip_locked=True, of=("self",)):
+        if not key_warnings.address_of(warning.key):
+            _give_up(warning)
+
+
 @transaction.atomic
 def _send_next(connection: EmailBackend, now: datetime) -> bool | None:
-    """Try the next mail; return whether the server took it, None where none is left."""
+    """Try the next mail; return whether the server took it, None where none is left.
+
+    Key and recipient are looked at again: a mail may have waited for days.
+    """
     due = KeyWarning.objects.to_mail(now).select_for_update(skip_locked=True, of=("self",))
     warning = due.select_related("key", "key__app").first()
     if warning is None:
         return None
+    warning.recipient = key_warnings.address_of(warning.key) if key_warnings.still_holds(warning, now) else ""
+    if not warning.recipient:
+        _give_up(warning)
+        return False
     warning.mail_attempts += 1
     try:
         connection.open()
@@ -80,14 +102,19 @@ def _send_next(connection: EmailBackend, now: datetime) -> bool | None:
         connection.close()  # whatever state it is in, the next mail begins afresh
         return False
     warning.mail_sent_at, warning.mail_due_at = now, None
-    warning.save(update_fields=["mail_attempts", "mail_sent_at", "mail_due_at"])
+    warning.save(update_fields=["recipient", "mail_attempts", "mail_sent_at", "mail_due_at"])
     return True
+
+
+def _give_up(warning: KeyWarning) -> None:
+    warning.mail_due_at = None
+    warning.save(update_fields=["mail_due_at"])
 
 
 def _put_off(warning: KeyWarning, now: datetime, *, is_final: bool, kind: str) -> None:
     pause = min(FIRST_PAUSE * 2 ** min(warning.mail_attempts - 1, 10), LONGEST_PAUSE)
     warning.mail_due_at = None if is_final else now + pause
-    warning.save(update_fields=["mail_attempts", "mail_due_at"])
+    warning.save(update_fields=["recipient", "mail_attempts", "mail_due_at"])
     log.error("mail.not_sent", warning=str(warning.pk), kind=kind, attempts=warning.mail_attempts, given_up=is_final)
 
 

@@ -10,7 +10,7 @@ from apiauth.core.errors import NotFound
 from apiauth.core.events import Event
 from apiauth.models import App, Departure, Key, Session, Ticket
 from apiauth.models.fields import insert
-from apiauth.services import activity, keys
+from apiauth.services import activity, keys, mails
 from apiauth.services.apps import find_app
 
 _REASON = "Owner removed"
@@ -20,6 +20,7 @@ _REASON = "Owner removed"
 def remove_subject(*, deployment_id: int, slug: str, subject_id: str, actor: Actor, now: datetime) -> Departure:
     """End a subject's access to an app: sessions and unused tickets at once, keys where the policy says so.
 
+    Mails that wait for the subject are given up.
     The app's row is locked, so no key of the subject is made meanwhile. Removed again, a subject loses
     what it was given since. Raises NotFound for an app or a subject that is not known.
     """
@@ -35,6 +36,7 @@ def remove_subject(*, deployment_id: int, slug: str, subject_id: str, actor: Act
         revoked = []
     found = {"sessions_ended": _end_access(app, subject_id, now), "keys_revoked": len(revoked)}
     departure = _remember(app, subject_id, now, {**found, "keys_left": owned.count()})
+    mails.give_up_without_recipient(app_id=app.pk, subject_id=subject_id)
     activity.record(
         Event.SUBJECT_REMOVED,
         actor=actor,

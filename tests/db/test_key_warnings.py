@@ -1,8 +1,7 @@
-"""Keys that end or must be rotated soon are told of, each step once, and by mail where an address is known."""
+"""Keys that end or must be rotated soon are told of, each step once."""
 
-import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,10 +10,8 @@ from django.db import connections
 
 from apiauth.core.actor import Actor
 from apiauth.core.policy import read_policy
-from apiauth.models import ActivityEntry, App, Key, KeyWarning
-from apiauth.services import key_edits, key_warnings, keys, mails, sessions, subjects
-from config import email
-from tests.support.mail_server import MailServer, mail_server
+from apiauth.models import ActivityEntry, App, Key
+from apiauth.services import key_edits, key_warnings, keys
 
 pytestmark = pytest.mark.django_db
 MakeKey = Callable[..., keys.IssuedKey]
@@ -28,8 +25,8 @@ def told(key: Key) -> list[tuple[str, int]]:
     return [(entry.event, entry.details["days"]) for entry in entries]
 
 
-def tell(moment: datetime, *, by_mail: bool = False) -> int:
-    return key_warnings.tell_all(now=moment, mails=by_mail)
+def tell(moment: datetime) -> int:
+    return key_warnings.tell_all(now=moment, mails=False)
 
 
 def test_each_step_before_an_end_is_told_once(make_key: MakeKey, now: datetime) -> None:
@@ -131,85 +128,31 @@ def test_two_who_tell_at_once_tell_once(make_key: MakeKey, now: datetime) -> Non
     assert [told(key) for key in made] == [[("key.expiring", 7)]] * 5
 
 
-@pytest.fixture
-def server(settings: Any) -> Iterator[MailServer]:
-    with mail_server() as running:
-        out = email.read(running.url, "keys@example.com", None)
-        settings.ENVIRONMENT = dataclasses.replace(settings.ENVIRONMENT, email=out)
-        yield running
-
-
-@pytest.fixture
-def danas_key(
-    app: App, make_key: MakeKey, session_for: Callable[..., sessions.OpenedSession], now: datetime
-) -> keys.IssuedKey:
-    session = session_for(app, subject_id="dana", subject_email="dana@example.com").session
-    return make_key(now=now, expires_at=now + 90 * DAY, owner=session.owner)
-
-
-def test_the_mail_says_which_key_when_and_what_to_do_and_holds_no_secret(
-    server: MailServer, danas_key: keys.IssuedKey, app: App, now: datetime
+@pytest.mark.parametrize(("seconds_longer", "is_told"), [(0, False), (1, True)])
+def test_a_key_is_told_to_rotate_only_where_it_outlives_the_moment_it_is_due(
+    make_key: MakeKey, app: App, now: datetime, *, seconds_longer: int, is_told: bool
 ) -> None:
-    later = now + 85 * DAY
-    tell(later, by_mail=True)
-    assert mails.send_due(now=later) == 1
-    assert (mails.send_due(now=later + DAY), mails.has_due(now=later + DAY)) == (0, False)
-    [mail] = server.mails
-    text = mail.get_content()
-    assert mail["To"] == "dana@example.com"
-    assert mail["From"] == "keys@example.com"
-    assert "Billing worker" in mail["Subject"]
-    assert f"nw_live_…{danas_key.key.key_suffix}" in text
-    assert f"{danas_key.key.expires_at:%Y-%m-%d %H:%M} UTC" in text
-    assert app.return_url in text
-    assert danas_key.secret.text not in str(mail)
+    require_rotation(app)
+    key = make_key(now=now, expires_at=now + 60 * DAY + timedelta(seconds=seconds_longer)).key
+    for days in (30, 53, 59, 60):
+        tell(now + days * DAY)
+    rotation = [event for event, _ in told(key) if event.startswith("key.rotation")]
+    assert rotation == (["key.rotation_due"] * 3 + ["key.rotation_overdue"] if is_told else [])
 
 
-def test_nobody_is_written_to_where_no_address_is_known_or_its_owner_is_gone(
-    server: MailServer, danas_key: keys.IssuedKey, make_key: MakeKey, app: App, actor: Actor, now: datetime
+@pytest.mark.parametrize(("before_its_end", "is_told"), [(timedelta(seconds=1), True), (timedelta(0), False)])
+def test_a_key_is_told_to_be_overdue_only_until_it_ends(
+    make_key: MakeKey, app: App, now: datetime, *, before_its_end: timedelta, is_told: bool
 ) -> None:
-    make_key(now=now, expires_at=now + 90 * DAY)
-    subjects.remove_subject(
-        deployment_id=app.deployment_id, slug=app.slug, subject_id="dana", actor=actor, now=now + DAY
-    )
-    assert tell(now + 85 * DAY, by_mail=True) == 2
-    assert not mails.has_due(now=now + 86 * DAY)
+    require_rotation(app)
+    key = make_key(now=now, expires_at=now + 65 * DAY).key
+    tell(now + 65 * DAY - before_its_end)
+    assert (("key.rotation_overdue", 0) in told(key)) is is_told
 
 
-def test_a_mail_waits_while_the_server_is_away_and_is_sent_once_it_is_back(
-    server: MailServer, danas_key: keys.IssuedKey, now: datetime
-) -> None:
-    later = now + 85 * DAY
-    tell(later, by_mail=True)
-    for attempt, trouble in enumerate(("temporarily refused", "broken off")):
-        server.refuses_with, server.breaks_off = (450, False) if trouble.startswith("temp") else (0, True)
-        moment = later + attempt * timedelta(minutes=5)
-        assert mails.send_due(now=moment) == 0
-        assert not mails.has_due(now=moment + timedelta(seconds=59))
-    assert mails.unsent(now=later + timedelta(minutes=30)) == mails.Unsent(1, 1800.0)
-    server.refuses_with, server.breaks_off = 0, False
-    assert mails.send_due(now=later + timedelta(hours=1)) == 1
-    assert mails.unsent(now=later + timedelta(hours=2)) == mails.Unsent(0, 0.0)
-    assert KeyWarning.objects.get().mail_attempts == 3
-    assert [mail["Message-ID"] for mail in server.mails] == [f"<warning-{KeyWarning.objects.get().pk}@127.0.0.1>"]
-
-
-def test_an_address_that_is_refused_for_good_is_given_up(
-    server: MailServer, danas_key: keys.IssuedKey, now: datetime
-) -> None:
-    server.refuses_with = 550
-    tell(now + 85 * DAY, by_mail=True)
-    assert mails.send_due(now=now + 85 * DAY) == 0
-    assert not mails.has_due(now=now + 89 * DAY)
-    assert mails.unsent(now=now + 89 * DAY).count == 0
-
-
-@pytest.mark.parametrize(
-    ("url", "wrong"),
-    [("http://x", "smtp://"), ("smtp://u:secret@x", "without a password"), ("smtps://mail.example.com", "FROM")],
-)
-def test_a_mail_server_that_cannot_be_meant_is_refused_without_its_password(url: str, wrong: str) -> None:
-    with pytest.raises(ValueError, match=wrong) as refusal:
-        email.read(url, "" if wrong == "FROM" else "keys@example.com", "hush")
-    assert "secret" not in str(refusal.value)
-    assert "hush" not in repr(email.read("smtps://mail.example.com", "keys@example.com", "hush"))
+def test_an_expired_key_is_not_told_to_rotate(make_key: MakeKey, app: App, now: datetime) -> None:
+    require_rotation(app)
+    key = make_key(now=now, expires_at=now + 20 * DAY).key
+    for days in (20, 31, 45, 59, 60):
+        tell(now + days * DAY)
+    assert told(key) == [("key.expired", 0)]
