@@ -154,6 +154,11 @@ def _kept(name: str, value: Any) -> Any:
     check, replacement = SPOKEN[name]
     try:
         check(value)
-    except Invalid:
+    except (
+        Invalid,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # a body that ignores a field of this name may have any type
         return replacement
     return value
