@@ -195,7 +195,8 @@ def _horizon(app_id: int | None, within: Reach | None, filters: DecisionFilters,
     """
     start, end = _bounds(filters)
     if last is not None:
-        end = min(end, _moment(last) + timedelta(milliseconds=1))
+        is_before_all = _first_of(_moment(last)) == last  # of its moment, as a page leaves off that has found nothing
+        end = min(end, _moment(last) + timedelta(milliseconds=0 if is_before_all else 1))
     rows = Decision.objects.between(start, end)
     if filters.key_id is not None:
         rows = rows.filter(key_id=filters.key_id)

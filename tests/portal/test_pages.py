@@ -360,8 +360,9 @@ def test_a_database_that_is_gone_is_a_503(portal_client, monkeypatch):
 def test_a_log_page_that_found_nothing_yet_leads_further_back(portal_client, make_decision, monkeypatch):
     monkeypatch.setattr("apiauth.audit.search.LOOKED_THROUGH", 2)
     make_decision(path="/v2/rare", at=clock.now() - timedelta(minutes=9))
+    a_minute_ago = clock.now() - timedelta(minutes=1)
     for _ in range(2):
-        make_decision()
+        make_decision(at=a_minute_ago)  # as many in one moment as a page looks at
     client = portal_client()
     first = client.get("/portal/logs?path=/v2/rare").content.decode()
     assert "Nothing matches among the newest calls" in first
