@@ -14,6 +14,6 @@ def _read_or_none(scheme_id: int, written: str) -> tuple[LimitRule, ...]:
 
 tables._readable = _read_or_none  # before the gateway begins to read
 
-from config.gateway_wsgi import application  # noqa: E402
+from config.gateway_wsgi import application  # noqa: E402  # its listener reads from here on
 
 __all__ = ["application"]

@@ -4,16 +4,18 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 from django.test import Client
 
+from apiauth.audit.partitions import ensure_partitions
 from apiauth.core import clock
 from apiauth.core.actor import Actor
 from apiauth.models import App, Deployment, Session
 from apiauth.services import apps, deployments, keys, sessions, tickets
 from tests.support import stage as stages
 from tests.support.browsers import browser, open_context
-from tests.support.database import empty_what_was_recorded
+from tests.support.database import dsn, empty_what_was_recorded
 
 __all__ = ["browser", "open_context"]  # one Chromium for the whole run, wherever a test asks for it
 
@@ -28,6 +30,14 @@ def leave_nothing_recorded(request: pytest.FixtureRequest) -> Iterator[None]:
     marker = request.node.get_closest_marker("django_db")
     if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
         empty_what_was_recorded()
+
+
+@pytest.fixture
+def connection(transactional_db: None) -> Iterator[psycopg.Connection[Any]]:
+    """A session of its own, with today's partitions, in which each statement is committed."""
+    with psycopg.connect(dsn(), autocommit=True) as connection:
+        ensure_partitions(connection)
+        yield connection
 
 
 @pytest.fixture

@@ -52,13 +52,6 @@ def record(**fields) -> Record:
     return Record(**{**values, **fields})
 
 
-@pytest.fixture
-def connection(transactional_db):
-    with psycopg.connect(dsn(), autocommit=True) as connection:
-        ensure_partitions(connection)
-        yield connection
-
-
 def count(connection) -> int:
     return connection.execute("SELECT count(*) FROM apiauth_decision").fetchone()[0]
 

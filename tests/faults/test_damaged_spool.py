@@ -16,8 +16,7 @@ from apiauth.audit import backlog
 from apiauth.audit.drain import Drain
 from apiauth.audit.record import LAST_MOMENT_MS, MAGIC, Intact, frame, read_frames
 from apiauth.core import clock
-from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
-    connection,
+from tests.db.test_drain import (
     counted,
     record,
     recorded,
@@ -59,7 +58,7 @@ def bytes_of(piece):
 
 @given(FILES)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_intact_record_arrives_and_nothing_else(connection, files):  # noqa: F811
+def test_every_intact_record_arrives_and_nothing_else(connection, files):
     connection.execute(f"TRUNCATE {DECISION_TABLES}")
     wanted = []
     with tempfile.TemporaryDirectory() as name:
@@ -74,7 +73,7 @@ def test_every_intact_record_arrives_and_nothing_else(connection, files):  # noq
     assert counted(connection) == {len(wanted)}
 
 
-def test_damage_that_looks_like_frames_is_put_aside_as_one_piece(connection, tmp_path):  # noqa: F811
+def test_damage_that_looks_like_frames_is_put_aside_as_one_piece(connection, tmp_path):
     records = [record(), record()]
     (tmp_path / "a.spool").write_bytes(frame(records[0]) + MAGIC * 3000 + frame(records[1]))
     Drain(connection, tmp_path).drain_all()
@@ -93,7 +92,7 @@ def leave_foreign_things(folder):
     return ["broken-link.spool", "folder.spool", "link.spool", LONG_NAME, "loop.spool", "pipe.spool"]
 
 
-def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F811
+def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):
     foreign = leave_foreign_things(tmp_path)
     (tmp_path / "empty.spool").touch()
     odd = os.fsdecode(b"\xff\xfe name.spool")
@@ -107,7 +106,7 @@ def test_what_is_no_spool_file_stops_no_other(connection, tmp_path):  # noqa: F8
     assert backlog.measure(tmp_path, {}, clock.now()).bytes == 0, "nothing that would wait for ever"
 
 
-def test_what_is_no_spool_file_is_on_the_log_once_for_as_long_as_it_lies_there(connection, tmp_path):  # noqa: F811
+def test_what_is_no_spool_file_is_on_the_log_once_for_as_long_as_it_lies_there(connection, tmp_path):
     foreign = leave_foreign_things(tmp_path)
     drain = Drain(connection, tmp_path)
     with capture_logs() as lines:
@@ -122,7 +121,7 @@ def test_what_is_no_spool_file_is_on_the_log_once_for_as_long_as_it_lies_there(c
     assert [line["file"] for line in lines] == ["pipe.spool"]
 
 
-def test_a_moment_beyond_every_calendar_is_damage(connection, tmp_path):  # noqa: F811
+def test_a_moment_beyond_every_calendar_is_damage(connection, tmp_path):
     beyond = record()
     late = (LAST_MOMENT_MS + 1).to_bytes(6, "big") + beyond.id[6:]
     last = LAST_MOMENT_MS.to_bytes(6, "big") + beyond.id[6:]
@@ -133,7 +132,7 @@ def test_a_moment_beyond_every_calendar_is_damage(connection, tmp_path):  # noqa
     assert len(list((tmp_path / "quarantine").iterdir())) == 1
 
 
-def test_a_record_that_the_database_refuses_costs_few_attempts(connection, tmp_path, monkeypatch):  # noqa: F811
+def test_a_record_that_the_database_refuses_costs_few_attempts(connection, tmp_path, monkeypatch):
     records = [record() for _ in range(2000)]
     records[1500] = record(client_ip="nonsense")
     (tmp_path / "a.spool").write_bytes(b"".join(map(frame, records)))
@@ -162,11 +161,11 @@ def cannot_trace(sentence: str) -> NoReturn:
     """Skip with a sentence, or fail where tracing is required."""
     if os.environ.get("KEYSTEAD_REQUIRE_STRACE"):
         pytest.fail(sentence)
-    pytest.skip(sentence)
+    pytest.skip(sentence)  # not every machine has strace, or lets a process be traced; .ci/run requires both
 
 
 @pytest.mark.processes
-def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_each(connection, tmp_path):  # noqa: F811
+def test_records_of_a_file_that_the_disk_fails_to_sync_arrive_by_another_once_each(connection, tmp_path):
     script = f"import django; django.setup()\n{APPEND}"
     fail = ["strace", "-f", "-o", os.devnull, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=3+7"]
     try:

@@ -11,8 +11,7 @@ from apiauth.audit.direct import Direct
 from apiauth.audit.drain import Drain
 from apiauth.audit.record import frame
 from apiauth.audit.spool import Spool, SpoolFull
-from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
-    connection,
+from tests.db.test_drain import (
     count,
     counted,
     record,
@@ -72,7 +71,7 @@ def append_until_refused(spool, records=10_000):
     raise AssertionError("nothing was refused")
 
 
-def test_the_reserve_takes_over_where_the_disk_is_full(connection, disk):  # noqa: F811
+def test_the_reserve_takes_over_where_the_disk_is_full(connection, disk):
     spool = Spool(disk / "spool", reserve_bytes=RESERVE_BYTES)
     assert spool.room().has_reserve
     fill(disk)
@@ -84,7 +83,7 @@ def test_the_reserve_takes_over_where_the_disk_is_full(connection, disk):  # noq
     assert recorded(connection) == written(taken)
 
 
-def test_behind_the_reserve_the_database_takes_decisions_directly(connection, disk, direct):  # noqa: F811
+def test_behind_the_reserve_the_database_takes_decisions_directly(connection, disk, direct):
     spool = Spool(disk / "spool", reserve_bytes=RESERVE_BYTES, second_sink=direct)
     fill(disk)
     one_by_one, together = ([record() for _ in range(number)] for number in (1000, 50))
@@ -99,7 +98,7 @@ def test_behind_the_reserve_the_database_takes_decisions_directly(connection, di
     assert counted(connection) == {1050}
 
 
-def test_without_disk_and_database_there_is_no_decision(connection, disk):  # noqa: F811
+def test_without_disk_and_database_there_is_no_decision(connection, disk):
     spool = Spool(disk / "spool", second_sink=Direct(NOWHERE))
     fill(disk)
     taken = append_until_refused(spool)
@@ -110,7 +109,7 @@ def test_without_disk_and_database_there_is_no_decision(connection, disk):  # no
     assert recorded(connection) == written(taken)
 
 
-def test_one_caller_alone_waits_for_a_database_that_is_silent_and_not_for_ever(connection):  # noqa: F811
+def test_one_caller_alone_waits_for_a_database_that_is_silent_and_not_for_ever(connection):
     proxy = FreezingProxy(dsn())
     sink = Direct(proxy.address)
     sink([record()])
@@ -147,7 +146,7 @@ def test_the_reserve_is_made_anew_once_there_is_room(disk, monkeypatch):
     spool.close()
 
 
-def test_a_gateway_starts_on_a_full_disk_and_writes_once_there_is_room(connection, disk):  # noqa: F811
+def test_a_gateway_starts_on_a_full_disk_and_writes_once_there_is_room(connection, disk):
     (disk / "spool").mkdir()
     filler = fill(disk)
     spool = Spool(disk / "spool", reserve_bytes=RESERVE_BYTES)
@@ -158,7 +157,7 @@ def test_a_gateway_starts_on_a_full_disk_and_writes_once_there_is_room(connectio
     assert count(connection) == 1
 
 
-def test_a_record_that_went_both_ways_is_kept_and_counted_once(connection, tmp_path, direct):  # noqa: F811
+def test_a_record_that_went_both_ways_is_kept_and_counted_once(connection, tmp_path, direct):
     twice, once = record(), record()
     direct([twice])
     spool = Spool(tmp_path)
@@ -169,7 +168,7 @@ def test_a_record_that_went_both_ways_is_kept_and_counted_once(connection, tmp_p
     assert counted(connection) == {2}
 
 
-def test_damage_that_the_full_disk_cannot_take_a_copy_of_keeps_no_record_back(connection, disk):  # noqa: F811
+def test_damage_that_the_full_disk_cannot_take_a_copy_of_keeps_no_record_back(connection, disk):
     spool = disk / "spool"
     spool.mkdir()
     whole = [record() for _ in range(5)]

@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from apiauth.audit.drain import Drain
-from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
-    connection,
+from tests.db.test_drain import (
     counted,
     record,
     recorded,
@@ -59,7 +58,7 @@ for turn in range(kills):
 """
 
 
-def test_a_worker_killed_a_hundred_times_loses_and_doubles_nothing(connection, tmp_path):  # noqa: F811
+def test_a_worker_killed_a_hundred_times_loses_and_doubles_nothing(connection, tmp_path):
     records = [record() for _ in range(RECORDS)]
     write(tmp_path, records)
     ran = subprocess.run(

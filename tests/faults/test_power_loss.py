@@ -11,8 +11,7 @@ import pytest
 
 from apiauth.audit.drain import Drain
 from apiauth.audit.spool import SYNC_SECONDS, Spool
-from tests.db.test_drain import (  # noqa: F401  # a fixture is used by its name
-    connection,
+from tests.db.test_drain import (
     count,
     counted,
     record,
@@ -73,7 +72,7 @@ def disk(monkeypatch):
     return Disk(monkeypatch)
 
 
-def arrived(connection, folder):  # noqa: F811
+def arrived(connection, folder):
     Drain(connection, folder).drain_all()
     assert not list(folder.glob("*.spool"))
     rows = recorded(connection)
@@ -82,7 +81,7 @@ def arrived(connection, folder):  # noqa: F811
     return set(rows)
 
 
-def test_where_each_record_is_synced_none_is_lost_at_any_moment(connection, disk, tmp_path):  # noqa: F811
+def test_where_each_record_is_synced_none_is_lost_at_any_moment(connection, disk, tmp_path):
     spool = Spool(tmp_path / "spool", "always", segment_bytes=2000)
     begun, acknowledged, stop = [], [], threading.Event()
 
@@ -111,7 +110,7 @@ def test_where_each_record_is_synced_none_is_lost_at_any_moment(connection, disk
 
 
 def test_otherwise_what_is_older_than_the_last_sync_is_there_and_only_the_newest_is_lost(
-    connection,  # noqa: F811
+    connection,
     disk,
     tmp_path,
     monkeypatch,
@@ -133,7 +132,7 @@ def test_otherwise_what_is_older_than_the_last_sync_is_there_and_only_the_newest
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 4096, b"KS", os.urandom(500)], ids=["zeros", "a beginning", "old blocks"])
-def test_what_stands_in_blocks_that_were_never_written_is_put_aside(connection, disk, tmp_path, tail):  # noqa: F811
+def test_what_stands_in_blocks_that_were_never_written_is_put_aside(connection, disk, tmp_path, tail):
     spool = Spool(tmp_path / "spool", "always")
     records = [record() for _ in range(10)]
     for each in records:
@@ -145,7 +144,7 @@ def test_what_stands_in_blocks_that_were_never_written_is_put_aside(connection, 
 
 
 def test_what_the_worker_had_read_before_the_disk_had_it_stays_recorded_once(
-    connection,  # noqa: F811
+    connection,
     disk,
     tmp_path,
     monkeypatch,
@@ -161,7 +160,7 @@ def test_what_the_worker_had_read_before_the_disk_had_it_stays_recorded_once(
     assert len(arrived(connection, tmp_path / "after")) == 2, "its file is shorter now than what was read of it"
 
 
-def test_a_deleted_file_that_is_there_again_counts_nothing_twice(connection, disk, tmp_path):  # noqa: F811
+def test_a_deleted_file_that_is_there_again_counts_nothing_twice(connection, disk, tmp_path):
     spool = Spool(tmp_path / "spool", "always")
     for _ in range(10):
         spool.append(record())
