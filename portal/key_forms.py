@@ -76,7 +76,7 @@ class GrantForm(PortalForm):
         """Return the resources to bind a key to, and the dropped ones that it has, to be taken away."""
         held = self["resources"].value() or []
         bound = resource_words.bound_resources(self._resources, self._named)
-        return [Option(each.path, each.path, each.mark, each.path in held) for each in bound]
+        return [Option(each.name, each.name, each.mark, each.name in held) for each in bound]
 
     @property
     def refused_everywhere(self) -> str:

@@ -143,12 +143,12 @@ class KeyAdmin(GatewayWindow):
     @column("Permissions")
     def held(self, row: Key) -> str:
         held = permission_words.held_permissions(row.permissions, row.app.permissions)
-        return ", ".join(f"{each.name} ({each.mark})" if each.mark else each.name for each in held) or "none"
+        return ", ".join(map(str, held)) or "none"
 
     @column("Resources")
     def bound_to(self, row: Key) -> str:
         bound = resource_words.bound_resources(row.resources, row.app.resources)
-        listed = ", ".join(f"{each.path} ({each.mark})" if each.mark else each.path for each in bound)
+        listed = ", ".join(map(str, bound))
         refused = resource_words.refused_everywhere(row.resources, row.app.resources)
         return f"{listed}. {refused}" if refused else listed or "all"
 

@@ -80,6 +80,11 @@ class ExpiryPolicy(Part, frozen=True):
         """Return the latest end of a key that is made at a moment; None where it needs none."""
         return None if self.longest_days is None else created_at + timedelta(days=self.longest_days)
 
+    def latest_of_found(self, created_at: datetime, applies_at: datetime) -> datetime | None:
+        """Return the latest end of a key that was there before: it does not end before the policy applies."""
+        latest = self.latest(created_at)
+        return None if latest is None else max(latest, applies_at)
+
     def granted(self, expires_at: datetime | None, now: datetime) -> datetime | None:
         """Return the end of a key that is made now. Raises Invalid where it lacks one, or lasts too long."""
         latest = self.latest(now)
@@ -199,6 +204,12 @@ class Policy(Part, frozen=True):
             moment = self.rotation.enforced_from.astimezone(UTC)
             values["rotation"]["enforced_from"] = moment.isoformat().replace("+00:00", "Z")
         return values
+
+
+def check_moment_kept(rotation: RotationPolicy, present: datetime | None) -> None:
+    """Return if a rotation names no moment of its own but the present one. Raises Invalid."""
+    if rotation.enforced_from not in (None, present):
+        raise Invalid("enforced_from follows from policy_applies_at.", field="policy.rotation.enforced_from")
 
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)

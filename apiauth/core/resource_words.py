@@ -1,8 +1,8 @@
 """What a key is bound to, as people read it: a resource that its app has dropped must not look like one that opens."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from apiauth.core.marked_names import MarkedName, marked
 from apiauth.core.resource import dropped_resources
 
 DROPPED = "no longer named by the app, opens nothing"
@@ -12,18 +12,9 @@ WOULD_BE_REFUSED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BoundResource:
-    """One resource of a key; the mark says what is wrong with it, and is empty where nothing is."""
-
-    path: str
-    mark: str
-
-
-def bound_resources(resources: Sequence[str], catalogue: Collection[str]) -> list[BoundResource]:
+def bound_resources(resources: Sequence[str], catalogue: Collection[str]) -> list[MarkedName]:
     """Return a key's resources, each dropped one with its mark."""
-    lost = dropped_resources(resources, catalogue)
-    return [BoundResource(path, DROPPED if path in lost else "") for path in resources]
+    return marked(resources, dropped_resources(resources, catalogue), DROPPED)
 
 
 def refused_everywhere(resources: Sequence[str], catalogue: Collection[str], *, sentence: str = REFUSED) -> str:

@@ -18,7 +18,7 @@ from apiauth.core.errors import KeysteadError
 from apiauth.core.metadata import without_reserved
 from apiauth.http.limit_fields import Templates, counts, entries, header_fields, templates
 from apiauth.verify.check import Outcome, Stale
-from apiauth.verify.entries import Key
+from apiauth.verify.entries import UNREADABLE, Key
 from apiauth.verify.limiter import Claim
 from apiauth.verify.prepared import Prepared
 
@@ -160,7 +160,7 @@ def _metadata(key: Key) -> dict[str, Any]:
     """Return a key's metadata; none where nobody can read it: the decision is on record already, and has to be told."""
     try:
         return _read_metadata(key.metadata)
-    except (ValueError, RecursionError, msgspec.MsgspecError):
+    except UNREADABLE:
         log.exception("check_answer.unreadable_metadata", key_id=key.id)
         return {}
 

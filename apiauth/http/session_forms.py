@@ -1,9 +1,10 @@
 """What the forms of the session API may hold, by type; what the values must be is the services' business."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, WithJsonSchema
 
+from apiauth.http.bodies import UNSENT
 from apiauth.http.value_types import (
     AddressRanges,
     DeedName,
@@ -16,7 +17,6 @@ from apiauth.http.value_types import (
     Resources,
 )
 
-UNSENT: Any = None  # of a field that may be left out, and that null would not clear
 KEY_LISTS = ("permissions", "allowed_cidrs", "resources")  # of a page's form about a key: once for every entry
 
 

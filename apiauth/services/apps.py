@@ -11,7 +11,7 @@ from apiauth.core.actor import Actor
 from apiauth.core.errors import Invalid, NotFound, SlugTaken
 from apiauth.core.events import Event
 from apiauth.core.permissions import check_permissions
-from apiauth.core.policy import Policy, read_policy
+from apiauth.core.policy import Policy, check_moment_kept, read_policy
 from apiauth.core.resource import normal_form
 from apiauth.core.roles import Role
 from apiauth.core.secrets import RESERVED_PREFIXES
@@ -144,8 +144,7 @@ def _checked(deployment_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:
 def _first_policy(value: object) -> Policy:
     """Return the policy of an app that has no keys yet, which it would hold for from a later moment."""
     policy = read_policy(value)
-    if policy.rotation.enforced_from is not None:
-        raise Invalid("enforced_from follows from policy_applies_at.", field="policy.rotation.enforced_from")
+    check_moment_kept(policy.rotation, None)
     return policy
 
 

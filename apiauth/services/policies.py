@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from apiauth.core.actor import Actor
 from apiauth.core.errors import Invalid, Unprocessable
 from apiauth.core.events import Event
-from apiauth.core.policy import Policy, RotationPolicy, read_policy
+from apiauth.core.policy import Policy, RotationPolicy, check_moment_kept, read_policy
 from apiauth.models import App, Key
 from apiauth.models.key import KeyQuerySet
 from apiauth.services import activity
@@ -57,8 +57,8 @@ class Impact:
         expiring, due = (rows if before is None else rows.filter(pk__lt=before) for rows in (self.expiring, self.due))
         ending = set(expiring.newest_first().values_list("pk", flat=True)[:most])
         for key in (expiring | due).newest_first()[:most]:
-            latest = self.policy.expiry.latest(key.created_at)
-            ends_at = max(latest, self.applies_at) if latest and key.pk in ending else None
+            latest = self.policy.expiry.latest_of_found(key.created_at, self.applies_at)
+            ends_at = latest if key.pk in ending else None
             due_at = key.rotation_due_at(self.policy.rotation)
             is_unchanged = due_at == key.rotation_due_at(self.present.rotation)
             yield AffectedKey(key, ends_at, None if is_unchanged else due_at)
@@ -172,10 +172,8 @@ def _check_moment(applies_at: datetime | None, now: datetime) -> None:
 
 def _scheduled(before: Policy, after: Policy, applies_at: datetime | None, now: datetime) -> Policy:
     """Return a policy with the moment from which its rotation holds; only `applies_at` can move that."""
-    given, present = after.rotation.enforced_from, before.rotation.enforced_from
-    if given not in (None, present):
-        raise Invalid("enforced_from follows from policy_applies_at.", field="policy.rotation.enforced_from")
-    moment = present
+    moment = present = before.rotation.enforced_from
+    check_moment_kept(after.rotation, present)
     if after.rotation.is_tighter_than(before.rotation):
         moment = applies_at or now
     elif applies_at and present and present > now:

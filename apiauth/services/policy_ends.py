@@ -97,7 +97,7 @@ def _earlier(app: App, policy: Policy, applies_at: datetime, now: datetime) -> I
     planned = PlannedEnd.objects.in_app(app.id).can_be_withdrawn(now)
     previous = dict(planned.values_list("key_id", "previous"))
     for key in outlasting(app, policy, applies_at, now).order_by("id").iterator(chunk_size=BATCH):
-        end = _latest(policy.expiry, key, applies_at)
+        end = policy.expiry.latest_of_found(key.created_at, applies_at)
         yield Move(key, end, previous.get(key.pk, key.expires_at), applies_at)
 
 
@@ -116,7 +116,7 @@ def _moved(planned: Iterable[PlannedEnd], expiry: ExpiryPolicy, applies_at: date
     """Yield what becomes of plans under an expiry that holds from a moment, None for the one that was planned."""
     for each in planned:
         moment = applies_at or each.applies_at
-        latest = _latest(expiry, each.key, moment)
+        latest = expiry.latest_of_found(each.key.created_at, moment)
         end = min((limit for limit in (each.previous, latest) if limit), default=None)
         if end != each.planned or moment != each.applies_at:
             yield Move(each.key, end, each.previous, moment)
@@ -126,12 +126,6 @@ def _may_work_again(keys: KeyQuerySet, now: datetime) -> KeyQuerySet:
     """Keep keys that are not revoked for good, whatever a policy may still say of undoing, nor rotated out."""
     undone = Q(revoked_at=None) | Q(revoked_at__gt=now - timedelta(minutes=MOST_UNDO_MINUTES))
     return keys.filter(undone, Q(overlap_ends_at=None) | Q(overlap_ends_at__gt=now))
-
-
-def _latest(expiry: ExpiryPolicy, key: Key, applies_at: datetime) -> datetime | None:
-    """Return the latest end of a key that was there before the policy: it does not end before that applies."""
-    latest = expiry.latest(key.created_at)
-    return max(latest, applies_at) if latest else None
 
 
 def _carry_out(moves: list[Move], now: datetime) -> None:

@@ -20,9 +20,9 @@ _REASON = "Owner removed"
 def remove_subject(*, deployment_id: int, slug: str, subject_id: str, actor: Actor, now: datetime) -> Departure:
     """End a subject's access to an app: sessions and unused tickets at once, keys where the policy says so.
 
-    Mails that wait for the subject are given up.
-    The app's row is locked, so no key of the subject is made meanwhile. Removed again, a subject loses
-    what it was given since. Raises NotFound for an app or a subject that is not known.
+    Mails that wait for the subject are given up. The app's row is locked, so no key of the subject is made
+    meanwhile. Removed again, a subject loses what it was given since. Raises NotFound for an app or a
+    subject that is not known.
     """
     app = find_app(deployment_id=deployment_id, slug=slug, lock=True)
     if not _is_known(app, subject_id):

@@ -4,8 +4,12 @@ from typing import Any
 
 import msgspec
 
+from apiauth.core.errors import Invalid
 from apiauth.core.limits import LimitRule
 from apiauth.core.policy import MANUAL, RotationPolicy
+
+UNREADABLE = (Invalid, TypeError, ValueError, RecursionError, msgspec.MsgspecError)
+"""What reading a column raises that no service wrote."""
 
 
 class App(msgspec.Struct, gc=False):

@@ -10,7 +10,7 @@ from apiauth.core.limits import LimitRule, Mode
 from apiauth.core.resource import open_roots
 from apiauth.core.short_texts import LONGEST_CACHED
 from apiauth.verify.addresses import Address, Network, parse_networks
-from apiauth.verify.entries import App, Key
+from apiauth.verify.entries import UNREADABLE, App, Key
 from apiauth.verify.limiter import Claim, identity_by_address, identity_of
 from apiauth.verify.rules import Facts, decide
 
@@ -103,7 +103,7 @@ def _own_rules(key: Key, app: App) -> tuple[LimitRule, ...]:
     """Return a key's own limits; where nobody can read them, those of its app hold alone."""
     try:
         return load_key_rules(msgspec.json.decode(key.limits or "[]"), app.rules)
-    except (Invalid, TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+    except UNREADABLE:
         log.exception("prepared.unreadable_limits", key_id=key.id)
         return ()
 

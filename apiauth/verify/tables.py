@@ -13,11 +13,10 @@ import msgspec
 import psycopg
 import structlog
 
-from apiauth.core.errors import Invalid
 from apiauth.core.limits import BUILT_IN, LimitRule, load_rules
 from apiauth.core.policy import MANUAL, RotationPolicy
 from apiauth.verify.database_clock import DatabaseClock
-from apiauth.verify.entries import App, BackendKey, Key
+from apiauth.verify.entries import UNREADABLE, App, BackendKey, Key
 from apiauth.verify.reading import Heading, Reading, Row, keys_of
 from apiauth.verify.resident import ResidentKeys
 
@@ -25,13 +24,29 @@ log = structlog.get_logger(__name__)
 
 MOST_KEYS = 1_000_000
 _MOST_SHARED = 10_000
-_UNREADABLE = (ValueError, TypeError, RecursionError, msgspec.MsgspecError, Invalid)
 Value = TypeVar("Value")
 
-_texts = msgspec.json.Decoder(tuple[str, ...]).decode
+_read_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 _read_owner = msgspec.json.Decoder(tuple[str | None, str | None, str | None]).decode
-_rules = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_read_rules = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _ROTATION = msgspec.json.Decoder(RotationPolicy)
+
+
+def _texts_or(otherwise: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Return the reader of a list that comes to `otherwise` where nobody can read it."""
+
+    def read(written: str) -> tuple[str, ...]:
+        try:
+            return _read_texts(written)
+        except UNREADABLE:
+            log.exception("snapshot.unreadable_list")
+            return otherwise
+
+    return read
+
+
+_read_names = _texts_or(())  # of permissions or resources: none
+_read_networks = _texts_or(("",))  # a place where nobody is: an empty list would be anywhere
 
 
 class AnotherEpoch(Exception):
@@ -225,29 +240,11 @@ class Tables:
         self.apps_by_prefix = index
 
 
-def _read_names(written: str) -> tuple[str, ...]:
-    """Return a list of permissions or of resources; what nobody can read allows nothing."""
-    try:
-        return _texts(written)
-    except _UNREADABLE:
-        log.exception("snapshot.unreadable_list")
-        return ()
-
-
-def _read_networks(written: str) -> tuple[str, ...]:
-    """Return where a key may be used from; what nobody can read is a place where nobody is."""
-    try:
-        return _texts(written)
-    except _UNREADABLE:
-        log.exception("snapshot.unreadable_list")
-        return ("",)
-
-
 def _readable(scheme_id: int, written: str) -> tuple[LimitRule, ...]:
     """Return a scheme's rules; what no service wrote and nobody can read is the built-in limit, not none."""
     try:
-        return load_rules(_rules(written)) or (BUILT_IN,)
-    except _UNREADABLE:
+        return load_rules(_read_rules(written)) or (BUILT_IN,)
+    except UNREADABLE:
         log.exception("snapshot.unreadable_scheme", scheme_id=scheme_id)
         return (BUILT_IN,)
 
@@ -256,6 +253,6 @@ def _rotation(app_id: int, written: str | None) -> RotationPolicy:
     """Return when an app's keys must be rotated; what nobody can read blocks none."""
     try:
         return MANUAL if written is None else _ROTATION.decode(written)
-    except _UNREADABLE:
+    except UNREADABLE:
         log.exception("snapshot.unreadable_policy", app_id=app_id)
         return MANUAL
