@@ -1,14 +1,32 @@
 """The web process: portal, JSON API and admin."""
 
 import os
+from collections.abc import Iterable
+from typing import Any, cast
 
 from django.core.handlers.wsgi import LimitedStream
 from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
 
 from apiauth.http.slow_bodies import SlowBodies
 from config import processes
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_wsgi_application()
+django_application = get_wsgi_application()
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Hand an answer over in one piece, once Django is done with it, unless it is made while it is sent.
+
+    granian sends a list at once and with its length. It iterates over anything else, and can then fail to look
+    for a request that arrived before the end of that: its caller waited for ever.
+    """
+    response = django_application(environ, start_response)
+    if not isinstance(response, HttpResponse):
+        return cast("Iterable[bytes]", response)
+    response.close()
+    return [response.content]
+
+
 SlowBodies(LimitedStream.read, processes.WEB_THREADS, processes.BODY_SECONDS).start()  # it reads every body, forms too

@@ -173,6 +173,14 @@ def test_a_thousand_requests_sent_at_once_are_answered_in_order(web: Web) -> Non
     assert [headers["x-request-id"].encode() for _, headers, _ in answered] == [path[1:] for path in paths]
 
 
+@pytest.mark.parametrize("path", ["/health", "/none", "/openapi/backend.json"])
+def test_an_answer_comes_in_one_piece_and_says_its_length(web: Web, path: str) -> None:
+    status, headers, body = web.answer(b"GET %b HTTP/1.1\r\n%b\r\n" % (path.encode(), HOST))
+    assert status in (200, 404)
+    assert "transfer-encoding" not in headers
+    assert int(headers["content-length"]) == len(body) > 0
+
+
 def test_a_refused_request_does_not_spoil_the_next_one_on_its_connection(web: Web, request_of: Request) -> None:
     with web.connection() as connection:
         found = answers(connection)
