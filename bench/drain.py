@@ -41,7 +41,7 @@ def records(count: int, began_ms: int) -> Iterator[Any]:
             rule="rate_limited" if blocked else None, blocked_by="60/60s" if blocked else None, method="GET",
             path=f"/v1/orders/{dice.randrange(PATHS)}", client_ip=f"203.0.113.{dice.randrange(255)}",
             peer_ip="127.0.0.1", user_agent="product/1.0", required_permissions=["read:x"], held_permissions=None,
-            rate_limits=[("60/60s", 59, 60)], retry_after=3 if blocked else None, snapshot_age_ms=12,
+            limits=["60/60s"], left=[59], retry_after=3 if blocked else None, snapshot_age_ms=12,
             duration_us=30, node="host",
         )  # fmt: skip
 

@@ -127,10 +127,10 @@ def costs(folder: Path, repeats: int) -> Iterator[Row]:
 
 def _claims(count: int, limit: int) -> list["Claim"]:
     from apiauth.core.limits import LimitRule, Unit
-    from apiauth.verify.limiter import identity_of
+    from apiauth.verify.limiter import Claim, identity_of
 
     rules = [LimitRule(str(number), Unit.DAY, 1, limit) for number in range(count)]
-    return [(rule, identity_of(rule, os.urandom(8))) for rule in rules]
+    return [Claim(rule, identity_of(rule, os.urandom(8))) for rule in rules]
 
 
 def _cost(limiter: "Limiter", count: int) -> float:

@@ -52,7 +52,7 @@ def _calls(app: "App", keys: "Sequence[Key]", now: datetime) -> Iterator[Any]:
                 presented_start=None, rule=rule, blocked_by="1000/60s" if rule == "rate_limited" else rule,
                 method="GET", path=f"/v2/regions/eu-{number % 7}/routes/{number}", client_ip="203.0.113.9",
                 peer_ip="10.0.0.4", user_agent="northwind-python/2.4 (linux)", required_permissions=["read:x"],
-                held_permissions=None, rate_limits=[("1000/60s", 959, 1000)], retry_after=None,
+                held_permissions=None, limits=["1000/60s"], left=[959], retry_after=None,
                 snapshot_age_ms=412, duration_us=31, node="gateway-1.internal",
             )  # fmt: skip
 

@@ -37,6 +37,8 @@ class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
     key_id: int | None
     key_name: str | None
     presented_start: str | None
+    limits: list[str]
+    """Those that it was counted against, as the wire writes them."""
     rule: str | None
     blocked_by: str | None
     method: str
@@ -46,7 +48,8 @@ class Record(msgspec.Struct, array_like=True, gc=False, frozen=True):
     user_agent: str
     required_permissions: list[str]
     held_permissions: list[str] | None
-    rate_limits: list[tuple[str, int, int]]
+    left: list[int]
+    """What was left of each limit."""
     retry_after: int | None
     snapshot_age_ms: int
     duration_us: int
@@ -79,13 +82,13 @@ def fields(*values: object) -> bytes:
     return _encoder.encode(values)[1:]  # an array of so few has a header of one byte
 
 
-def frame_fields(number: int, whom: bytes, call: tuple[object, ...], node: bytes) -> bytes:
+def frame_fields(number: int, whom: bytes, limits: bytes, call: tuple[object, ...], node: bytes) -> bytes:
     """Return what `frame` returns, from fields of which some were encoded before: half the cost.
 
-    `whom` has the fields `deployment_id` to `presented_start`, and `node` the last; `call` holds the values of
-    those between.
+    `whom` has the fields `deployment_id` to `presented_start`, `limits` and `node` those of their names; `call`
+    holds the values of all others.
     """
-    payload = b"".join((_BEFORE_ID, number.to_bytes(16, "big"), whom, _encoder.encode(call)[1:], node))
+    payload = b"".join((_BEFORE_ID, number.to_bytes(16, "big"), whom, limits, _encoder.encode(call)[1:], node))
     length = len(payload)  # from here on as `frame_payload`, without copying the payload once more
     return HEADER.pack(MAGIC, length, google_crc32c.extend(_crc_of_length(length), payload)) + payload
 

@@ -24,11 +24,11 @@ def decision_line(record: Record, number_of: Mapping[str, int]) -> str:
     All texts are looked at together: printable ones without a backslash, which is nearly all,
     stand in the line as they are. That is most of what makes this quick.
     """
-    (_, deployment_id, app_id, key_id, name, start, rule, blocked_by, method, path, client_ip, peer_ip, agent,
-     required, held, limits, retry_after, age_ms, duration_us, node) = msgspec.structs.astuple(record)  # fmt: skip
+    (_, deployment_id, app_id, key_id, name, start, limits, rule, blocked_by, method, path, client_ip, peer_ip, agent,
+     required, held, left, retry_after, age_ms, duration_us, node) = msgspec.structs.astuple(record)  # fmt: skip
     if len(path) > LONGEST_PATH:
         path = path[:LONGEST_PATH]
-    states: str | None = limit_states.text_of(limits)
+    states: str | None = limit_states.text_of(zip(limits, left, strict=False))
     if not is_plain(f"{start}{rule}{blocked_by}{method}{path}{client_ip}{peer_ip}{agent}{states}"):
         start, rule, blocked_by, method, path, client_ip, peer_ip, agent, states = map(
             _safe, (start, rule, blocked_by, method, path, client_ip, peer_ip, agent, states)

@@ -12,9 +12,9 @@ class LimitState(TypedDict):
     limit: int
 
 
-def text_of(states: Iterable[tuple[str, int, int]]) -> str:
-    """Return (rule, remaining, limit) as one text; a rule's text begins with its limit, which so stands there once."""
-    return ",".join([f"{rule}={remaining}" for rule, remaining, _ in states])
+def text_of(states: Iterable[tuple[str, int]]) -> str:
+    """Return pairs of a rule and what is left of it as one text; the rule's own text begins with its limit."""
+    return ",".join([f"{rule}={remaining}" for rule, remaining in states])
 
 
 def states_of(text: str) -> list[LimitState]:

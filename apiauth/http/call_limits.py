@@ -11,7 +11,7 @@ from apiauth.core.errors import TooMany
 from apiauth.core.limits import LimitRule, Unit
 from apiauth.http.limit_fields import header_fields
 from apiauth.models import BackendKey, Session
-from apiauth.verify.limiter import ADMITTED, Limiter, identity_of
+from apiauth.verify.limiter import ADMITTED, Claim, Limiter, identity_of
 
 SLOTS = 1 << 14
 FIELDS = ("RateLimit", "RateLimit-Policy")
@@ -24,7 +24,7 @@ def count_call(request: HttpRequest, credential: BackendKey | Session) -> None:
     """Count one call of a credential, and note on the request how it stands. Raises TooMany."""
     rule, now_ms = _rule(), clock.now_ms()
     identity = identity_of(rule, type(credential).__name__, credential.pk)
-    denied, left = _limiter().take([(rule, identity)], now_ms)
+    denied, left = _limiter().take([Claim(rule, identity)], now_ms)
     fields = header_fields([(rule, left[0])], now_ms)
     request.limit_fields = {name: fields[name.lower()] for name in FIELDS}  # type: ignore[attr-defined]  # read by tell
     if denied != ADMITTED:

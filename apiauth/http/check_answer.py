@@ -166,7 +166,7 @@ def _metadata(key: Key) -> dict[str, Any]:
 
 
 def _templates(claims: tuple[Claim, ...]) -> Templates:
-    return templates(tuple([claim[0] for claim in claims]))
+    return templates(tuple([claim.rule for claim in claims]))
 
 
 def _whole(before_limits: bytes, before_headers: bytes, limits: Templates) -> bytes:

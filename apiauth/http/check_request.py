@@ -62,7 +62,12 @@ def parse_body(data: bytes) -> CheckBody:
     if b"\\" in data or data.count(b'"') != _quotes(body):
         _refuse_repeated_fields(data)
         _refuse_nul(body)
-    _check_values(body)
+    if body.principal.type != "api_key":
+        raise Invalid("`principal.type` must be `api_key`.", field="principal.type")
+    if body.method not in _METHODS:
+        body.method = _method_of(body.method)
+    if body.required_permissions:
+        _check_requirements(body.required_permissions)
     return body
 
 
@@ -94,21 +99,21 @@ def _decode(decoder: msgspec.json.Decoder[Body], data: bytes) -> Body:
         raise Invalid("The body must be one JSON object in UTF-8.") from None
 
 
-def _check_values(body: CheckBody) -> None:
-    if body.principal.type != "api_key":
-        raise Invalid("`principal.type` must be `api_key`.", field="principal.type")
-    if body.method not in _METHODS:
-        body.method = body.method.upper() if body.method.isascii() else ""
-        if body.method not in _METHODS:
-            raise Invalid(f"`method` must be one of {', '.join(sorted(METHODS))}.", field="method")
-    required = body.required_permissions
-    if required:
-        if len(required) > MOST_REQUIREMENTS:
-            raise Invalid(
-                f"`required_permissions` has more than {MOST_REQUIREMENTS} entries.", field="required_permissions"
-            )
-        for expression in required:
-            requirement(expression)
+def _method_of(text: str) -> str:
+    """Return the method that a text in small letters means. Raises Invalid."""
+    method = text.upper() if text.isascii() else ""
+    if method not in _METHODS:
+        raise Invalid(f"`method` must be one of {', '.join(sorted(METHODS))}.", field="method")
+    return method
+
+
+def _check_requirements(required: list[str]) -> None:
+    if len(required) > MOST_REQUIREMENTS:
+        raise Invalid(
+            f"`required_permissions` has more than {MOST_REQUIREMENTS} entries.", field="required_permissions"
+        )
+    for expression in required:
+        requirement(expression)
 
 
 @cached_if_short(8_192)
@@ -130,14 +135,14 @@ def _quotes(body: CheckBody) -> int:
     A field that is repeated brings two more at least, so only a body that has more needs the
     slow look. An explicit null has more too, and is found innocent there.
     """
-    strings = 9
+    quotes = 18
     if body.client_ip is not None:
-        strings += 2
+        quotes += 4
     if body.user_agent is not None:
-        strings += 2
+        quotes += 4
     if body.required_permissions is not None:
-        strings += 1 + len(body.required_permissions)
-    return 2 * strings
+        quotes += 2 + 2 * len(body.required_permissions)
+    return quotes
 
 
 def _refuse_repeated_fields(data: bytes) -> None:

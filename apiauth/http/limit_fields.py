@@ -47,6 +47,8 @@ class Templates(NamedTuple):
     rules: tuple[LimitRule, ...]
     windows: tuple[tuple[int, ...], ...]
     """The places of the rules that have one window, for each window."""
+    lengths: tuple[int | None, ...]
+    """The rules' windows in milliseconds; None for a month."""
 
 
 @lru_cache(maxsize=4_096)
@@ -65,24 +67,28 @@ def templates(rules: tuple[LimitRule, ...]) -> Templates:
         policies = ", ".join(_policy(rule.name, rule.max_requests, _whole_seconds(rule)) for rule in rules)
         states = b", ".join(_json(_quoted(rule.name))[1:-1] + b";r=%d;t=%d" for rule in rules)
         fields += [b'"ratelimit-policy":%b' % _json(policies), b'"ratelimit":"%b"' % states]
-    return Templates(b",".join(listed), b",".join(fields), rules, tuple(map(tuple, places.values())))
+    lengths = tuple(None if rule.unit in MONTHS else rule.length_ms for rule in rules)
+    return Templates(b",".join(listed), b",".join(fields), rules, tuple(map(tuple, places.values())), lengths)
 
 
 def counts(known: Templates, left: Sequence[int], now_ms: int) -> list[int]:
     """Return the numbers for both templates, those of the entries first; `left` is in the order of the rules."""
-    rules = known.rules
-    if len(rules) == 1:
+    if len(left) == 1:  # as most calls have it: half of the cost
         only = left[0]
-        return [only, only, only, rules[0].seconds_left(now_ms)]
+        return [only, only, only, known.rules[0].seconds_left(now_ms)]
     numbers = [*left]
     for places in known.windows:
-        if len(places) == 1:
-            numbers.append(left[places[0]])
-        else:
-            tightest = min(places, key=left.__getitem__)
-            numbers += (rules[tightest].max_requests, left[tightest])
-    for rule, each in zip(rules, left, strict=True):
-        numbers += (each, rule.seconds_left(now_ms))
+        tightest = places[0]
+        for place in places:
+            if left[place] < left[tightest]:
+                tightest = place
+        if len(places) > 1:  # the field cannot say beforehand whose limit it tells
+            numbers.append(known.rules[tightest].max_requests)
+        numbers.append(left[tightest])
+    for length, rule, each in zip(known.lengths, known.rules, left, strict=True):
+        # A window of fixed length is reckoned here: as `seconds_left` does it, at half of the cost.
+        seconds = rule.seconds_left(now_ms) if length is None else -((now_ms % length - length) // 1000)
+        numbers += (each, seconds)
     return numbers
 
 

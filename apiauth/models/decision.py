@@ -26,7 +26,7 @@ class LimitStatesField(models.TextField):  # type: ignore[type-arg]  # Django's 
         return limit_states.states_of(value)
 
     def get_prep_value(self, value: Any) -> str:
-        return limit_states.text_of((state["rule"], state["remaining"], state["limit"]) for state in value)
+        return limit_states.text_of((state["rule"], state["remaining"]) for state in value)
 
 
 class RecordedName(models.Model):

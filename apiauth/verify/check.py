@@ -31,7 +31,7 @@ from apiauth.verify.limiter import ADMITTED, Claim, Limiter, LimitsState
 from apiauth.verify.listener import Listener
 from apiauth.verify.look_ups import Heard
 from apiauth.verify.measures import Measures
-from apiauth.verify.prepared import Prepared, RecentClaims, prepare, state_facts
+from apiauth.verify.prepared import Prepared, RecentClaims, prepare, recorded_limits, state_facts
 from apiauth.verify.rules import Facts, decide
 from apiauth.verify.snapshot import LOOKED_UP_WITHIN_SECONDS, Snapshot
 
@@ -49,6 +49,7 @@ def _blocking(facts: Facts) -> Rule:
 _MALFORMED = _blocking(Facts(now_ms=0, well_formed=False))
 _BAD_CHECKSUM = _blocking(Facts(now_ms=0, checksum_matches=False))
 _UNKNOWN = _blocking(Facts(now_ms=0, known=False))
+_NO_LIMITS = recorded_limits(())
 
 
 class Stale(Unavailable):
@@ -95,7 +96,7 @@ class Outcome(msgspec.Struct, gc=False):
     @property
     def limits(self) -> list[tuple[LimitRule, int]]:
         """Return the limits of the call, each with what is left of it."""
-        return [(claim[0], left) for claim, left in zip(self.claims, self.left, strict=True)]
+        return [(claim.rule, left) for claim, left in zip(self.claims, self.left, strict=True)]
 
 
 class Freshness(NamedTuple):
@@ -207,10 +208,11 @@ class Checker:
         text = question.presented
         if len(text) > LONGEST_SECRET or not checksum_matches(text):
             return _BAD_CHECKSUM if is_well_formed(text) else _MALFORMED
-        for digest in self._digests:
-            key = keys.get(digest(text))  # what is found needs no look at its form: it was minted here
-            if key is not None and (question.deployment_id is None or question.deployment_id == key.deployment_id):
-                return key
+        key = keys.get(self._digests[0](text))  # what is found needs no look at its form: it was minted here
+        if key is None:
+            key = next((keys[other] for digest in self._digests[1:] if (other := digest(text)) in keys), None)
+        if key is not None and (question.deployment_id is None or question.deployment_id == key.deployment_id):
+            return key
         return _UNKNOWN if is_well_formed(text) else _MALFORMED
 
     def _look_up(self, questions: Sequence[Question], found: list[Key | Rule], age: float) -> list[Key | Rule]:
@@ -231,7 +233,7 @@ class Checker:
         return found
 
     def _decide(self, found: Key | Rule, question: Question, now_ms: int, age: float) -> Outcome:
-        outcome = self._judge(found, question, now_ms) if isinstance(found, Key) else _blocked(found)
+        outcome = _blocked(found) if isinstance(found, Rule) else self._judge(found, question, now_ms)
         outcome.number = new_decision_number(now_ms)
         outcome.stale_ms = int(age * 1000) if age > 0 else 0
         return outcome
@@ -249,9 +251,8 @@ class Checker:
             prepared = key.prepared = prepare(key, app)
         ip_allowed = prepared.networks is None or is_within(question.client, prepared.networks)
         opened = prepared.resources is None or is_opened(question.path, prepared.resources)
-        permitted = prepared.permissions.issuperset(question.required_permissions) or _is_permitted(
-            question.required_permissions, prepared.permissions
-        )
+        required = question.required_permissions
+        permitted = prepared.permissions.issuperset(required) or _is_permitted(required, prepared.permissions)
         if now_ms >= prepared.sound_until_ms or not ip_allowed or not opened or not permitted:
             about = {"ip_allowed": ip_allowed, "resource_allowed": opened, "permitted": permitted}
             rule = decide(state_facts(key, prepared.app, now_ms, **about))
@@ -265,7 +266,7 @@ class Checker:
         denied, left = self._limiter.take(claims, now_ms)
         outcome = Outcome(0, None, None, key, prepared, claims, left)
         if denied != ADMITTED:
-            limit = claims[denied][0]
+            limit = claims[denied].rule
             outcome.rule = Rule.RATE_LIMITED
             outcome.blocked_by = limit.text
             outcome.denied_limit = limit
@@ -274,16 +275,7 @@ class Checker:
 
     def _frame(self, outcome: Outcome, question: Question, began: int) -> bytes:
         """Return the decision's record as it stands in the spool."""
-        prepared = outcome.prepared
         rule = outcome.rule
-        left = outcome.left
-        if len(left) == 1:  # as most calls have it: a third of the cost
-            limit = outcome.claims[0][0]
-            limits = [(limit.text, left[0], limit.max_requests)]
-        elif left:
-            limits = [(limit.text, each, limit.max_requests) for limit, each in outcome.limits]
-        else:
-            limits = []
         call = (
             None if rule is None else rule.value,
             outcome.blocked_by,
@@ -294,13 +286,20 @@ class Checker:
             question.user_agent,
             question.required_permissions,
             outcome.key.permissions if rule is Rule.PERMISSION_DENIED and outcome.key is not None else None,
-            limits,
+            outcome.left,
             outcome.retry_after,
             outcome.stale_ms,
             (time.monotonic_ns() - began) // 1000,
         )
-        whom = prepared.recorded if prepared is not None else self._presented(question, rule)
-        return frame_fields(outcome.number, whom, call, self._node)
+        prepared = outcome.prepared
+        limits = _NO_LIMITS
+        if prepared is None:
+            whom = self._presented(question, rule)
+        else:
+            whom = prepared.recorded
+            if outcome.left:
+                limits = prepared.recorded_limits or recorded_limits(tuple([claim.rule for claim in outcome.claims]))
+        return frame_fields(outcome.number, whom, limits, call, self._node)
 
     def _presented(self, question: Question, rule: Rule | None) -> bytes:
         """Return what may be kept of a key that is not known, with the app it must have been meant for."""

@@ -82,7 +82,7 @@ class LeasedLimiter(Limiter):
             if time.monotonic() > deadline:  # others were quicker each time
                 break
         lacking = {want.identity for want in wants}
-        denied = next(index for index, (_, identity) in enumerate(claims) if identity in lacking)
+        denied = next(index for index, claim in enumerate(claims) if claim.identity in lacking)
         left[denied] = 0
         return denied, left
 
@@ -110,27 +110,26 @@ class LeasedLimiter(Limiter):
         """Do what `_draw_all` does where enough is held of every claim, at half of its cost; else return None."""
         draws = []
         left = []
-        for rule, identity in claims:
-            place = self._places.get(identity)
-            if place is None:
+        for claim in claims:
+            if not claim.starts_ms <= now_ms < claim.ends_ms:
                 return None
-            found, start, _, held, leased = _SLOT.unpack_from(self._map, place)
-            free = rule.max_requests - leased
-            if found != identity or held <= free // _AHEAD or held + free <= 0 or start < rule.window_at(now_ms)[0]:
+            found, start, _, held, leased = _SLOT.unpack_from(self._map, claim.place)
+            free = claim.rule.max_requests - leased
+            if found != claim.identity or held <= free // _AHEAD or held + free <= 0 or start < claim.starts_ms:
                 return None
-            draws.append((place + _HELD_AT, held - 1))
+            draws.append((claim.place + _HELD_AT, held - 1))
             left.append(held + free - 1)
         for place, held in draws:
             _HELD.pack_into(self._map, place, held)
         return ADMITTED, left, []
 
     def _draw_all(self, claims: Sequence[Claim], now_ms: int) -> _Drawn:
-        stocks = [self._stock(rule, identity, now_ms) for rule, identity in claims]
+        stocks = [self._stock(claim, now_ms) for claim in claims]
         left = [held + free if held + free > 0 else 0 for _, _, _, held, free in stocks]
         if 0 in left:
-            crowded_out = [rule for (rule, _), stock in zip(claims, stocks, strict=True) if not stock[_STOCK_PLACE]]
+            crowded_out = [claim for claim, stock in zip(claims, stocks, strict=True) if not stock[_STOCK_PLACE]]
             if crowded_out:
-                self._note_crowding(crowded_out[0])
+                self._note_crowding(crowded_out[0].rule)
             return left.index(0), left, []
         lacking = [_want(claim, stock) for claim, stock in zip(claims, stocks, strict=True) if not stock[_STOCK_HELD]]
         if lacking:
@@ -143,14 +142,12 @@ class LeasedLimiter(Limiter):
                 ahead.append(_want(claim, stock))
         return ADMITTED, [remaining - 1 for remaining in left], ahead
 
-    def _stock(self, rule: LimitRule, identity: bytes, now_ms: int) -> _Stock:
+    def _stock(self, claim: Claim, now_ms: int) -> _Stock:
         """Return how a claim stands; where there is no room for it nothing is held, and nothing free."""
-        start, end = rule.window_at(now_ms)
-        place = self._place(identity, start, end, now_ms)
-        if place is None:
-            return 0, start, end, 0, 0
-        start, end, held, leased = self._held(place, start, end)
-        return place, start, end, held, rule.max_requests - leased
+        if not self._find(claim, now_ms):
+            return 0, claim.starts_ms, claim.ends_ms, 0, 0
+        start, end, held, leased = self._held(claim.place, claim.starts_ms, claim.ends_ms)
+        return claim.place, start, end, held, claim.rule.max_requests - leased
 
     def _held(self, place: int, start: int, end: int) -> tuple[int, int, int, int]:
         """Return a slot's window, what is held and what is leased of it; a later window goes on, as in `limiter`."""
@@ -162,7 +159,7 @@ class LeasedLimiter(Limiter):
         identity, start, end, _ = lease.want
         self._lock_host()
         try:
-            place = self._place(identity, start, end, start)
+            place = self._search(identity, start, end, start, ())
             if place is None:
                 return
             start, end, held, leased = self._held(place, start, end)
@@ -185,6 +182,5 @@ class LeasedLimiter(Limiter):
 
 
 def _want(claim: Claim, stock: _Stock) -> Want:
-    rule, identity = claim
     _, start, end, _, _ = stock
-    return Want(identity, start, end, rule.max_requests)
+    return Want(claim.identity, start, end, claim.rule.max_requests)

@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import msgspec
 import structlog
 
 from apiauth.core.limits import LimitRule
@@ -38,22 +39,42 @@ _MAGIC = b"KSLIMITS"
 _LOCK_AT = 64
 _FIRST_SLOT = 4096
 _SLOT = struct.Struct("<16sQQQ")  # an identity, its window's start and end in milliseconds, and its count
+_SLOT_BUT_END = struct.Struct("<16sQ8xQ")
 _WINDOW = struct.Struct("<QQQ")
 _COUNT = struct.Struct("<Q")
+_read_but_end, _write_count = _SLOT_BUT_END.unpack_from, _COUNT.pack_into
 _IDENTITY_BYTES = 16
 _DIGEST_BYTES = _IDENTITY_BYTES - 1
 _OF_APPS_AND_KEYS = b"\0"  # the last byte of an identity; that of a count by address is 1 more than its stretch
 _WINDOW_AT = _IDENTITY_BYTES
 _COUNT_AT = _SLOT.size - _COUNT.size
 _STARTING = 1  # the byte of the file that a process locks while it opens it; the first is the lock's
-_KNOWN_PLACES = 100_000
 
 _opening = threading.Lock()
 
 log = structlog.get_logger(__name__)
 
-Claim = tuple[LimitRule, bytes]
 ADMITTED = -1
+
+
+class Claim(msgspec.Struct, gc=False):
+    """A limit, and what the count is found by of those whom it counts.
+
+    It remembers what the latest call found, for the next one: where its count lies, and which window it is. A claim
+    that is kept makes that call cheap, and whatever it remembers is looked at before it is believed.
+    """
+
+    rule: LimitRule
+    identity: bytes
+    place: int = _FIRST_SLOT
+    starts_ms: int = 0
+    ends_ms: int = 0
+
+    def window_at(self, now_ms: int) -> tuple[int, int]:
+        """Return the first millisecond of the window that holds `now_ms`, and the first one after it."""
+        if not self.starts_ms <= now_ms < self.ends_ms:
+            self.starts_ms, self.ends_ms = self.rule.window_at(now_ms)
+        return self.starts_ms, self.ends_ms
 
 
 class LimitsState(NamedTuple):
@@ -104,7 +125,6 @@ class Limiter:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._map, self._lock = self._open()
         self._try_acquire, self._release = self._lock.try_acquire, self._lock.release
-        self._places: dict[bytes, int] = {}
         self._crowded_out: LimitRule | None = None
 
     def state(self) -> "LimitsState":
@@ -144,11 +164,9 @@ class Limiter:
         """Undo what `take` counted at `now_ms`, as far as the windows are still the same."""
         self._lock_host()
         try:
-            for rule, identity in claims:
-                start, end = rule.window_at(now_ms)
-                place = self._place(identity, start, end, now_ms)
-                if place is not None:
-                    self._give_back(place, start)
+            for claim in claims:
+                if self._find(claim, now_ms):
+                    self._give_back(claim.place, claim.starts_ms)
         finally:
             self._release()
 
@@ -165,35 +183,31 @@ class Limiter:
 
     def _take_one(self, claim: Claim, now_ms: int) -> tuple[int, list[int]] | None:
         """Do what `_take_all` does for the one claim that most calls have, at two thirds of its cost; else nothing."""
-        rule, identity = claim
-        place = self._places.get(identity)
-        if place is not None:
-            found, start, _, count = _SLOT.unpack_from(self._map, place)
-            if found == identity and start >= rule.window_start(now_ms):
-                left = rule.max_requests - count
-                if left <= 0:
-                    return 0, [0]
-                _COUNT.pack_into(self._map, place + _COUNT_AT, count + 1)
-                return ADMITTED, [left - 1]
+        place = claim.place
+        found, start, count = _read_but_end(self._map, place)
+        if claim.starts_ms <= now_ms < claim.ends_ms and found == claim.identity and start >= claim.starts_ms:
+            left: int = claim.rule.max_requests - count
+            if left <= 0:
+                return 0, [0]
+            _write_count(self._map, place + _COUNT_AT, count + 1)
+            return ADMITTED, [left - 1]
         return None
 
     def _take_simply(self, claims: Sequence[Claim], now_ms: int) -> tuple[int, list[int]] | None:
-        """Do what `_take_all` does where every claim has room in a known window, at half of its cost; else nothing."""
-        memory = self._map
-        writes = []
+        """Do what `_take_all` does where all claims have room in known windows, at a third of the cost; or nothing."""
+        memory, read, write = self._map, _read_but_end, _write_count
         left = []
-        for rule, identity in claims:
-            place = self._places.get(identity)
-            if place is None:
+        for claim in claims:
+            starts = claim.starts_ms
+            if not starts <= now_ms < claim.ends_ms:
                 return None
-            found, start, _, count = _SLOT.unpack_from(memory, place)
-            free = rule.max_requests - count
-            if found != identity or free <= 0 or start < rule.window_start(now_ms):
+            found, start, count = read(memory, claim.place)
+            free = claim.rule.max_requests - count
+            if found != claim.identity or free <= 0 or start < starts:
                 return None
-            writes.append((place + _COUNT_AT, count + 1))
             left.append(free - 1)
-        for place, count in writes:
-            _COUNT.pack_into(memory, place, count)
+        for claim, each in zip(claims, left, strict=True):
+            write(memory, claim.place + _COUNT_AT, claim.rule.max_requests - each)
         return ADMITTED, left
 
     def _take_all(self, claims: Sequence[Claim], now_ms: int) -> tuple[int, list[int]]:
@@ -201,15 +215,14 @@ class Limiter:
         left = []
         denied = ADMITTED
         crowded_out = None
-        for index, (rule, identity) in enumerate(claims):
-            start, end = rule.window_at(now_ms)
-            place = self._place(identity, start, end, now_ms, [place for place, _ in writes])
-            if place is None:
-                window = (start, end, rule.max_requests)
-                crowded_out = crowded_out or rule
+        for index, claim in enumerate(claims):
+            rule = claim.rule
+            if self._find(claim, now_ms, [place for place, _ in writes]):
+                window = self._window(claim)
+                writes.append((claim.place, window))
             else:
-                window = self._window(place, start, end)
-                writes.append((place, window))
+                window = (claim.starts_ms, claim.ends_ms, rule.max_requests)
+                crowded_out = crowded_out or rule
             left.append(max(0, rule.max_requests - window[2]))
             if not left[-1] and denied == ADMITTED:
                 denied = index
@@ -233,30 +246,28 @@ class Limiter:
             self._crowded_out = None
             log.error("limits.crowded", limit=rule.text, mode=rule.mode.value, rule_id=rule.id)
 
-    def _window(self, place: int, start: int, end: int) -> tuple[int, int, int]:
-        """Return a slot's window and the count in it; a new one where it is of a window before this.
+    def _window(self, claim: Claim) -> tuple[int, int, int]:
+        """Return the window of a claim's slot and the count in it; the claim's own where that is a later one.
 
         A slot of a later window means that the clock was set back: that window goes on, since
         a second one for the same time would admit twice as many.
         """
-        known: tuple[int, int, int] = _WINDOW.unpack_from(self._map, place + _WINDOW_AT)
-        return known if known[0] >= start else (start, end, 0)
+        known: tuple[int, int, int] = _WINDOW.unpack_from(self._map, claim.place + _WINDOW_AT)
+        return known if known[0] >= claim.starts_ms else (claim.starts_ms, claim.ends_ms, 0)
 
-    def _place(self, identity: bytes, start: int, end: int, now_ms: int, others: Sequence[int] = ()) -> int | None:
-        """Return where an identity's slot is, making one where there is room; None where there is none.
+    def _find(self, claim: Claim, now_ms: int, others: Sequence[int] = ()) -> bool:
+        """Note in a claim its window and where its slot is, making one where there is room; tell whether there is one.
 
         `others` are the places of the same call's other claims, which are not taken over: their windows may be
         over and yet about to be written.
         """
-        place = self._places.get(identity)
-        if place is not None and self._map[place : place + _IDENTITY_BYTES] == identity:
-            return place
-        place = self._search(identity, start, end, now_ms, others)
+        start, end = claim.window_at(now_ms)
+        if self._map[claim.place : claim.place + _IDENTITY_BYTES] == claim.identity:
+            return True
+        place = self._search(claim.identity, start, end, now_ms, others)
         if place is not None:
-            if len(self._places) >= _KNOWN_PLACES:
-                self._places.clear()
-            self._places[identity] = place
-        return place
+            claim.place = place
+        return place is not None
 
     def _search(self, identity: bytes, start: int, end: int, now_ms: int, others: Sequence[int]) -> int | None:
         """Look through the places an identity may have: its own, else the first that is free or over.

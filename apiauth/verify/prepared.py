@@ -1,5 +1,7 @@
 """What a key comes to under its app: worked out once, then used by every check of it."""
 
+from functools import lru_cache
+
 import msgspec
 import structlog
 
@@ -37,7 +39,9 @@ class Prepared(msgspec.Struct, gc=False):
     is_by_path: bool
     """Some limit holds for some paths only."""
     recorded: bytes
-    """Whom the record of a decision is about, as it stands there."""
+    """Whom the record of a decision is about, as it stands there, up to its limits."""
+    recorded_limits: bytes | None
+    """The limits of a call that is counted, as they stand there; None where they differ from path to path."""
     own_rules: tuple[LimitRule, ...] = ()
     """The key's own limits, which hold after those of its app."""
     rendered: object = None
@@ -77,17 +81,31 @@ def prepare(key: Key, app: App) -> Prepared:
     moments = (key.overlap_ends_ms, key.expires_ms, _overdue_from_ms(key, app))
     until = min((moment for moment in moments if moment is not None), default=NEVER_MS)
     own_rules = _own_rules(key, app) if key.limits else ()
+    is_by_path = any(rule.endpoints is not None for rule in (*app.rules, *own_rules))
     return Prepared(
         app=app,
         sound_until_ms=0 if decide(state_facts(key, app, 0)) is not None else until,
-        permissions=frozenset(key.permissions),
+        permissions=_set_of(key.permissions),
         networks=_networks(key),
         resources=_resources(key, app),
         claims=_fixed_claims(key, app, own_rules),
-        is_by_path=any(rule.endpoints is not None for rule in (*app.rules, *own_rules)),
+        is_by_path=is_by_path,
         recorded=fields(app.deployment_id, app.id, key.id, key.name, None),
+        recorded_limits=None if is_by_path else recorded_limits((*app.rules, *own_rules)),
         own_rules=own_rules,
     )
+
+
+@lru_cache(maxsize=4_096)
+def _set_of(permissions: tuple[str, ...]) -> frozenset[str]:
+    """Return permissions as a set. Keys that may do the same share one: what is used often, a processor has at hand."""
+    return frozenset(permissions)
+
+
+@lru_cache(maxsize=4_096)
+def recorded_limits(rules: tuple[LimitRule, ...]) -> bytes:
+    """Return the limits of a call as they stand in its record; shared as permissions are."""
+    return fields([rule.text for rule in rules])
 
 
 def _fixed_claims(key: Key, app: App, own_rules: tuple[LimitRule, ...]) -> tuple[Claim, ...] | None:
@@ -163,20 +181,20 @@ class RecentClaims:
 def _claim(rule: LimitRule, key: Key, app: App, group: str) -> Claim:
     """Return a rule with the identity of whom it counts in this call."""
     if rule.mode is Mode.PER_APP:
-        return rule, identity_of(rule, app.scheme_id, "app", app.id)
+        return Claim(rule, identity_of(rule, app.scheme_id, "app", app.id))
     if rule.mode is Mode.PER_KEY:
-        return rule, identity_of(rule, app.scheme_id, "key", key.id)
+        return Claim(rule, identity_of(rule, app.scheme_id, "key", key.id))
     if rule.mode is Mode.PER_IP:
         subject: tuple[object, ...] = ("ip", group)
     elif rule.mode is Mode.PER_APP_AND_IP:
         subject = ("app and ip", app.id, group)
     else:
         subject = ("key and ip", key.id, group)
-    return rule, identity_by_address(rule, app.deployment_id, app.scheme_id, *subject)
+    return Claim(rule, identity_by_address(rule, app.deployment_id, app.scheme_id, *subject))
 
 
 def _own_claim(rule: LimitRule, key: Key, group: str) -> Claim:
     """Return a key's own rule with the identity of what it counts: never that of a scheme's rule, whatever its id."""
     if rule.mode is Mode.PER_KEY:
-        return rule, identity_of(rule, _OWN, key.id)
-    return rule, identity_by_address(rule, key.deployment_id, _OWN, key.id, group)
+        return Claim(rule, identity_of(rule, _OWN, key.id))
+    return Claim(rule, identity_by_address(rule, key.deployment_id, _OWN, key.id, group))

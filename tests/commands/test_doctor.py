@@ -23,7 +23,7 @@ from apiauth.core.limits import LimitRule, Unit
 from apiauth.management import examination
 from apiauth.models import ActivityEntry, GatewayStatus, PepperCheck
 from apiauth.services import installation
-from apiauth.verify.limiter import STRETCHES, Limiter, identity_by_address
+from apiauth.verify.limiter import STRETCHES, Claim, Limiter, identity_by_address
 from config import email
 from tests.commands.conftest import Ran
 from tests.db.test_drain import record as spool_record
@@ -159,7 +159,7 @@ def test_counts_that_find_no_room_are_a_problem_for_an_hour(run: Run, healthy: N
     limiter = Limiter(tmp_path / "limits", slots=64)
     rule = LimitRule(id="r", unit=Unit.CALENDAR_MONTH, duration=1, max_requests=5)
     for number in range(64 // STRETCHES + 6):
-        limiter.take([(rule, identity_by_address(rule, 1, number))], clock.now_ms())
+        limiter.take([Claim(rule, identity_by_address(rule, 1, number))], clock.now_ms())
     limiter.close()
     ran = run("doctor", "--json")
     assert failed(ran) == ["limit_slots"]

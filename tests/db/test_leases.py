@@ -11,7 +11,7 @@ from apiauth.core.limits import LimitRule, Unit
 from apiauth.verify import lease_store
 from apiauth.verify.lease_store import LeaseStore, Want
 from apiauth.verify.leases import BOOT_ID, LeasedLimiter
-from apiauth.verify.limiter import ADMITTED, STRETCHES, identity_by_address, identity_of
+from apiauth.verify.limiter import ADMITTED, STRETCHES, Claim, identity_by_address, identity_of
 from tests.support.database import dsn
 from tests.support.proxy import FreezingProxy
 from tests.support.running import until
@@ -62,7 +62,7 @@ def proxy(transactional_db):
 
 
 def claim(rule, *subject):
-    return rule, identity_of(rule, *subject)
+    return Claim(rule, identity_of(rule, *subject))
 
 
 def admitted(limiter, claims, times, now_ms=NOW_MS):
@@ -98,7 +98,7 @@ def test_what_is_given_back_is_held_for_the_next_call_and_never_more_than_was_le
 
 def test_addresses_without_number_are_denied_as_told_and_take_no_room_from_apps(host):
     limiter = host()
-    flood = [(MINUTE, identity_by_address(MINUTE, 1, number)) for number in range(100)]
+    flood = [Claim(MINUTE, identity_by_address(MINUTE, 1, number)) for number in range(100)]
     assert sum(limiter.take([each], NOW_MS)[0] == ADMITTED for each in flood) == 256 // STRETCHES
     assert limiter.state().crowded_since is not None
     assert limiter.state().crowded_denials == 100 - 256 // STRETCHES

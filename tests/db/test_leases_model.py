@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from apiauth.core.limits import LimitRule, Unit
 from apiauth.verify.lease_store import LeaseStore
 from apiauth.verify.leases import LeasedLimiter
-from apiauth.verify.limiter import ADMITTED, identity_of
+from apiauth.verify.limiter import ADMITTED, Claim, identity_of
 from bench.limit_load import stated_remainder
 from tests.support.database import dsn
 
@@ -55,7 +55,7 @@ class HostsThatShare(RuleBasedStateMachine):
         is_recorded=st.sampled_from([True, True, False]),
     )
     def take(self, limits, place, times, is_recorded):
-        claims = [(limit, identity_of(limit, self.run)) for limit in limits]
+        claims = [Claim(limit, identity_of(limit, self.run)) for limit in limits]
         windows = [(limit.id, limit.window_at(self.now_ms)[0]) for limit in limits]
         for _ in range(times):
             denied, _ = self.processes[place].take(claims, self.now_ms)

@@ -27,7 +27,7 @@ from apiauth.http.web_metrics import REGISTRY
 from apiauth.models import Deployment
 from apiauth.services import deployments
 from apiauth.services.keys import IssuedKey
-from apiauth.verify.limiter import STRETCHES, identity_by_address
+from apiauth.verify.limiter import STRETCHES, Claim, identity_by_address
 from config import env
 from tests.conftest import ACTOR
 from tests.support.database import dsn
@@ -112,7 +112,7 @@ def test_calls_denied_for_want_of_room_are_counted(gateway: GatewayInProcess) ->
     rule = LimitRule(id="r", unit=Unit.DAY, duration=1, max_requests=5)
     room = 4096 // STRETCHES
     for number in range(room + 3):
-        gateway.limiter.take([(rule, identity_by_address(rule, 1, number))], clock.now_ms())
+        gateway.limiter.take([Claim(rule, identity_by_address(rule, 1, number))], clock.now_ms())
     assert scraped.samples()["keystead_limits_crowded_total{}"] == gateway.limiter.state().crowded_denials >= 3
 
 

@@ -12,7 +12,7 @@ import time_machine
 from structlog.testing import capture_logs
 
 from apiauth.core.limits import LimitRule, Unit
-from apiauth.verify.limiter import ADMITTED, STRETCHES, Limiter, identity_by_address, identity_of
+from apiauth.verify.limiter import ADMITTED, STRETCHES, Claim, Limiter, identity_by_address, identity_of
 
 NOW_MS = 1_800_000_000_000
 MINUTE = LimitRule(id="minute", unit=Unit.MINUTE, duration=1, max_requests=3)
@@ -28,7 +28,7 @@ def limiter(tmp_path):
 
 
 def claim(rule, *subject):
-    return rule, identity_of(rule, *subject)
+    return Claim(rule, identity_of(rule, *subject))
 
 
 def test_a_window_admits_its_number_and_the_next_one_starts_again(limiter):
@@ -86,6 +86,17 @@ def test_two_limits_of_a_call_never_share_a_place_though_the_window_of_one_is_ov
     limiter.take([first], NOW_MS)
     assert limiter.take([first, second], NOW_MS + 60_000) == (ADMITTED, [2, 2])
     assert limiter.take([first, second], NOW_MS + 60_000) == (ADMITTED, [1, 1])
+
+
+def test_a_claim_whose_place_another_one_has_taken_over_is_counted_elsewhere(tmp_path):
+    limiter = Limiter(tmp_path, slots=1)
+    early, late = claim(MINUTE, "key", 1), claim(MINUTE, "key", 2)
+    assert limiter.take([early], NOW_MS) == (ADMITTED, [2])
+    assert limiter.take([late], NOW_MS + 60_000) == (ADMITTED, [2])
+    assert limiter.take([early], NOW_MS + 60_000) == (0, [0]), "there is no other place"
+    assert limiter.take([late], NOW_MS + 60_000) == (ADMITTED, [1])
+    assert limiter.take([early], NOW_MS + 120_000) == (ADMITTED, [2])
+    limiter.close()
 
 
 def test_a_restart_goes_on_in_the_same_window(tmp_path):
@@ -158,7 +169,7 @@ ROOM = 64 // STRETCHES
 
 
 def by_address(deployment_id, number):
-    return MINUTE, identity_by_address(MINUTE, deployment_id, "ip", number)
+    return Claim(MINUTE, identity_by_address(MINUTE, deployment_id, "ip", number))
 
 
 def flood(limiter, deployment_id=1, calls=100):

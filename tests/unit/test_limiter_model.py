@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from apiauth.core.limits import LONGEST, LimitRule, Unit
-from apiauth.verify.limiter import ADMITTED, Limiter, identity_of
+from apiauth.verify.limiter import ADMITTED, Claim, Limiter, identity_of
 
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
@@ -71,7 +71,7 @@ class LimiterBesideModel(RuleBasedStateMachine):
         times=st.integers(1, 4),
     )
     def take(self, limits, caller, process, times):
-        claims = [(limit, identity_of(limit, caller)) for limit in limits]
+        claims = [Claim(limit, identity_of(limit, caller)) for limit in limits]
         for _ in range(times):
             asked = [(limit, caller) for limit in limits]
             expected = self.model.take(asked, self.now_ms)
