@@ -3,7 +3,9 @@
     python -m bench.scaling [--smoke | --full] [--save]
 
 Capacity is what so many processes could answer if each had a processor: processes / CPU per check. It is not
-requests a second, since the load generator shares the machine. All processes share one count of each limit.
+requests a second, since the load generator shares the machine. All processes share one count of each limit. So that
+each is as busy as one alone, it is asked over as many connections: a server that finds fewer requests at a time wakes
+up more often for each. The bare echo, in as many processes, shows what that server and this machine come to.
 """
 
 import os
@@ -13,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from bench.check import body_of, prepared
+from bench.check import ECHO, body_of, prepared
 from bench.report import Options, Row, ratios, row, run
 from bench.seeding import A_LIMIT_NOBODY_REACHES, KEYS, NO_LIMIT, new_app, new_deployment, new_keys
 from bench.stage import CONNECTIONS, cost, load, serving
@@ -59,14 +61,17 @@ def by_rules(requests: dict[int, Path], seconds: float, repeats: int, connection
 
 def by_processes(
     requests: Path, processes: Sequence[int], seconds: float, repeats: int, connection: psycopg.Connection[Any]
-) -> Figures:
-    """Return the CPU of a check with so many processes, by their number."""
-    found: Figures = {count: [] for count in processes}
+) -> tuple[Figures, Figures]:
+    """Return the CPU of a check with so many processes, by their number, and that of the echo."""
+    checks: Figures = {count: [] for count in processes}
+    echoes: Figures = {count: [] for count in processes}
     for _ in range(repeats):
         for count in processes:
-            with serving(GATEWAY, GATEWAY_THREADS, count) as (port, group):
-                found[count].append(cost(port, group, requests, seconds, connection).cpu)
-    return found
+            for target, found in ((GATEWAY, checks), (ECHO, echoes)):
+                with serving(target, GATEWAY_THREADS, count) as (port, group):
+                    one = cost(port, group, requests, seconds, connection, count * CONNECTIONS)
+                    found[count].append(one.cpu)
+    return checks, echoes
 
 
 def by_sharing(requests: dict[int, Path], seconds: float, repeats: int, connection: psycopg.Connection[Any]) -> Figures:
@@ -98,17 +103,35 @@ def table(options: Options) -> Iterable[Row]:
         many, exact = requests_of_apps(folder, rules)
         limited = by_rules({count: many[count] for count in rules}, seconds, repeats, connection)
         sharing = by_sharing(many, seconds, repeats, connection)
-        shared = by_processes(many[1], processes, seconds, repeats, connection)
+        shared, echoes = by_processes(many[1], processes, seconds, repeats, connection)
         through = admitted(exact, MANY_PROCESSES)
-    return [*rows_of_processes(shared), exactness(through), row_of_sharing(sharing), *rows_of_rules(limited)]
+    return [
+        *rows_of_processes(shared),
+        *rows_of_echoes(echoes),
+        exactness(through),
+        row_of_sharing(sharing),
+        *rows_of_rules(limited),
+    ]
+
+
+def rows_of_echoes(found: Figures) -> Iterator[Row]:
+    """Yield the capacity of the bare echo, to see that of the check beside it."""
+    for count, cpu in found.items():
+        if count > 1:
+            yield row(f"bare echo: {count} processes / one, capacity by CPU", _capacity(found, count))
+        yield row(f"bare echo, processes: {count}, CPU µs a request", cpu)
+
+
+def _capacity(found: Figures, count: int) -> list[float]:
+    return [count * ratio for ratio in ratios(found[1], found[count])]
 
 
 def rows_of_processes(found: Figures) -> Iterator[Row]:
     """Yield the capacity against one process, and what a check costs."""
-    for count, cpu in found.items():
+    for count in found:
         if count > 1:
             what = f"{count} processes / one, capacity by CPU"
-            capacity = [count * ratio for ratio in ratios(found[1], cpu)]
+            capacity = _capacity(found, count)
             yield row(f"P6 {what}", capacity, at_least=1.6, sane=0.8) if count == 2 else row(what, capacity)
     for count, cpu in found.items():
         yield row(f"processes: {count}, CPU µs a check", cpu)

@@ -112,26 +112,37 @@ def _times(pid: int) -> tuple[int, float]:
     return int(fields[2]), (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def load(port: int, requests: Path, seconds: float, rate: float | None = None) -> dict[str, Any]:
+def load(
+    port: int, requests: Path, seconds: float, rate: float | None = None, connections: int = CONNECTIONS
+) -> dict[str, Any]:
     """Ask a server for so long, as fast as it can or at a rate; return what the load generator counted."""
-    command = [sys.executable, "-m", "bench.load", str(port), str(CONNECTIONS), str(seconds), str(requests)]
+    command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(seconds), str(requests)]
     command += [] if rate is None else [str(rate)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
 
 
-def load_answered(port: int, requests: Path, seconds: float, rate: float | None = None) -> dict[str, Any]:
+def load_answered(
+    port: int, requests: Path, seconds: float, rate: float | None = None, connections: int = CONNECTIONS
+) -> dict[str, Any]:
     """As `load`, where every answer has to allow. Raises RuntimeError."""
-    found = load(port, requests, seconds, rate)
+    found = load(port, requests, seconds, rate, connections)
     if found["refused"] or found["blocked"] or not found["answers"]:
         raise RuntimeError(f"not all answers allow: {found}")
     return found
 
 
-def cost(port: int, group: int, requests: Path, seconds: float, connection: psycopg.Connection[Any]) -> Cost:
+def cost(
+    port: int,
+    group: int,
+    requests: Path,
+    seconds: float,
+    connection: psycopg.Connection[Any],
+    connections: int = CONNECTIONS,
+) -> Cost:
     """Warm a server up, saturate it, and return what a request cost."""
-    load_answered(port, requests, min(seconds, 1))
+    load_answered(port, requests, min(seconds, 1), connections=connections)
     server, database = cpu_of_group(group), cpu_of_database(connection)
-    answers = load_answered(port, requests, seconds)["answers"]
+    answers = load_answered(port, requests, seconds, connections=connections)["answers"]
     server, database = cpu_of_group(group) - server, cpu_of_database(connection) - database
     return Cost(server / answers * 1e6, database / answers * 1e6, answers / seconds)
