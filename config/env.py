@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 from apiauth.core.secrets import Peppers
-from config import email
+from config import addresses, email
 from config.email import EmailServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -86,12 +86,13 @@ def read(variables: Mapping[str, str]) -> Environment:
     """Return the environment that these variables describe. Raises EnvironmentProblem."""
     folder = data_dir(variables)
     database = database_url(variables)
+    known = {**addresses.noted(folder), **variables}
     return Environment(
         data_dir=folder,
         database_url=database,
         direct_database_url=variables.get("KEYSTEAD_DIRECT_DATABASE_URL") or database,
-        public_url=_url(variables, "KEYSTEAD_PUBLIC_URL", "http://127.0.0.1:8000"),
-        gateway_url=_url(variables, "KEYSTEAD_GATEWAY_URL", "http://127.0.0.1:8001"),
+        public_url=_url(known, "KEYSTEAD_PUBLIC_URL", "http://127.0.0.1:8000"),
+        gateway_url=_url(known, "KEYSTEAD_GATEWAY_URL", "http://127.0.0.1:8001"),
         django_key=secret("DJANGO_KEY", variables),
         peppers=parse_peppers(secret("PEPPERS", variables)),
         activity_key=secret("ACTIVITY_KEY", variables).encode(),

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from config import addresses, env, first_secrets, ports, ready
 from config import data_dir as data_folder
-from config import env, first_secrets, ports, ready
 from config.children import Child, Signals, StopRequested, spawn
 from config.env import REPOSITORY, EnvironmentProblem
 from config.postgres import EmbeddedPostgres
@@ -83,6 +83,7 @@ def main(arguments: list[str]) -> int:
         stack.callback(supervisor.stop)
         try:
             installation = start(data_dir, options, supervisor, held)
+            stack.enter_context(addresses.noted_meanwhile(data_dir, installation.variables))
             if options.ready_file is not None:
                 stack.callback(options.ready_file.unlink, missing_ok=True)
             ready.announce(installation)

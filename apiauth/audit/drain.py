@@ -164,7 +164,7 @@ class Drain:
             if batch.is_finished and not are_aside(path, quarantined + len(batch.damaged)):
                 put_aside(path, _damage_in(descriptor))
         except OSError as error:
-            log.error("drain.quarantine_failed", file=shown(path.name), error=error.strerror)
+            self._complain("drain.quarantine_failed", shown(path.name), error.strerror)
             if must_succeed:
                 raise
             return False

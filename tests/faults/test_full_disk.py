@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from apiauth.audit.direct import Direct
 from apiauth.audit.drain import Drain
@@ -176,13 +177,15 @@ def test_damage_that_the_full_disk_cannot_take_a_copy_of_keeps_no_record_back(co
     (spool / "a.spool").write_bytes(torn + b"".join(map(frame, whole)))
     filler = fill(disk)
     drain = Drain(connection, spool)
-    for _ in range(2):
-        drain.drain_all()
-        assert {row[0].bytes for row in connection.execute("SELECT id FROM apiauth_decision")} == {
-            each.id for each in whole
-        }
-        assert counted(connection) == {5}
-        assert (spool / "a.spool").exists(), "the only copy of what is damaged"
+    with capture_logs() as logs:
+        for _ in range(3):
+            drain.drain_all()
+            assert {row[0].bytes for row in connection.execute("SELECT id FROM apiauth_decision")} == {
+                each.id for each in whole
+            }
+            assert counted(connection) == {5}
+            assert (spool / "a.spool").exists(), "the only copy of what is damaged"
+    assert [entry["event"] for entry in logs].count("drain.quarantine_failed") == 1, "not at each try"
     filler.unlink()
     drain.drain_all()
     assert not (spool / "a.spool").exists()

@@ -168,6 +168,18 @@ def test_the_ready_file_names_every_part_for_its_owner_alone(start: Callable[...
             assert answer.status == 200
 
 
+def test_a_ticket_made_beside_it_leads_to_where_it_answers(start: Callable[..., Running]) -> None:
+    running = start()
+    ready = running.ready
+    command = [sys.executable, str(REPOSITORY / "manage.py"), "ticket", "--json", "--subject", "support"]
+    command += ["--deployment", ready["deployment_id"], "--app", ready["app_slug"]]
+    variables = clean_environment(KEYSTEAD_DATA_DIR=str(running.data_dir))
+    made = subprocess.run(command, capture_output=True, check=True, env=variables, timeout=60)
+    with urlopen(json.loads(made.stdout)["url"], timeout=5) as answer:
+        assert answer.url.startswith(f"{ready['web_url']}/")
+        assert answer.status == 200
+
+
 def test_without_the_demo_its_facts_are_null(start: Callable[..., Running]) -> None:
     running = start("--no-demo")
     ready = running.ready
