@@ -62,7 +62,12 @@ def step_of(moment: datetime, created_at: datetime, now: datetime) -> Step | Non
 
 
 def still_holds(warning: KeyWarning, now: datetime) -> bool:
-    """Tell whether what was told is true yet: somebody may rely on the key, and its moment is the same."""
+    """Tell whether what was told is true yet: somebody may rely on the key, and its moment is the same.
+
+    What was to come and has come is told by a warning of its own.
+    """
+    if warning.days and warning.moment <= now:
+        return False
     is_living = _living(now).filter(pk=warning.key_id).exists()
     return is_living and _moment(warning.key, Event(warning.event), now) == warning.moment
 

@@ -219,6 +219,17 @@ def test_a_mail_waits_while_the_server_is_away_and_is_sent_once_it_is_back(
     assert [mail["Message-ID"] for mail in server.mails] == [f"<warning-{KeyWarning.objects.get().pk}@127.0.0.1>"]
 
 
+def test_a_mail_that_waited_past_the_end_it_tells_of_makes_room_for_the_one_that_says_so(
+    server: MailServer, danas_key: keys.IssuedKey, now: datetime
+) -> None:
+    tell(now + 85 * DAY)
+    tell(now + 90 * DAY)
+    assert mails.send_due(now=now + 90 * DAY) == 1
+    (subject,) = [mail["Subject"] for mail in server.mails]
+    assert subject.endswith("has ended")
+    assert mails.unsent(now=now + 90 * DAY).count == 0
+
+
 def test_an_address_that_is_refused_for_good_is_given_up(
     server: MailServer, danas_key: keys.IssuedKey, now: datetime
 ) -> None:
