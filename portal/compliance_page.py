@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from django.urls import reverse
@@ -15,6 +16,7 @@ from apiauth.services.finding_words import WORDS, Words
 from portal.session import PortalRequest, Rights
 
 PAGE = 50
+_NO_ID: Final = "0"
 SHOW, EDIT, ROTATE, REVOKE = "Open", "Edit", "Rotate", "Revoke"
 _REMEDIES: Final[dict[Finding, tuple[str, ...]]] = {
     Finding.NO_EXPIRY: (EDIT,),
@@ -110,6 +112,13 @@ def _remedies(key: Key, finding: Finding, rights: Rights) -> list[Remedy]:
     allows: dict[str, Callable[[Key], bool]] = {EDIT: rights.edit, ROTATE: rights.rotate, REVOKE: rights.revoke}
     words = [word for word in _REMEDIES[finding] if word not in allows or allows[word](key)] or [SHOW]
     return [
-        Remedy(word, reverse(_PAGES[word], args=[str(key.pk)]), word != SHOW, "danger" if word == REVOKE else "")
+        Remedy(word, str(key.pk).join(_around_id(word)), word != SHOW, "danger" if word == REVOKE else "")
         for word in words
     ]
+
+
+@cache
+def _around_id(word: str) -> tuple[str, str]:
+    """Return what stands before and after a key's id in a page's address: `reverse` for each key took a tenth of it."""
+    before, _, after = reverse(_PAGES[word], args=[_NO_ID]).partition(_NO_ID)
+    return before, after
