@@ -12,6 +12,7 @@ PROCESSES = {
     "worker": "config.worker",
     "openapi": "config.openapi",
 }
+OF_THE_CODE = {"makemigrations"}  # needs no installation
 USAGE = """\
 Usage: ./keystead COMMAND [--data-dir FOLDER] [options]
 
@@ -82,6 +83,11 @@ def main(arguments: list[str]) -> int:
         if arguments[0] in PROCESSES:
             process = importlib.import_module(PROCESSES[arguments[0]])
             return int(process.main(arguments))
+        if arguments[0] in OF_THE_CODE:
+            from config import without_installation
+
+            with without_installation.settings():
+                return run_django(arguments)
         return run_django(arguments)
     except EnvironmentProblem as problem:
         sys.stderr.write(f"{problem}\n")

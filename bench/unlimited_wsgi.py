@@ -12,8 +12,9 @@ def _read_or_none(scheme_id: int, written: str) -> tuple[LimitRule, ...]:
     return () if rules[0].max_requests == NO_LIMIT["max_requests"] else rules
 
 
-tables._readable = _read_or_none  # before the gateway begins to read
+tables._readable = _read_or_none
 
-from config.gateway_wsgi import application  # noqa: E402  # its listener reads from here on
+# Below what stands above, and not at the top: the gateway begins to read as it is imported.
+from config.gateway_wsgi import application  # noqa: E402  # as the line before says
 
 __all__ = ["application"]

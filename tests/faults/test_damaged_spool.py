@@ -161,7 +161,8 @@ def cannot_trace(sentence: str) -> NoReturn:
     """Skip with a sentence, or fail where tracing is required."""
     if os.environ.get("KEYSTEAD_REQUIRE_STRACE"):
         pytest.fail(sentence)
-    pytest.skip(sentence)  # not every machine has strace, or lets a process be traced; .ci/run requires both
+    # Not every machine has strace, or lets a process be traced. .ci/run requires both: there nothing is left out.
+    pytest.skip(sentence)
 
 
 @pytest.mark.processes

@@ -46,22 +46,18 @@ def test_no_session_reaches_a_key_outside_its_scope(
     app: App, session_for: Callable[..., sessions.OpenedSession], scope: Scope, holder: Owner, others: list[Owner]
 ) -> None:
     with undone():
-        made = [keys.create_key(app_id=app.id, name="k", owner=each, actor=ACTOR, now=clock.now()) for each in others]
-        opened = _session(app, session_for, holder)
-        App.objects.filter(pk=app.pk).update(policy=read_policy({"scope": {"model": scope}}))
-        within = {issued.key.id for issued, owner in zip(made, others, strict=True) if belongs(scope, owner, holder)}
-
-        client = Client(headers=ORIGIN)
-        client.cookies["ks_session"] = opened.token
+        made = _made(app, others)
+        client = _client(app, _session(app, session_for, holder), scope)
+        within = {key.id for key, owner in zip(made, others, strict=True) if belongs(scope, owner, holder)}
         listed = {int(key["id"]) for key in client.get("/api-auth/keys").json()["data"]}
         page = client.get("/portal/keys").content.decode()
         assert listed == within
-        assert {issued.key.id for issued in made if str(issued.key.id) in page} == within
-        for issued in made:
-            found = 200 if issued.key.id in within else 404
-            assert client.get(f"/portal/keys/{issued.key.id}").status_code == found
-            assert client.post(f"/api-auth/keys/{issued.key.id}/rotate").status_code == found
-            assert client.post(f"/api-auth/keys/{issued.key.id}/revoke").status_code == found
+        assert {key.id for key in made if str(key.id) in page} == within
+        for key in made:
+            found = 200 if key.id in within else 404
+            assert client.get(f"/portal/keys/{key.id}").status_code == found
+            assert client.post(f"/api-auth/keys/{key.id}/rotate").status_code == found
+            assert client.post(f"/api-auth/keys/{key.id}/revoke").status_code == found
         touched = set(Key.objects.exclude(revoked_at=None, replaced_by=None).values_list("lineage_id", flat=True))
         assert touched == within
 
