@@ -12,7 +12,7 @@ PROCESSES = {
     "worker": "config.worker",
     "openapi": "config.openapi",
 }
-OF_THE_CODE = {"makemigrations"}  # needs no installation
+OF_THE_CODE = {"makemigrations", "openapi"}  # need no installation
 USAGE = """\
 Usage: ./keystead COMMAND [--data-dir FOLDER] [options]
 
@@ -71,6 +71,14 @@ def run_django(arguments: list[str]) -> int:
     return 0
 
 
+def run(arguments: list[str]) -> int:
+    """Run a command by its name: one that starts by itself, or one of Django's or ours."""
+    if arguments[0] in PROCESSES:
+        process = importlib.import_module(PROCESSES[arguments[0]])
+        return int(process.main(arguments))
+    return run_django(arguments)
+
+
 def main(arguments: list[str]) -> int:
     """Run the command that these arguments name and return its exit code."""
     arguments = take_data_dir(arguments)
@@ -80,15 +88,12 @@ def main(arguments: list[str]) -> int:
     from config.env import EnvironmentProblem
 
     try:
-        if arguments[0] in PROCESSES:
-            process = importlib.import_module(PROCESSES[arguments[0]])
-            return int(process.main(arguments))
         if arguments[0] in OF_THE_CODE:
             from config import without_installation
 
             with without_installation.settings():
-                return run_django(arguments)
-        return run_django(arguments)
+                return run(arguments)
+        return run(arguments)
     except EnvironmentProblem as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
