@@ -4,16 +4,19 @@ import os
 from collections.abc import Iterable
 from typing import Any, cast
 
-from django.core.handlers.wsgi import LimitedStream
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import LimitedStream, WSGIHandler
 from django.http import HttpResponse
 
 from apiauth.http.slow_bodies import SlowBodies
+from apiauth.management import static_files
 from config import processes
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-django_application = get_wsgi_application()
+django.setup(set_prefix=False)
+static_files.collect()  # before WhiteNoise looks for them
+django_application = WSGIHandler()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -21,7 +21,7 @@ from apiauth.audit.spool import host_name
 from apiauth.core import clock
 from apiauth.models import GatewayStatus, SpoolFile
 from apiauth.services import history, mails, propagation
-from apiauth.services.installation import pepper_problem
+from apiauth.services.installation import pepper_problem, unnoted_peppers
 from apiauth.verify import crowding
 
 OLDEST_VERSION = 150_000
@@ -121,6 +121,9 @@ def _pepper(now: datetime) -> Finding:
     versions = ", ".join(str(version) for version in settings.ENVIRONMENT.peppers.versions)
     if problem:
         return Finding("pepper", False, problem.partition(":")[0], problem.partition(": ")[2].capitalize())
+    if unnoted := unnoted_peppers():
+        detail = f"version {unnoted[0]} is not noted: a wrong one would go unnoticed"
+        return Finding("pepper", False, detail, "Run ./keystead migrate.")
     return Finding("pepper", True, f"version {versions}")
 
 

@@ -65,9 +65,24 @@ def pepper_problem() -> str | None:
     return None
 
 
+def unnoted_peppers() -> list[int]:
+    """Return the versions of peppers in use that this database does not know yet."""
+    known = set(PepperCheck.objects.values_list("version", flat=True))
+    return [version for version in settings.ENVIRONMENT.peppers.versions if version not in known]
+
+
 def _needing(version: int) -> int:
     keys = Key.objects.filter(pepper_version=version, revoked_at=None).count()
     return keys + BackendKey.objects.usable().filter(pepper_version=version).count()
+
+
+@transaction.atomic
+def settle(*, now: datetime) -> bool:
+    """Note what a migrated database has to know of this installation; tell whether it is new. Raises WrongPepper."""
+    note_history()
+    is_new = remember_peppers(now=now)
+    make_groups()
+    return is_new
 
 
 @transaction.atomic
@@ -96,11 +111,15 @@ def note_history() -> bool:
 @transaction.atomic
 def make_administrator(*, password: str) -> bool:
     """Make the first administrator; return False where there is one already."""
-    users = get_user_model()._default_manager
-    if users.filter(is_superuser=True).exists():
+    if has_administrator():
         return False
-    users.create_superuser(username=ADMINISTRATOR, password=password)
+    get_user_model()._default_manager.create_superuser(username=ADMINISTRATOR, password=password)
     return True
+
+
+def has_administrator() -> bool:
+    """Tell whether somebody may do everything in the admin."""
+    return bool(get_user_model()._default_manager.filter(is_superuser=True).exists())
 
 
 @transaction.atomic

@@ -76,6 +76,13 @@ def test_every_failed_check_comes_with_advice(run: Run, healthy: None, settings:
     assert all(check["advice"] for check in ran.json["checks"] if not check["ok"])
 
 
+def test_a_pepper_that_nobody_noted_is_told(run: Run, healthy: None) -> None:
+    PepperCheck.objects.update(version=7)
+    ran = run("doctor", "--json")
+    (told,) = [check for check in ran.json["checks"] if check["name"] == "pepper"]
+    assert (told["ok"], "version 1 is not noted" in told["detail"], "migrate" in told["advice"]) == (False, True, True)
+
+
 def test_gateways_count_for_as_long_as_their_own_stale_bound_has_them(run: Run, healthy: None) -> None:
     GatewayStatus.objects.update(confirmed_at=timezone.now() - timedelta(minutes=5), stale_bound_seconds=600)
     ran = run("doctor", "--json")

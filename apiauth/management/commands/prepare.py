@@ -1,31 +1,22 @@
-"""Brings database, static files and first-run data to where the processes can start."""
+"""Brings the database and first-run data to where the processes can start."""
 
 import os
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import CommandParser
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from apiauth.core import clock
-from apiauth.core.errors import Unavailable
-from apiauth.management import command, demonstration, static_files
+from apiauth.management import command, database, demonstration
 from apiauth.services import installation
 from config import env
 
-_LOCK = 0x6B65797374656164  # "keystead": two prepares at once take turns
-
 
 class Command(command.Command):
-    """Migrate, collect static files, check the pepper, make the first administrator and the demo. Safe to repeat."""
+    """Migrate, check the pepper, make the first administrator and the demo. Safe to repeat."""
 
     help = "Prepare the database and the data folder; what ./keystead up runs first."
 
@@ -40,24 +31,10 @@ class Command(command.Command):
         )
 
     def run(self, options: dict[str, Any]) -> None:
-        with in_turn():
-            migrate()
-            installation.note_history()
+        with database.in_turn():
+            database.migrate()
             facts = make(options)
-        static_files.collect()
         self.tell(options, facts, "Prepared.")
-
-
-@contextmanager
-def in_turn() -> Iterator[None]:
-    """Hold the lock that lets one `prepare` run at a time. Raises Unavailable where there is no database."""
-    try:
-        lock = psycopg.connect(settings.ENVIRONMENT.direct_database_url, autocommit=True)
-    except psycopg.OperationalError:
-        raise Unavailable("The database cannot be reached: start it, or correct DATABASE_URL.") from None
-    with lock:
-        lock.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        yield
 
 
 def an_address(text: str) -> str:
@@ -68,20 +45,10 @@ def an_address(text: str) -> str:
     return text.rstrip("/")
 
 
-def migrate() -> None:
-    """Apply what is not applied yet; a migration may take longer than a request."""
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        with connection.cursor() as cursor:
-            cursor.execute("SET statement_timeout = 0")
-        call_command("migrate", interactive=False, verbosity=0)
-
-
 def make(options: dict[str, Any]) -> dict[str, Any]:
     """Make what is missing and return what the caller is told. Raises WrongPepper."""
     now = clock.now()
-    is_new = installation.remember_peppers(now=now)
-    installation.make_groups()
+    is_new = installation.settle(now=now)
     installation.make_administrator(password=env.secret("ADMIN_PASSWORD"))
     app, places = None, demo_places()
     if not options["no_demo"]:
