@@ -16,6 +16,7 @@ from apiauth.core.scope import Reach
 from apiauth.models.decision import Decision, DecisionQuerySet
 
 LONGEST_RANGE = timedelta(days=90)
+_CLOCKS_APART = timedelta(minutes=5)  # a gateway may be ahead
 MOST_ROWS = 1000
 LOOKED_THROUGH = 50_000  # rows that one page looks at where no index answers its filters
 _SALT = "apiauth.audit.search"
@@ -173,8 +174,9 @@ def _in_range(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:
 def _bounds(filters: DecisionFilters) -> tuple[datetime, datetime]:
     """Return the time that is asked for, at most as long as a range may be."""
     moment = _moment(filters.decision_id) if filters.decision_id else None
-    end = filters.end or max(clock.now(), moment or clock.now()) + timedelta(minutes=5)  # a gateway may be ahead
-    return max(filters.start or moment or end - LONGEST_RANGE, end - LONGEST_RANGE), end
+    end = filters.end or max(clock.now(), moment or clock.now()) + _CLOCKS_APART
+    earliest = end - LONGEST_RANGE - _CLOCKS_APART
+    return max(filters.start or moment or earliest, earliest), end
 
 
 def _matching(rows: DecisionQuerySet, filters: DecisionFilters) -> DecisionQuerySet:

@@ -77,7 +77,7 @@ def get_app(request: BackendRequest, app_slug: str, response: HttpResponse) -> A
 
 
 @router.patch("/api-auth/apps/{app_slug}", auth=BackendAccess("apps:write"))
-@answers(ChangedAppJson, 404, 412, headers=["ETag"])
+@answers(ChangedAppJson, 404, 412, 422, headers=["ETag"])
 @reads_header("If-Match")
 @may_wait
 def update_app(request: BackendRequest, app_slug: str, body: AppUpdate, response: HttpResponse) -> AppJson:

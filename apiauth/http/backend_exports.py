@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import StreamingHttpResponse
 from ninja import Router
 
+from apiauth.audit.search import LONGEST_RANGE
 from apiauth.core.errors import Invalid
 from apiauth.core.ids import parse_request_id
 from apiauth.core.redaction import without_secrets
@@ -36,6 +37,9 @@ def export_logs(request: BackendRequest, app_slug: str, body: LogsExport = _LATE
     if body.outcome not in (None, "allowed", "blocked"):
         raise Invalid("outcome must be allowed or blocked.", field="outcome")
     query = LogsQuery(**{name: given[name] for name in _FILTERS if name in given})
+    start, end = query.bounds(caller.now, LOGS_WINDOW)
+    if end - start > LONGEST_RANGE:
+        raise Invalid(f"A file covers {LONGEST_RANGE.days} days at most: ask for it in parts.", field="start_date")
     lines = exports.export_decisions(
         app=app,
         within=None,

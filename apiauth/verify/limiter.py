@@ -30,7 +30,7 @@ from apiauth.verify import crowding
 from apiauth.verify.host_lock import HostLock, host_lock
 
 SLOTS = 1 << 20
-"""How many counts each part has room for, at 48 bytes each."""
+"""How many counts each part has room for, at 40 bytes each."""
 STRETCHES = 4
 PROBES = 64
 _VERSION = 3  # of the layout, and of the kind of lock that guards it

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from apiauth.core import secrets
 from apiauth.core.decision import Rule
+from apiauth.core.errors import Invalid
 from apiauth.core.events import Event
 from apiauth.core.policy import Policy, read_policy
 from apiauth.core.policy_words import MEANINGS
@@ -75,6 +77,29 @@ def test_the_policy_is_the_one_that_is_read() -> None:
         value = document[part][name] if name else preset_name(Policy().authority)
         assert default == (value if isinstance(value, str) else json.dumps(value))
     assert read_policy(json.loads(snippets(REFERENCE / "policy.md", "json")[0]))
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "policy"),
+    [
+        (1, 3650, lambda days: {"expiry": {"mode": "mandatory", "longest_days": days}}),
+        (1, 3650, lambda days: {"rotation": {"mode": "required", "every_days": days}}),
+        (0, 365, lambda days: {"rotation": {"mode": "required", "every_days": 1, "grace_days": days}}),
+        (7, 3650, lambda days: {"audit": {"keep_days": days}}),
+        (0, 10, lambda minutes: {"revocation": {"undo_minutes": minutes}}),
+    ],
+    ids=["longest_days", "every_days", "grace_days", "keep_days", "undo_minutes"],
+)
+def test_the_bounds_of_a_policy_are_the_ones_that_are_kept(
+    least: int, most: int, policy: Callable[[int], dict[str, object]]
+) -> None:
+    said = "from 1 to 3650, but `grace_days` from 0 to 365 and `keep_days` from 7; `undo_minutes` from 0 to 10."
+    assert said in (REFERENCE / "policy.md").read_text()
+    for within in (least, most):
+        read_policy(policy(within))
+    for beyond in (least - 1, most + 1):
+        with pytest.raises(Invalid):
+            read_policy(policy(beyond))
 
 
 def test_the_matrix_is_the_one_that_decides() -> None:

@@ -138,8 +138,8 @@ def keeping(fields: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in fields.items()
         if name not in DROPPED and (name in SPOKEN or is_readable(value))
     }
-    if kept.get("start_date") and kept.get("end_date") and date(kept["start_date"]) > date(kept["end_date"]):
-        kept.pop("end_date")
+    if kept.get("start_date"):  # a range has an order, and a file covers 90 days of it at most
+        kept["end_date"] = kept["start_date"]
     if kept.get("user_id") is not None:  # a user's app takes its permissions from that user's roles
         kept.pop("permissions", None)
         kept.pop("resources", None)

@@ -149,3 +149,16 @@ def test_nothing_leaves_and_nothing_is_on_record_for_a_filter_that_cannot_be_use
     assert take("activity", after_sequence=0).status_code == 400
     exported = (Event.DECISIONS_EXPORTED, Event.ACTIVITY_EXPORTED)
     assert not ActivityEntry.objects.filter(event__in=exported).exists()
+
+
+def test_a_longer_time_than_one_file_covers_is_refused_and_never_cut_short(take: Ask, record: Make) -> None:
+    record(90 * 86_400 - 60)
+    end = clock.now()
+    start = end - timedelta(days=90)
+    whole = take("audit/logs", start_date=start.isoformat(), end_date=end.isoformat())
+    assert len(ids_of(whole)) == 1
+    for window in ({"end_date": end.isoformat()}, {}):
+        refused = take("audit/logs", start_date=(start - timedelta(hours=1)).isoformat(), **window)
+        assert refused.status_code == 400
+        assert "start_date" in refused.json()["details"]
+    assert ActivityEntry.objects.filter(event=Event.DECISIONS_EXPORTED).count() == 1
