@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from apiauth.audit.connection import options_of
 from apiauth.audit.record import Record
 from apiauth.audit.spool import SpoolFull
 from apiauth.audit.store import Store
@@ -72,7 +73,7 @@ class Direct:
             autocommit=True,
             connect_timeout=2,
             application_name="keystead-gateway-direct",
-            options="-c statement_timeout=2s -c lock_timeout=1s",
+            options=options_of(self._url, "-c statement_timeout=2s -c lock_timeout=1s"),
             tcp_user_timeout=2_000,
         )
         log.warning("spool.direct_begun")

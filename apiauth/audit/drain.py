@@ -20,9 +20,11 @@ from apiauth.audit.record import Damaged, Intact, Record, read_frames
 from apiauth.audit.spool import host_name, is_owned
 from apiauth.audit.statements import sql
 from apiauth.audit.store import Store
+from apiauth.core.sockets import patience
 
 BATCH_BYTES = 4 * 1024 * 1024
 MOST_COMPLAINTS = 1_000
+PATIENCE_SECONDS = 60.0  # with one batch of one file; what is cut off is drained over the next connection
 _SMALLER = 4
 
 # The database will say the same however often it is asked.
@@ -45,10 +47,17 @@ class _Batch:
 class Drain:
     """Drains the spool files of one folder over one connection."""
 
-    def __init__(self, connection: psycopg.Connection[Any], folder: Path, batch_bytes: int = BATCH_BYTES) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        folder: Path,
+        batch_bytes: int = BATCH_BYTES,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._connection = connection
         self._folder = folder
         self._batch_bytes = batch_bytes
+        self._patience_seconds = patience_seconds
         self._store = Store(connection)
         self._complaints: set[tuple[str, str, str | None]] = set()
 
@@ -70,11 +79,15 @@ class Drain:
     def _drain_file(self, path: Path) -> int:
         """Drain one batch of one file; a file that this host cannot read or clear away must not stop the others."""
         try:
-            batch = self._drain_open(path)
+            with patience(self._connection.fileno(), self._patience_seconds):
+                batch = self._drain_open(path)
             if batch is not None and batch.is_finished:
                 path.unlink(missing_ok=True)
         except FileNotFoundError:
             return 0  # another worker was faster
+        except psycopg.errors.LockNotAvailable:
+            self._complain("drain.file_held", shown(path.name))
+            return 0  # somebody holds its row, as a connection does that was lost: the others go on
         except OSError as error:
             self._complain("drain.file_failed", shown(path.name), error.strerror)
             return 0

@@ -5,7 +5,6 @@ reads the log, by a row that says up to which moment the log is complete.
 """
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,5 +61,8 @@ class Lag:
         return sorted(self._served)
 
     def _measure(self) -> backlog.Backlog:
-        offsets = dict(self._connection.execute(sql("drained_files"), {"host": host_name()}).fetchall())
-        return backlog.measure(self._folder, offsets, datetime.now(UTC))
+        names = [shown(path.name) for path in spool_files(self._folder)]
+        offsets = dict(self._connection.execute(sql("drained_files"), {"names": names}).fetchall())
+        row = self._connection.execute("SELECT clock_timestamp()").fetchone()  # decisions are dated by it
+        assert row is not None
+        return backlog.measure(self._folder, offsets, row[0])

@@ -26,4 +26,5 @@ def forget_spent(connection: psycopg.Connection[Any]) -> None:
     """Delete what is due, each kind in a transaction of its own."""
     for statement in SPENT:
         with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '2s'")
             connection.execute(sql(statement))

@@ -113,6 +113,7 @@ class _Segment:
             os.ftruncate(self.descriptor, self.size)
         except OSError as error:
             log.error("spool.truncate_failed", file=self.path.name, error=error.strerror)
+            self.size = os.fstat(self.descriptor).st_size  # the torn frame stays; what follows must not be cut for it
 
     def discard(self) -> None:
         """Remove a file into which nothing was written."""

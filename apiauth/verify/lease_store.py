@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import psycopg
 import structlog
 
+from apiauth.audit.connection import connect
 from apiauth.core import clock
-from apiauth.verify.connection import connect
 from apiauth.verify.reading import sql
 from apiauth.verify.watch import DEADLINE_SECONDS, Watch
 

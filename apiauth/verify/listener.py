@@ -19,9 +19,9 @@ from typing import Any, Literal
 import psycopg
 import structlog
 
+from apiauth.audit.connection import connect
 from apiauth.audit.spool import host_name
 from apiauth.core.secrets import Peppers
-from apiauth.verify.connection import connect
 from apiauth.verify.history import NotedByNobody, NotThePrimary, identify
 from apiauth.verify.look_ups import Flight, Heard, LookedUp, LookUps
 from apiauth.verify.peppers import WrongPepper, require_peppers
@@ -136,7 +136,7 @@ class Listener:
             self._one_extra_poll.release()
 
     def _wake(self) -> None:
-        with suppress(BlockingIOError):  # then enough wake-ups are waiting
+        with suppress(OSError):  # enough wake-ups are waiting, or there is nobody left to wake
             self._wake_writer.send(b"\0")
 
     def _run(self) -> None:
@@ -165,7 +165,8 @@ class Listener:
                 self._load(connection)
                 self._identity = identity
             self._listen(connection, noticed)
-            self._leave(connection)
+            with self._watch.over(connection):
+                self._leave(connection)
 
     def _load(self, connection: psycopg.Connection[Any]) -> None:
         """Read everything into new tables: there are none yet, or theirs is another history.
@@ -200,6 +201,7 @@ class Listener:
                     self._fetch(connection, flight)
             except AnotherEpoch:
                 self._load(connection)
+                acknowledged_at = float("-inf")
                 continue
             finally:
                 self._look_ups.end(flight)
@@ -229,7 +231,7 @@ class Listener:
             flight.found = self._snapshot.tables.fetch(connection, flight.digests)
 
     def _acknowledge(self, connection: psycopg.Connection[Any], tables: Tables) -> None:
-        """Say which changes this process has taken in."""
+        """Say which changes this process has taken in: none of them, by tables that are not in force yet."""
         connection.execute(
             sql("acknowledge"),
             {
@@ -239,7 +241,7 @@ class Listener:
                 "limits": self._limits,
                 "stale_bound_seconds": self._snapshot.stale_bound_seconds,
                 "generation": tables.horizon,
-                "epoch": tables.epoch,
+                "epoch": tables.epoch if tables is self._snapshot.tables else 0,
                 "seen": tables.seen,
             },
         )
@@ -300,11 +302,9 @@ class _Allowance:
 
 
 def _connect(url: str) -> psycopg.Connection[Any]:
-    connection = connect(url)
     # While a listener idles in a transaction the notification queue cannot be emptied; full, it stops every writer.
-    connection.execute("SET idle_in_transaction_session_timeout = '10s'")
     # A plan for any horizon expects a third of all keys to have changed and reads the whole table, twice a second.
-    connection.execute("SET plan_cache_mode = force_custom_plan")
+    connection = connect(url, "-c idle_in_transaction_session_timeout=10s -c plan_cache_mode=force_custom_plan")
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection

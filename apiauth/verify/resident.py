@@ -92,7 +92,8 @@ class ResidentKeys:
 
     def known(self, key_id: int) -> "Key | None":
         """Return the key with this id, where it is in memory."""
-        return self._recent.by_id.get(key_id) or self._older.by_id.get(key_id)
+        with self._lock:
+            return self._recent.by_id.get(key_id) or self._older.by_id.get(key_id)
 
     def put(self, key: "Key") -> None:
         """Take in a row of the database, read later than every row of this key before."""

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import structlog
 
+from apiauth.audit.connection import connect
 from apiauth.core.sockets import shut_down
-from apiauth.verify.connection import connect
 
 DEADLINE_SECONDS = 3.0
 DOUBT_SECONDS = 0.3

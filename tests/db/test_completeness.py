@@ -1,21 +1,24 @@
 """The log says up to which moment it is complete, so that nobody takes what is late for what never was."""
 
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import time_machine
 
 from apiauth.audit import completeness, worker
 from apiauth.audit.drain import Drain
 from apiauth.audit.lag import Lag
 from apiauth.audit.partitions import ensure_partitions
 from apiauth.audit.record import frame
-from apiauth.audit.spool import host_name
+from apiauth.audit.spool import Spool, host_name
 from apiauth.core import clock
 from tests.db.test_drain import record
 from tests.support.database import dsn
@@ -107,3 +110,28 @@ def test_after_a_worker_has_stopped_the_log_stands_still_where_a_gateway_goes_on
     assert left == ([(completeness.complete_until(),)] if goes_on else [])
     later = clock.now() + AGO
     assert completeness.behind(completeness.complete_until(), later) if goes_on else not is_behind()
+
+
+def test_what_a_worker_of_another_name_has_drained_does_not_wait(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers that share a spool: the worker's is replaced, and the gateway's goes on with its file."""
+    with closing(Spool(tmp_path)) as spool:
+        spool.append(record(moment=clock.now() - AGO))
+        monkeypatch.setattr(socket, "gethostname", lambda: "worker.before")
+        Drain(connection, tmp_path).drain_all()
+        monkeypatch.setattr(socket, "gethostname", lambda: "worker.after")
+        Lag(connection, tmp_path).note(0)
+        assert list(tmp_path.glob("*.spool")), "its gateway has not sealed it"
+        assert not is_behind()
+
+
+@pytest.mark.parametrize("ahead", [-2 * AGO, 2 * AGO], ids=["behind", "ahead"])
+def test_how_long_something_waits_is_told_by_the_clock_that_decisions_are_dated_by(
+    connection: Connection, tmp_path: Path, ahead: timedelta
+) -> None:
+    """That is the database's: by a host's own, what waits might be from the future, or have waited for ever."""
+    write(tmp_path, "one", clock.now() - AGO)
+    with time_machine.travel(clock.now() + ahead):
+        Lag(connection, tmp_path).note(0)
+    assert abs(completeness.complete_until() - (clock.now() - AGO)) < MOMENT

@@ -5,14 +5,18 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+import time_machine
 from django.conf import settings
 from django.db import connection
 
+from apiauth.audit import worker
+from apiauth.audit.partitions import ensure_partitions
 from apiauth.audit.retention import forget_spent
 from apiauth.core import clock
-from apiauth.models import FormToken, MinuteRollup, Session, Ticket
+from apiauth.models import App, Decision, FormToken, MinuteRollup, Session, Ticket
 from apiauth.services import forms, keys, sessions
 from apiauth.services.tickets import IssuedTicket
+from tests.db.test_app_retention import decide, keep, opened
 
 
 @pytest.mark.django_db(transaction=True)
@@ -42,3 +46,19 @@ def test_counts_by_the_minute_go_after_two_days() -> None:
         forget_spent(direct)
     assert list(MinuteRollup.objects.values_list("minute", flat=True)) == [fresh]
     MinuteRollup.objects.all().delete()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("days_of_all", "days_of_app"), [(30, None), (0, 7)], ids=["the installation's days", "an app's days"]
+)
+def test_a_worker_whose_clock_is_a_year_ahead_forgets_nothing(
+    app: App, days_of_all: int, days_of_app: int | None
+) -> None:
+    keep(app, days_of_app)
+    with opened() as direct:
+        ensure_partitions(direct)
+        todays = decide(app, clock.now())
+        with time_machine.travel(clock.now() + timedelta(days=365)):
+            worker._keep_house(direct, days_of_all)
+    assert [row.id for row in Decision.objects.all()] == [todays.id]

@@ -1,6 +1,7 @@
 """The snapshot says what the database says, whatever order its transactions end in."""
 
 import base64
+import threading
 from functools import partial
 
 import psycopg
@@ -346,3 +347,38 @@ def test_a_new_pepper_beside_the_old_one_is_welcome(make_key, reader):
     installation.remember_peppers(now=clock.now())
     both = env.parse_peppers("9:" + base64.urlsafe_b64encode(b"9" * 32).decode() + "\n" + env.secret("PEPPERS"))
     require_peppers(reader, both)
+
+
+@pytest.fixture
+def other_epoch(make_key):
+    """Return what begins another epoch of the database, in which the key is revoked, and tells which change it was."""
+    make_key()
+    GatewayStatus.objects.all().delete()
+
+    def fail_over():
+        Key.objects.update(revoked_at=clock.now())
+        with django_connection.cursor() as cursor:
+            cursor.execute("UPDATE apiauth_history SET epoch = epoch + 1")
+
+    return lambda: propagation.carry_out(fail_over)[1]
+
+
+def test_nobody_is_told_that_a_change_is_in_force_while_tables_of_the_old_epoch_still_answer(other_epoch, monkeypatch):
+    monkeypatch.setattr("apiauth.verify.listener.ACKNOWLEDGE_SECONDS", 3600)  # new tables are told of at once
+    at_hand, go_on = threading.Event(), threading.Event()
+    snapshot = _Watched(lambda tables: None)
+    listener = Listener(dsn(), snapshot, settings.ENVIRONMENT.peppers)
+    listener.start()
+    try:
+        assert listener.loaded.wait(10)
+        snapshot.before = lambda tables: (at_hand.set(), go_on.wait(10))
+        change = other_epoch()
+        assert at_hand.wait(10)
+        assert [key.is_revoked for key in snapshot.tables.keys.recent.values()] == [False]
+        assert propagation.progress(change) == propagation.Propagation(acknowledged=0, live=1)
+        go_on.set()
+        until(lambda: propagation.progress(change).is_complete, 10, "the gateway says that it has the change")
+        assert [key.is_revoked for key in snapshot.tables.keys.recent.values()] == [True]
+    finally:
+        go_on.set()
+        listener.stop()

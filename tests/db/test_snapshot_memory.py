@@ -261,3 +261,31 @@ def test_a_change_that_meets_a_check_which_moves_its_key_is_never_undone(secrets
     keys.put(msgspec.structs.replace(old, is_revoked=True))
     movers[0].join()
     assert keys.recent[old.digest].is_revoked
+
+
+def test_a_revoke_that_is_read_while_a_check_moves_its_key_is_final(secrets, reader, monkeypatch):
+    """In the midst of the move the key is in neither generation: the poll has to wait until it is somewhere again."""
+    tables = Tables(MOST)
+    tables.catch_up(reader)
+    old = next(iter(tables.keys.recent.values()))
+    unread = Key.objects.order_by("id").values_list("digest", flat=True)[: MOST // 2]
+    tables.fetch(reader, [bytes(digest) for digest in unread])
+    assert tables.keys.known(old.id)
+    assert old.digest not in tables.keys.recent, "the next check of it moves it"
+    revoked(old.id)
+    known, make_room = resident.ResidentKeys.known, resident.ResidentKeys._make_room
+    asked = threading.Event()
+    poll = threading.Thread(target=tables.catch_up, args=[reader])
+
+    def make_room_while_a_poll_asks(keys):
+        if poll.ident is None:
+            poll.start()
+            assert asked.wait(10)
+            poll.join(0.1)
+        make_room(keys)
+
+    monkeypatch.setattr(resident.ResidentKeys, "known", lambda keys, key_id: asked.set() or known(keys, key_id))
+    monkeypatch.setattr(resident.ResidentKeys, "_make_room", make_room_while_a_poll_asks)
+    tables.keys.find([[old.digest]])
+    poll.join()
+    assert tables.keys.known(old.id).is_revoked

@@ -1,7 +1,9 @@
 """A connection that falls silent without an end: what was revoked meanwhile is refused all the same."""
 
 import json
+import socket
 import threading
+from contextlib import suppress
 from types import SimpleNamespace
 
 import psycopg
@@ -23,6 +25,26 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HALF_OPEN_SECONDS = 2
 """How long a revoke may not be heard of where the connection has just fallen silent: twice what it takes."""
+
+READY_FOR_QUERY = b"Z\0\0\0\x05I"
+"""The end of what the server says when a login has succeeded."""
+
+
+class SilentAfterLogin(FreezingProxy):
+    """Passes the login of the first connection on and nothing after it; all other connections pass."""
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, is_open: threading.Event) -> None:
+        if source.family == socket.AF_UNIX and self.accepted == 1:
+            self._pass_login_on(source, target)
+            self.freeze()
+        super()._pass_on(source, target, is_open)
+
+    def _pass_login_on(self, server: socket.socket, client: socket.socket) -> None:
+        said = b""
+        with suppress(OSError):
+            while not said.endswith(READY_FOR_QUERY) and (data := server.recv(65536)):
+                client.sendall(data)
+                said += data
 
 
 @pytest.fixture
@@ -127,4 +149,17 @@ def test_503_for_everybody_where_the_database_was_never_reached(make_key, tmp_pa
         assert gateway.call(b"", path="/health", method="GET")[2]["status"] == "loading"
         assert gateway.records() == []
     finally:
+        gateway.close()
+
+
+def test_a_listener_whose_connection_falls_silent_right_after_the_login_loads_over_another(make_key, tmp_path):
+    secret = make_key().secret.text
+    proxy = SilentAfterLogin(dsn())
+    gateway = GatewayInProcess(tmp_path, database=proxy.address, waits=False)
+    try:
+        assert gateway.listener.loaded.wait(30)
+        assert gateway.check(secret)[0] == 200
+        assert proxy.accepted > 1, "the first was given up"
+    finally:
+        proxy.close()
         gateway.close()

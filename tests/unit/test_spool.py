@@ -6,6 +6,8 @@ import os
 import resource
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -271,3 +273,34 @@ def test_a_lock_is_not_inherited_by_a_reader(tmp_path):
     with path.open("rb") as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     spool.close()
+
+
+@contextmanager
+def no_file_grows_beyond(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_torn_write_that_cannot_be_cut_off_costs_no_record_that_was_acknowledged_after_it(tmp_path, monkeypatch):
+    def refuse(descriptor, size):
+        raise OSError(errno.EIO, "Input/output error")
+
+    spool = Spool(tmp_path)
+    before, after = record(1), record(3)
+    spool.append(before)
+    (path,) = tmp_path.glob("*.spool")
+    too_long = record(2, "/" + 4000 * "a")  # no other file takes it either
+    monkeypatch.setattr(spool_module.os, "ftruncate", refuse)
+    with no_file_grows_beyond(path.stat().st_size + 10), pytest.raises(SpoolFull):
+        spool.append(too_long)
+    monkeypatch.undo()
+    spool.append(after)
+    with no_file_grows_beyond(path.stat().st_size + 10), pytest.raises(SpoolFull):
+        spool.append(too_long)
+    spool.close()
+    assert list(tmp_path.glob("*.spool")) == [path], "all of it happened to one file"
+    assert records_in(tmp_path) == [before, after]

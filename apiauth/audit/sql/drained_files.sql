@@ -1,2 +1,2 @@
--- How much of each file of a host's spool is in the tables.
-SELECT name, drained_bytes FROM apiauth_spoolfile WHERE host = %(host)s
+-- How much of each of these files is in the tables, whichever host's worker noted it.
+SELECT name, drained_bytes FROM apiauth_spoolfile WHERE name = ANY(%(names)s)
