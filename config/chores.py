@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import structlog
 
+from apiauth.audit.connection import connect
 from config.env import Environment
 
 ROUND_SECONDS = 2.0
@@ -35,8 +36,7 @@ def _run(environment: Environment, stop: threading.Event) -> None:
     django.setup()
     while not stop.is_set():
         try:
-            url = environment.direct_database_url
-            with psycopg.connect(url, autocommit=True, connect_timeout=5) as lock:
+            with connect(environment.direct_database_url) as lock:
                 _while_locked(lock, environment, stop)
         except (psycopg.Error, OSError) as error:
             log.error("chores.interrupted", error=str(error), kind=type(error).__name__)
@@ -61,11 +61,11 @@ def _while_locked(lock: psycopg.Connection[Any], environment: Environment, stop:
     next_warnings = 0.0
     while not stop.is_set():
         lock.execute("SELECT 1")
+        _revoke(stop)  # before all that can fail or wait
         if time.monotonic() >= next_warnings:
             _warn(environment)  # at once where a worker takes over: whatever was told is not told again
             next_warnings = time.monotonic() + WARNINGS_SECONDS
         _mail(environment)
-        _revoke(stop)
         _let_go()
         stop.wait(ROUND_SECONDS)
 

@@ -501,6 +501,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("filter", models.JSONField()),
+                (
+                    "key_ids",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None),
+                ),
                 ("reason", models.CharField(max_length=500)),
                 ("found", models.PositiveIntegerField()),
                 ("started_by", models.CharField(max_length=200)),

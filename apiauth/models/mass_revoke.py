@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -18,11 +19,13 @@ class MassRevokeQuerySet(models.QuerySet["MassRevoke"]):
 
 
 class MassRevoke(Row):
-    """It ends the keys that its filter finds and that were there when it began."""
+    """It ends the keys that its filter found when it began, and those that were just being made."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, null=True, related_name="+")
     app = models.ForeignKey(App, on_delete=models.PROTECT, null=True, related_name="+")
     filter = models.JSONField()
+    key_ids = ArrayField(models.BigIntegerField())
+    """The keys that were found: what a key is used from, or may do, can be another thing when its turn comes."""
     reason = models.CharField(max_length=500)
     found = models.PositiveIntegerField()
     started_by = models.CharField(max_length=200)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 
@@ -73,7 +75,7 @@ def still_holds(warning: KeyWarning, now: datetime) -> bool:
 
 
 def address_of(key: Key) -> str:
-    """Return the e-mail address to write to about a key; "" for none.
+    """Return the e-mail address to write to about a key; "" for none, or for a text that is no address.
 
     It is the newest that an opened ticket named of the key's user or, where none did, of whoever made the
     key. Nobody is written to whom the product has removed since, and then nobody else is either.
@@ -83,8 +85,16 @@ def address_of(key: Key) -> str:
         session = named.order_by("-id").only("subject_email", "created_at").first()
         if session is not None:
             gone = Departure.objects.filter(app_id=key.app_id, subject_id=subject_id, at__gte=session.created_at)
-            return "" if gone.exists() else session.subject_email
+            return "" if gone.exists() else _an_address(session.subject_email)
     return ""
+
+
+def _an_address(text: str) -> str:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return ""
+    return text
 
 
 def _expiring(now: datetime) -> Iterator[_Found]:

@@ -77,7 +77,7 @@ def give_up_without_recipient(*, app_id: int, subject_id: str) -> None:
 
 @transaction.atomic
 def _send_next(connection: EmailBackend, now: datetime) -> bool | None:
-    """Try the next mail; return whether the server took it, None where none is left.
+    """Try the next mail; return whether the server took it, None where none is left or the server fails.
 
     Key and recipient are looked at again: a mail may have waited for days.
     """
@@ -97,10 +97,16 @@ def _send_next(connection: EmailBackend, now: datetime) -> bool | None:
         codes = [code for code, _ in refusal.recipients.values()]
         _put_off(warning, now, is_final=all(code >= 500 for code in codes), kind=f"refused {codes}")
         return False
+    except ValueError as error:  # an address that cannot be written on the wire
+        _put_off(warning, now, is_final=True, kind=type(error).__name__)
+        return False
+    except smtplib.SMTPDataError as refusal:
+        _put_off(warning, now, is_final=refusal.smtp_code >= 500, kind=f"refused {refusal.smtp_code}")
+        return False
     except (smtplib.SMTPException, OSError) as error:
         _put_off(warning, now, is_final=False, kind=type(error).__name__)
         connection.close()  # whatever state it is in, the next mail begins afresh
-        return False
+        return None  # a server that is silent is not waited for again in this round
     warning.mail_sent_at, warning.mail_due_at = now, None
     warning.save(update_fields=["recipient", "mail_attempts", "mail_sent_at", "mail_due_at"])
     return True

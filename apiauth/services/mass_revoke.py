@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from django.db import transaction
 from django.db.models import Count, F, Func, Q, Sum, Value
-from django.db.models.fields import BooleanField
+from django.db.models.fields import BigIntegerField, BooleanField
 
 from apiauth.core.actor import Actor
 from apiauth.core.errors import Conflict, Invalid, KeyAlreadyRevoked, NotFound
@@ -31,6 +31,13 @@ class _Within(Func):
     template = "(%(expressions)s)"
     arg_joiner = "::inet <<= "
     output_field = BooleanField()
+
+
+class _Each(Func):
+    """Returns each element of an array, as a row of its own."""
+
+    function = "unnest"
+    output_field = BigIntegerField()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,8 @@ def try_out(wanted: KeyFilter, *, now: datetime) -> DryRun:
     """Return what a revoke by this filter would end now; nothing is changed. Calls are counted by the hour."""
     rows = find(wanted, now=now)
     figures = rows.aggregate(count=Count("pk"), apps=Count("app_id", distinct=True))
-    calls = DecisionRollup.objects.filter(key_id__in=rows.values("pk"), hour__gte=now - timedelta(days=1))
+    calls = DecisionRollup.objects.filter(key_id__in=rows.values("pk"))
+    calls = calls.between(now - timedelta(days=1), now + timedelta(hours=1))
     total = calls.aggregate(total=Sum("count"))["total"] or 0
     sample = list(rows.select_related("app").newest_first()[:SAMPLE])
     return DryRun(figures["count"], sample, figures["apps"], total)
@@ -114,21 +122,24 @@ def start(wanted: KeyFilter, *, reason: str, actor: Actor, now: datetime) -> Mas
     Invalid for the reason."""
     text = plain_text(reason, field="reason", most=500)
     where = _scope(wanted)
-    count = find(wanted, now=now).count()
-    if count == 0:
+    found = list(find(wanted, now=now).values_list("pk", flat=True))
+    if not found:
         raise Conflict("No key that still works fits this.")
     job = insert(
         lambda: MassRevoke(
             **where,
             filter=wanted.document(),
+            key_ids=found,
             reason=text,
-            found=count,
+            found=len(found),
             started_by=actor.name[:200],
             actor=msgspec.to_builtins(replace(actor, email="", client_ip=None, user_agent="")),
             started_at=now,
         )
     )
-    _record(Event.MASS_REVOKE_STARTED, job, actor, now, {"filter": wanted.document(), "reason": text, "keys": count})
+    _record(
+        Event.MASS_REVOKE_STARTED, job, actor, now, {"filter": wanted.document(), "reason": text, "keys": len(found)}
+    )
     return job
 
 
@@ -145,6 +156,7 @@ def run_batch(job: MassRevoke, *, now: datetime) -> int:
         return 0
     batch = list(_left(job, now).select_for_update(skip_locked=True, of=("self",)).order_by("id")[:BATCH])
     actor = msgspec.convert(job.actor, Actor)
+    batch.sort(key=lambda key: (key.app_id, key.pk))  # each app's log is taken in an order that every run keeps
     ended = sum(_end(key, job.reason, actor, now) for key in batch)
     if ended == 0 and not _left(job, now).exists():
         _finish(job, actor, now)
@@ -174,7 +186,10 @@ def _staff_may_see(address_range: str, app_id: int | None, deployment_id: int | 
 
 
 def _left(job: MassRevoke, now: datetime) -> KeyQuerySet:
-    return find(read_filter(job.filter), now=now).filter(created_at__lte=job.started_at)
+    """Return the keys still to be ended: of those that were found, and of those that were being made just then."""
+    found = MassRevoke.objects.filter(pk=job.pk).annotate(key=_Each(F("key_ids"))).values("key")
+    made = find(read_filter(job.filter), now=now).filter(created_at__lte=job.started_at).values("pk")
+    return Key.objects.filter(pk__in=found.union(made)).not_ended_for_good(now)
 
 
 def _end(key: Key, reason: str, actor: Actor, now: datetime) -> bool:

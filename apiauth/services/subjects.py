@@ -11,7 +11,8 @@ from apiauth.core.events import Event
 from apiauth.models import App, Departure, Key, Session, Ticket
 from apiauth.models.fields import insert
 from apiauth.services import activity, keys, mails
-from apiauth.services.apps import find_app
+from apiauth.services.apps import find_app_id
+from apiauth.services.key_rows import lock_app
 
 _REASON = "Owner removed"
 
@@ -24,9 +25,11 @@ def remove_subject(*, deployment_id: int, slug: str, subject_id: str, actor: Act
     meanwhile. Removed again, a subject loses what it was given since. Raises NotFound for an app or a
     subject that is not known.
     """
-    app = find_app(deployment_id=deployment_id, slug=slug, lock=True)
+    # Held so that a session which is being opened, and holds its ticket, may still refer to it.
+    app = lock_app(find_app_id(deployment_id=deployment_id, slug=slug), is_open=False)
     if not _is_known(app, subject_id):
         raise NotFound("There is no such subject in this app.")
+    sessions_ended = _end_access(app, subject_id, now)  # before keys and log: who ends a session takes it first
     owned = Key.objects.in_app(app.id).filter(user_id=subject_id).not_ended_for_good(now)
     if not app.policy.scope.keys_outlive_creator:
         # All of them before the first entry of the log: who revokes one elsewhere takes key and log in that order.
@@ -34,7 +37,7 @@ def remove_subject(*, deployment_id: int, slug: str, subject_id: str, actor: Act
         revoked = [_revoke(app, key_id, actor, now) for key_id in list(locked)]
     else:
         revoked = []
-    found = {"sessions_ended": _end_access(app, subject_id, now), "keys_revoked": len(revoked)}
+    found = {"sessions_ended": sessions_ended, "keys_revoked": len(revoked)}
     departure = _remember(app, subject_id, now, {**found, "keys_left": owned.count()})
     mails.give_up_without_recipient(app_id=app.pk, subject_id=subject_id)
     activity.record(

@@ -164,6 +164,17 @@ def test_a_run_begins_at_once_and_its_page_looks_again_until_it_is_over(
     assert ActivityEntry.objects.filter(event="key.revoked", key_id__in=[key.pk for key in made]).count() == 3
 
 
+def test_how_far_a_large_run_is_is_told_to_browsers_in_plain_digits(
+    administrator: Client, app: App, actor: Any, make_key: Callable[..., IssuedKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key()
+    job = mass_revoke.start(read_filter({"app_id": app.pk}), reason="leaked", actor=actor, now=clock.now())
+    reached = mass_revoke.Progress(found=3_000, left=1_796, is_finished=False)
+    monkeypatch.setattr(mass_revoke, "progress", lambda job, now: reached)
+    html = administrator.get(f"{ADDRESS}{job.pk}/").content.decode()
+    assert '<progress max="3000" value="1204"' in html
+
+
 @pytest.mark.parametrize("group", ["Support viewer", "Support agent"])
 def test_403_for_staff_who_may_not_revoke(enter: Callable[..., Client], group: str) -> None:
     client = enter(group)

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,13 @@ from apiauth.core.actor import Actor
 from apiauth.core.errors import Conflict, Invalid, NotFound
 from apiauth.core.key_filter import KeyFilter, read_filter
 from apiauth.core.scope import Owner
-from apiauth.models import ActivityEntry, App, GatewayStatus, Key, MassRevoke
-from apiauth.services import activity, keys, mass_revoke
+from apiauth.models import ActivityEntry, App, GatewayStatus, Key, KeyUsage, MassRevoke
+from apiauth.services import activity, key_edits, keys, mass_revoke
 from tests.support.database import database_url
+from tests.support.decisions import decision, put_on_record
 from tests.support.gateways import GatewayInProcess
+from tests.support.races import at_once
+from tests.support.running import until
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +99,14 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(make_key: MakeKey, app
     assert [key.name for key in tried.sample] == ["key 2", "key 1", "key 0"]
     assert list(before.all()) == rows
     assert not MassRevoke.objects.exists()
+
+
+def test_a_dry_run_counts_the_calls_of_the_whole_last_day(make_key: MakeKey, app: App, now: datetime) -> None:
+    known = {"app_id": app.pk, "deployment_id": app.deployment_id, "key_id": make_key().key.pk}
+    late_in_its_hour = now.replace(minute=40, second=0, microsecond=0) - timedelta(hours=1)
+    for ago in (timedelta(hours=1), timedelta(hours=23, minutes=50), timedelta(hours=25)):
+        put_on_record([decision(late_in_its_hour - ago, **known)])
+    assert mass_revoke.try_out(KeyFilter(app_id=app.pk), now=late_in_its_hour).calls_last_day == 2
 
 
 def test_every_key_is_revoked_once_and_what_is_made_meanwhile_is_left(
@@ -186,3 +199,58 @@ def test_the_command_refuses_with_a_sentence(app: App, arguments: tuple[object, 
     answer = run(*arguments)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert answer.stderr.strip().endswith(".")
+
+
+@pytest.mark.parametrize("what", ["was used from elsewhere", "lost the permission"])
+def test_a_key_that_fitted_as_a_run_began_is_revoked_whatever_became_of_it_before_its_turn(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime, *, what: str
+) -> None:
+    key = make_key(now=now - timedelta(days=1), permissions=["routes:read"]).key
+    use_from(key, "203.0.113.9", now)
+    wanted = {"last_used_from": "203.0.113.0/24"} if "used" in what else {"permission": "routes:read"}
+    job = mass_revoke.start(read_filter(wanted), reason="leaked", actor=actor, now=now)
+    if "used" in what:
+        KeyUsage.objects.filter(key_id=key.pk).update(client_ip="198.51.100.1")
+    else:
+        changes = {"permissions": ["routes:write"]}
+        key_edits.edit_key(app_id=app.pk, key_id=key.pk, changes=changes, actor=actor, now=now)
+    assert not found(now, **wanted)
+    assert mass_revoke.progress(job, now=now) == mass_revoke.Progress(found=1, left=1, is_finished=False)
+    assert [mass_revoke.run_unfinished(now=now) for _ in range(2)] == [1, 0]
+    key.refresh_from_db()
+    assert key.revoked_reason == "leaked"
+
+
+def somebody_waits_for_us() -> bool:
+    """Tell whether another connection waits for a row that this one has locked."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_over_the_same_two_apps_wait_for_each_other(
+    make_key: MakeKey, make_app: MakeApp, app: App, actor: Actor, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes the log of both apps; the second run's keys were made in the other order."""
+    other = make_app("aa_2", key_prefix="nw_test")
+    made = [make_key(in_app=where, now=now).key for where in (app, other, other, app)]
+    assert [key.pk for key in made] == sorted(key.pk for key in made)
+    jobs = [
+        mass_revoke.start(KeyFilter(keys=tuple(str(key.pk) for key in half)), reason="leaked", actor=actor, now=now)
+        for half in (made[:2], made[2:])
+    ]
+    have_a_log: set[int] = set()
+    end = mass_revoke._end
+
+    def end_and_hold_its_log(*given: Any) -> bool:
+        ended = end(*given)
+        have_a_log.add(threading.get_ident())
+        until(lambda: len(have_a_log) == 2 or somebody_waits_for_us(), 10, "the other run has a log, or waits for ours")
+        return ended
+
+    monkeypatch.setattr(mass_revoke, "_end", end_and_hold_its_log)
+    assert at_once([partial(mass_revoke.run_batch, job, now=now) for job in jobs], refusals=()) == []
+    assert not Key.objects.filter(revoked_at=None).exists()

@@ -249,3 +249,63 @@ def test_a_mail_server_that_cannot_be_meant_is_refused_without_its_password(url:
         email.read(url, "" if wrong == "FROM" else "keys@example.com", "hush")
     assert "secret" not in str(refusal.value)
     assert "hush" not in repr(email.read("smtps://mail.example.com", "keys@example.com", "hush"))
+
+
+@pytest.fixture
+def tell_each(meet: Meet, make_key: MakeKey, now: datetime) -> Callable[..., datetime]:
+    """Give each address a key of its own and tell of it; return when that was."""
+
+    def tell_of_keys(*addresses: str) -> datetime:
+        for number, address in enumerate(addresses):
+            owner = meet(f"subject-{number}", address).session.owner
+            make_key(now=now, expires_at=now + 90 * DAY, owner=owner)
+        assert tell(now + 85 * DAY) == len(addresses)
+        return now + 85 * DAY
+
+    return tell_of_keys
+
+
+@pytest.mark.parametrize(
+    "odd", ["bob@example.com, eve@example.com", f"bob@{'ü' * 60}.com"], ids=["two in one", "too long a host"]
+)
+def test_an_address_that_is_none_is_given_up_for_good_and_the_other_mails_go_out(
+    server: MailServer, tell_each: Callable[..., datetime], odd: str
+) -> None:
+    later = tell_each("ann@example.com", odd, "cy@example.com")
+    assert mails.send_due(now=later) == 2
+    assert {mail["To"] for mail in server.mails} == {"ann@example.com", "cy@example.com"}
+    assert not mails.has_due(now=later + 4 * DAY)
+    assert mails.unsent(now=later).count == 0
+
+
+def test_a_server_that_fails_is_tried_once_in_a_round_and_the_other_mails_stay_due(
+    server: MailServer, tell_each: Callable[..., datetime]
+) -> None:
+    server.breaks_off = True
+    later = tell_each("ann@example.com", "bob@example.com", "cy@example.com")
+    assert mails.send_due(now=later) == 0
+    assert sorted(KeyWarning.objects.values_list("mail_attempts", flat=True)) == [0, 0, 1]
+    assert KeyWarning.objects.to_mail(later).count() == 2
+    server.breaks_off = False
+    assert mails.send_due(now=later + timedelta(minutes=1)) == 3
+
+
+def test_a_mail_whose_text_is_refused_for_good_is_given_up_and_the_other_mails_go_out(
+    server: MailServer, tell_each: Callable[..., datetime]
+) -> None:
+    server.refuses_text_to = "bob@example.com"
+    later = tell_each("ann@example.com", "bob@example.com", "cy@example.com")
+    assert mails.send_due(now=later) == 2
+    assert {mail["To"] for mail in server.mails} == {"ann@example.com", "cy@example.com"}
+    assert not mails.has_due(now=later + 4 * DAY)
+
+
+def test_a_mail_whose_text_is_refused_for_now_waits_and_the_other_mails_go_out(
+    server: MailServer, tell_each: Callable[..., datetime]
+) -> None:
+    server.refuses_text_to, server.refuses_text_with = "bob@example.com", 452
+    later = tell_each("ann@example.com", "bob@example.com", "cy@example.com")
+    assert mails.send_due(now=later) == 2
+    server.refuses_text_to = ""
+    assert mails.send_due(now=later + timedelta(minutes=1)) == 1
+    assert server.mails[-1]["To"] == "bob@example.com"

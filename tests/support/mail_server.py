@@ -17,6 +17,8 @@ class MailServer(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.refuses_with = 0  # what RCPT is answered with, 0 for taking it
+        self.refuses_text_to = ""  # to whom it takes no mail, and says so only once it has the text
+        self.refuses_text_with = 554  # what it says then
         self.breaks_off = False  # right after the mail's text, without an answer
         self.arrived = threading.Condition()
         super().__init__(("127.0.0.1", 0), _Conversation)
@@ -46,21 +48,25 @@ class _Conversation(socketserver.StreamRequestHandler):
                 self._say(f"{self.server.refuses_with} no such person")
             elif verb.startswith("DATA"):
                 self._say("354 go on")
-                self._take()
+                is_taken = self._take()
                 if self.server.breaks_off:
                     return None
-                self._say("250 taken")
+                self._say("250 taken" if is_taken else f"{self.server.refuses_text_with} not with this text")
             else:
                 self._say("250 yes")
         return None
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Read a mail and tell whether it is taken."""
         lines = list(iter(self.rfile.readline, b".\r\n"))
         text = b"".join(line[1:] if line.startswith(b".") else line for line in lines)
+        mail = message_from_bytes(text, policy=policy.default)
+        is_taken = not self.server.breaks_off and mail["To"] != self.server.refuses_text_to
         with self.server.arrived:
-            if not self.server.breaks_off:
-                self.server.mails.append(message_from_bytes(text, policy=policy.default))  # type: ignore[arg-type]  # that policy makes EmailMessages
+            if is_taken:
+                self.server.mails.append(mail)  # type: ignore[arg-type]  # that policy makes EmailMessages
             self.server.arrived.notify_all()
+        return is_taken
 
     def _say(self, text: str) -> None:
         self.wfile.write(f"{text}\r\n".encode())
