@@ -14,6 +14,7 @@ from apiauth.core.actor import Actor
 from apiauth.core.cookies import EMBED_NAME, session_cookie_name
 from apiauth.core.errors import NotAuthenticated
 from apiauth.core.roles import Action, Role
+from apiauth.core.shown import fit_to_show
 from apiauth.http import cors
 from apiauth.http.call_limits import count_call
 from apiauth.http.errors import ForeignOrigin, MissingScope
@@ -83,6 +84,7 @@ class BackendAccess(AuthBase):
         match = _BEARER.fullmatch(request.headers.get("Authorization", ""))
         if match is None:
             raise NotAuthenticated("Send a backend key: `Authorization: Bearer <backend key>`.")
+        await_body(request)
         now = clock.now()
         row = deployments.authenticate_backend_key(match[1], now=now)
         count_call(request, row)
@@ -121,6 +123,7 @@ class SessionAccess(AuthBase):
 
     def __call__(self, request: HttpRequest) -> SessionCaller:
         """Return the caller. Raises NotAuthenticated, TooMany, ForeignOrigin, NotAllowed."""
+        await_body(request)
         now = clock.now()
         session = live_session(request, now=now)
         if session is None:
@@ -147,6 +150,11 @@ def live_session(request: HttpRequest, *, now: datetime) -> Session | None:
     return own or sessions.find_embedded_session(request.COOKIES.get(EMBED_NAME, ""), now=now)
 
 
+def await_body(request: HttpRequest) -> None:
+    """Return once the body is there: it can take its time, and who calls, and when, is settled only then."""
+    _ = request.body
+
+
 def client_address(request: HttpRequest) -> str | None:
     """Return the address of the one who asks, where it can be known."""
     try:
@@ -157,4 +165,4 @@ def client_address(request: HttpRequest) -> str | None:
 
 def user_agent(request: HttpRequest) -> str:
     """Return what the caller calls itself, without what a database cannot hold."""
-    return request.headers.get("User-Agent", "").replace("\x00", "")[:400]
+    return fit_to_show(request.headers.get("User-Agent", ""))[:400]

@@ -141,9 +141,11 @@ class Key(Row):
 
     def status(self, now: datetime) -> KeyStatus:
         """Return what the key is at this moment."""
+        if self.revoked_at is not None:  # whatever the moment: who asks may have begun before, or by another clock
+            return KeyStatus.REVOKED
+        if self.disabled_at is not None:
+            return KeyStatus.DISABLED
         ended: tuple[tuple[KeyStatus, datetime | None], ...] = (
-            (KeyStatus.REVOKED, self.revoked_at),
-            (KeyStatus.DISABLED, self.disabled_at),
             (KeyStatus.ROTATED_OUT, self.overlap_ends_at),
             (KeyStatus.EXPIRED, self.expires_at),
         )

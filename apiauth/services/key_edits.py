@@ -39,7 +39,7 @@ def edit_key(
     added: a permission that the key lacks, a later end. Raises NotFound, NotAllowed, KeyNotActive where the
     key has ended, ChangedMeanwhile where none of `seen` is its `updated_at`, and Invalid that names the field.
     """
-    app, key = lock_open_app(app_id), lock_key(app_id, key_id)
+    app, key = lock_open_app(app_id, actor), lock_key(app_id, key_id)
     refuse_unseen(key.updated_at, seen)
     if key.status(now) not in _EDITABLE_WHEN:
         raise KeyNotActive

@@ -4,15 +4,29 @@ from datetime import datetime
 from typing import Any
 
 from apiauth.core.actor import Actor
-from apiauth.core.errors import NotAllowed, NotFound
+from apiauth.core.errors import NotAllowed, NotAuthenticated, NotFound
 from apiauth.core.events import Event
-from apiauth.models import App, Key
+from apiauth.models import App, Key, Session
 from apiauth.services import activity
 
 
-def lock_open_app(app_id: int) -> App:
-    """Return the app, held so that it cannot be paused or deleted meanwhile. Raises NotFound, NotAllowed."""
-    return lock_app(app_id, is_open=True)
+def lock_open_app(app_id: int, actor: Actor) -> App:
+    """Return the app, held so that it cannot be paused or deleted meanwhile.
+
+    Raises NotFound, NotAllowed, and NotAuthenticated where the actor's session has ended.
+    """
+    return lock_app_for(app_id, actor, is_open=True)
+
+
+def lock_app_for(app_id: int, actor: Actor, *, is_open: bool) -> App:
+    """Return the app and hold it, for what an actor changes; raises as `lock_open_app`.
+
+    A session is looked at again here: who ends all of a user's sessions holds the app as well.
+    """
+    app = lock_app(app_id, is_open=is_open)
+    if actor.session_id is not None and not Session.objects.filter(pk=actor.session_id, ended_at=None).exists():
+        raise NotAuthenticated("This session has ended.")
+    return app
 
 
 def lock_app(app_id: int, *, is_open: bool) -> App:

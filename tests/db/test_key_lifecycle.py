@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
@@ -12,6 +13,7 @@ from apiauth.core.actor import Actor
 from apiauth.core.ceiling import Ceiling
 from apiauth.core.errors import (
     AlreadySubmitted,
+    Conflict,
     Invalid,
     KeyAlreadyRevoked,
     KeyNotActive,
@@ -21,9 +23,11 @@ from apiauth.core.errors import (
 )
 from apiauth.core.secrets import SecretKind
 from apiauth.models import ActivityEntry, App, Key, KeyStatus
-from apiauth.services import apps, forms, keys
+from apiauth.services import apps, forms, key_edits, keys
+from tests.support.rows import every_row
 
 MakeKey = Callable[..., keys.IssuedKey]
+Service = Callable[..., object]
 
 
 def test_a_secret_is_stored_as_its_keyed_digest_alone(make_key: MakeKey, settings: object) -> None:
@@ -223,3 +227,40 @@ def test_every_refusal_has_a_code_and_a_sentence() -> None:
         pending.extend(kind.__subclasses__())
         assert kind.code
         assert (kind.__doc__ or "").strip().endswith(".")
+
+
+@pytest.mark.parametrize("end", [keys.revoke_key, keys.disable_key])
+@pytest.mark.parametrize("act", [keys.rotate_key, keys.disable_key])
+def test_a_key_that_ended_after_a_call_began_is_active_no_more_for_that_call(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime, end: Service, act: Service
+) -> None:
+    where = {"app_id": app.pk, "key_id": make_key(now=now).key.pk, "actor": actor}
+    end(**where, now=now + timedelta(seconds=1))
+    ended = every_row()
+    with pytest.raises(KeyNotActive):
+        act(**where, now=now)
+    assert every_row() == ended
+
+
+def test_a_key_that_was_revoked_after_a_call_began_is_not_edited_by_it(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime
+) -> None:
+    where = {"app_id": app.pk, "key_id": make_key(now=now).key.pk, "actor": actor}
+    keys.revoke_key(**where, now=now + timedelta(seconds=1))
+    with pytest.raises(KeyNotActive):
+        key_edits.edit_key(changes={"name": "Renamed"}, **where, now=now)
+    assert Key.objects.get().name == "Billing worker"
+
+
+@pytest.mark.parametrize("again", ["end", "change"])
+def test_an_overlap_that_ended_after_a_call_began_is_over_for_that_call(
+    make_key: MakeKey, app: App, actor: Actor, now: datetime, again: str
+) -> None:
+    where = {"app_id": app.pk, "key_id": make_key(now=now).key.pk, "actor": actor}
+    keys.rotate_key(overlap=timedelta(days=1), **where, now=now)
+    keys.end_overlap(**where, now=now + timedelta(seconds=1))
+    ended = every_row()
+    longer = partial(keys.change_overlap, until=now + timedelta(days=2))
+    with pytest.raises(Conflict):
+        {"end": keys.end_overlap, "change": longer}[again](**where, now=now)
+    assert every_row() == ended

@@ -4,15 +4,20 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
 
-from apiauth.models import App
+from apiauth.core import clock
+from apiauth.core.policy import read_policy
+from apiauth.models import App, Key
+from apiauth.services import deployments, subjects
+from tests.conftest import ACTOR
 from tests.support.problems import MEMBERS
 from tests.support.rows import every_row
 from tests.support.stage import Stage
-from tests.support.web import Web, answers, web_process
+from tests.support.web import Answer, Web, answers, web_process
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
@@ -22,6 +27,7 @@ HOST = b"Host: 127.0.0.1\r\n"
 JSON = b"Content-Type: application/json\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 Request = Callable[..., bytes]
+WRITTEN_BY_A_REVOKE = ("apiauth_backendkey", "apiauth_activityentry", "apiauth_activitychain")
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +260,54 @@ def test_200_for_the_removal_of_a_subject_whose_id_has_slashes(
             line = b"DELETE %b HTTP/1.1" % address
             status, _, answer = web.answer(request_of(line=line, kind=b"", length=b"", body=b""))
             assert (status, json.loads(answer)["subject_id"]) == (200, subject_id)
+
+
+@contextmanager
+def held_back(web: Web, request: bytes) -> Iterator[Callable[[], Answer]]:
+    """Send a request but for its body, which the server asks for; yield what sends that and returns the answer."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    with web.connection() as connection:
+        connection.sendall(b"%b\r\nExpect: 100-continue\r\n\r\n" % head)
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body[:1])
+
+        def finish() -> Answer:
+            connection.sendall(body[1:])
+            return next(answers(connection))
+
+        yield finish
+
+
+def test_a_backend_key_that_is_revoked_before_the_body_is_there_makes_no_key(
+    web: Web, request_of: Request, stage: Stage
+) -> None:
+    body, rows = b'{"name":"late"}', every_row(but=WRITTEN_BY_A_REVOKE)
+    length = b"Content-Length: %d\r\n" % len(body)
+    line = b"POST %b/keys HTTP/1.1" % PATH
+    own = stage.own.backend_key.row
+    with held_back(web, request_of(line=line, length=length, body=body)) as finish:
+        deployments.revoke_backend_key(
+            deployment_id=own.deployment_id, backend_key_id=own.pk, actor=ACTOR, now=clock.now()
+        )
+        status, _, answer = finish()
+    assert (status, json.loads(answer)["code"]) == (401, "not_authenticated")
+    assert every_row(but=WRITTEN_BY_A_REVOKE) == rows
+
+
+def test_a_subject_that_is_removed_before_the_body_is_there_has_no_key_left(web: Web, stage: Stage) -> None:
+    own, body = stage.own, b"name=late"
+    App.objects.filter(pk=own.app.pk).update(policy=read_policy({"scope": {"keys_outlive_creator": False}}))
+    kind = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n" % len(body)
+    caller = b"Cookie: ks_session=%b\r\nOrigin: %b\r\n" % (own.session_token.encode(), own.origin.encode())
+    request = b"POST /api-auth/keys HTTP/1.1\r\n%b%b%b\r\n%b" % (HOST, caller, kind, body)
+    with held_back(web, request) as finish:
+        subjects.remove_subject(
+            deployment_id=own.deployment_id,
+            slug=own.app.slug,
+            subject_id=own.session.subject_id,
+            actor=ACTOR,
+            now=clock.now(),
+        )
+        status, _, answer = finish()
+    assert (status, json.loads(answer)["errors"][0]["code"]) == (401, "not_authenticated")
+    assert not Key.objects.filter(name="late").exists()

@@ -79,10 +79,11 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 @contextmanager
-def web_process(database: str | None = None) -> Iterator[Web]:
+def web_process(database: str | None = None, **variables: str) -> Iterator[Web]:
     """Serve the test database, or what a URL leads to, on a free port until the block ends."""
     port = ports.free()
-    process = Process(SERVE, port, environment={**os.environ, "DATABASE_URL": database or database_url()})
+    environment = {**os.environ, "DATABASE_URL": database or database_url(), **variables}
+    process = Process(SERVE, port, environment=environment)
     try:
         until(lambda: ports.answers(port, "/ready"), START_SECONDS, "the web process is ready")
         yield Web(port)

@@ -44,7 +44,7 @@ def create_key(
     (no such app), NotAllowed (app paused, beyond the ceiling, out of a subject's own reach), Invalid
     that names the field, and AlreadySubmitted where the same form made a key before.
     """
-    app = lock_open_app(app_id)
+    app = lock_open_app(app_id, actor)
     forms.refuse_repeat(form)
     values: dict[str, Any] = {
         "name": plain_text(name, field="name", most=100),

@@ -10,7 +10,7 @@ from apiauth.core.errors import Conflict, KeyNotActive
 from apiauth.core.events import Event
 from apiauth.core.scope import NOBODY, Owner
 from apiauth.models import Key, KeyStatus
-from apiauth.services.key_rows import lock_app, lock_key, lock_open_app, record
+from apiauth.services.key_rows import lock_app_for, lock_key, lock_open_app, record
 from apiauth.services.keys.reach import check_comeback
 from apiauth.services.text import plain_text
 
@@ -22,7 +22,7 @@ def disable_key(*, app_id: int, key_id: int, reason: str = "", actor: Actor, now
     In a paused app a subject may change nothing (NotAllowed); the product and staff still may.
     """
     if actor.kind == "subject":
-        lock_open_app(app_id)
+        lock_open_app(app_id, actor)
     key = lock_key(app_id, key_id)
     if not key.is_active(now):
         raise KeyNotActive
@@ -49,7 +49,7 @@ def enable_key(
     A subject can do so within its ceiling and the room that it has for new keys (NotAllowed), and not
     in a paused app.
     """
-    app, key = lock_app(app_id, is_open=actor.kind == "subject"), lock_key(app_id, key_id)
+    app, key = lock_app_for(app_id, actor, is_open=actor.kind == "subject"), lock_key(app_id, key_id)
     why = plain_text(reason, field="reason", most=500, required=False)
     if key.status(now) is not KeyStatus.DISABLED:
         raise Conflict("This key is not disabled.")

@@ -25,7 +25,7 @@ def revoke_key(*, app_id: int, key_id: int, reason: str = "", actor: Actor, now:
     In a paused app a subject may change nothing (NotAllowed); the product and staff still may.
     """
     if actor.kind == "subject":
-        lock_open_app(app_id)
+        lock_open_app(app_id, actor)
     key = lock_key(app_id, key_id)
     if key.revoked_at is not None:
         raise KeyAlreadyRevoked
@@ -55,7 +55,7 @@ def undo_revoke(
     again: not after its expiry or the end of its overlap. A subject takes back what a subject did,
     within the ceiling and the room that it has for new keys; never what staff or the product did.
     """
-    app, key = lock_open_app(app_id), lock_key(app_id, key_id)
+    app, key = lock_open_app(app_id, actor), lock_key(app_id, key_id)
     until = app.policy.revocation.undo_ends_at(key.revoked_at)
     if until is None:
         raise Conflict("This key is not revoked, or its app lets no revoke be undone.")

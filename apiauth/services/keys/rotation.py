@@ -50,7 +50,7 @@ def rotate_key(
     already, NotAllowed where it can do more than the caller may hand out, Invalid for an overlap
     outside 0 to 30 days. Two calls at once yield one new key.
     """
-    app = lock_open_app(app_id)
+    app = lock_open_app(app_id, actor)
     old = lock_key(app_id, key_id)
     forms.refuse_repeat(form)
     if not old.is_active(now) or old.replaced_by_id:
@@ -82,8 +82,9 @@ def change_overlap(
     (app paused; longer and beyond the ceiling), Conflict where it has no overlap any more, and Invalid where
     that is over, more than 30 days after the rotation, or later than the key's own expiry.
     """
-    lock_open_app(app_id)
+    lock_open_app(app_id, actor)
     key = lock_key(app_id, key_id)
+    now = max(now, key.updated_at)
     before = key.overlap_ends_at
     if key.status(now) is not KeyStatus.IN_GRACE or before is None:
         raise Conflict("This key has no overlap to change.")
@@ -106,8 +107,9 @@ def end_overlap(*, app_id: int, key_id: int, actor: Actor, now: datetime) -> Key
     In a paused app a subject may change nothing (NotAllowed); the product and staff still may.
     """
     if actor.kind == "subject":
-        lock_open_app(app_id)
+        lock_open_app(app_id, actor)
     key = lock_key(app_id, key_id)
+    now = max(now, key.updated_at)
     if key.status(now) is not KeyStatus.IN_GRACE:
         raise Conflict("This key has no overlap to end.")
     key.overlap_ends_at = key.updated_at = now
