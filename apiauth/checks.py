@@ -18,7 +18,7 @@ CLOSE_GATEWAY = "Set KEYSTEAD_GATEWAY_AUTH=token, or list the callers in KEYSTEA
 @register(Tags.security, deploy=True)
 def check_environment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Return a warning for every unsafe value that this process was started with."""
-    return [warning for check in (_debug, _hosts, _https, _gateway, _secrets) for warning in check()]
+    return [warning for check in (_debug, _hosts, _https, _proxies, _gateway, _secrets) for warning in check()]
 
 
 def _debug() -> list[CheckMessage]:
@@ -38,6 +38,14 @@ def _https() -> list[CheckMessage]:
     if settings.ENVIRONMENT.is_https or not _is_reachable(settings.ENVIRONMENT.public_url):
         return []
     return [Warning("The public URL is not https.", hint="Set KEYSTEAD_PUBLIC_URL to https.", id="keystead.W003")]
+
+
+def _proxies() -> list[CheckMessage]:
+    """TLS ends at a proxy, which alone knows who asked: without its word everybody has its own address."""
+    if not settings.ENVIRONMENT.is_https or settings.ENVIRONMENT.trusted_proxies:
+        return []
+    hint = "Set KEYSTEAD_TRUSTED_PROXIES to where your proxy asks from, and let it add X-Forwarded-For."
+    return [Warning("All people seem to come from the proxy's address.", hint=hint, id="keystead.W006")]
 
 
 def _gateway() -> list[CheckMessage]:

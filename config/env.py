@@ -60,6 +60,7 @@ class Environment:
     gateway_allow: tuple[IPv4Network | IPv6Network, ...]
     gateway_affinity: Literal["none", "processor"]
     web_niceness: int
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     keep_decisions_days: int
     stop_seconds: int
     metrics_token: str | None = field(repr=False)
@@ -114,6 +115,7 @@ def read(variables: Mapping[str, str]) -> Environment:
         gateway_allow=_networks(variables, "KEYSTEAD_GATEWAY_ALLOW"),
         gateway_affinity=_choice(variables, "KEYSTEAD_GATEWAY_AFFINITY", ("none", "processor")),
         web_niceness=_whole(variables, "KEYSTEAD_WEB_NICENESS", 0, 0, 19),
+        trusted_proxies=_networks(variables, "KEYSTEAD_TRUSTED_PROXIES"),
         keep_decisions_days=_whole(variables, "KEYSTEAD_KEEP_DECISIONS_DAYS", 0, 0, 3650),
         stop_seconds=stop_seconds(variables),
         metrics_token=optional_secret("METRICS_TOKEN", variables),
@@ -139,6 +141,13 @@ def stop_seconds(variables: Mapping[str, str] = os.environ) -> int:
 
 def secret(name: str, variables: Mapping[str, str] = os.environ) -> str:
     """Return one secret, stripped of surrounding white space. Raises EnvironmentProblem where it is missing."""
+    text = _secret(name, variables)
+    if not text:
+        raise EnvironmentProblem(f"The secret {name} is empty: restore it from a backup, or give it one.")
+    return text
+
+
+def _secret(name: str, variables: Mapping[str, str]) -> str:
     given = variables.get(f"KEYSTEAD_{name}", "").strip()
     if given:
         return given
@@ -153,6 +162,8 @@ def secret(name: str, variables: Mapping[str, str] = os.environ) -> str:
         ) from None
     except OSError as error:
         raise EnvironmentProblem(f"The secret {name} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise EnvironmentProblem(f"The secret {name} cannot be read: it is no text.") from None
 
 
 def optional_secret(name: str, variables: Mapping[str, str] = os.environ) -> str | None:
@@ -160,7 +171,7 @@ def optional_secret(name: str, variables: Mapping[str, str] = os.environ) -> str
     is_named = variables.get(f"KEYSTEAD_{name}") or variables.get(f"KEYSTEAD_{name}_FILE")
     if not is_named and not (data_dir(variables) / "secrets" / name.lower()).exists():
         return None
-    return secret(name, variables) or None
+    return _secret(name, variables) or None
 
 
 def parse_peppers(text: str) -> Peppers:
@@ -196,14 +207,24 @@ def socket_folder(variables: Mapping[str, str] = os.environ) -> Path:
     note = data_dir(variables) / "postgres.socket"
     try:
         return Path(note.read_text().strip())
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         raise EnvironmentProblem("There is no database yet: start ./keystead up, or set DATABASE_URL.") from None
 
 
 def _url(variables: Mapping[str, str], name: str, default: str) -> str:
     text = variables.get(name) or default
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
         raise EnvironmentProblem(f"{name} must be an http or https address, such as {default}.")
     if (
         name == "KEYSTEAD_PUBLIC_URL"
@@ -211,7 +232,10 @@ def _url(variables: Mapping[str, str], name: str, default: str) -> str:
         and parts.hostname not in ("127.0.0.1", "::1", "localhost")
     ):
         raise EnvironmentProblem("KEYSTEAD_PUBLIC_URL must be https: plain http is for this machine alone.")
-    return text.rstrip("/")
+    # As a browser names it in Origin: in lower case, and without the port that goes without saying.
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    is_usual = port in (None, {"http": 80, "https": 443}[parts.scheme])
+    return f"{parts.scheme}://{host}{'' if is_usual else f':{port}'}{parts.path}".rstrip("/")
 
 
 def _whole(variables: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
@@ -229,8 +253,16 @@ def _choice(variables: Mapping[str, str], name: str, choices: tuple[Choice, ...]
     return chosen
 
 
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """Return a range; one of IPv4-mapped addresses as the IPv4 range that it means, since callers count as IPv4."""
+    found = ip_network(text)
+    if isinstance(found, IPv6Network) and found.prefixlen >= 96 and (mapped := found.network_address.ipv4_mapped):
+        return ip_network((mapped, found.prefixlen - 96))
+    return found
+
+
 def _networks(variables: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
     try:
-        return tuple(ip_network(part.strip()) for part in variables.get(name, "").split(",") if part.strip())
+        return tuple(_network(part.strip()) for part in variables.get(name, "").split(",") if part.strip())
     except ValueError as error:
         raise EnvironmentProblem(f"{name} must list address ranges such as 10.0.0.0/8: {error}.") from None

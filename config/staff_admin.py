@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 
@@ -28,6 +28,13 @@ class StaffSite(AdminSite):
         from apiauth.admin import urls  # models are not loaded yet when this module is
 
         return [*urls.urlpatterns(self), *super().get_urls()]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Let somebody in who gives the right password, and few tries to others."""
+        from apiauth.admin.login import StaffLoginForm  # as above
+
+        self.login_form = StaffLoginForm
+        return super().login(request, extra_context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return the models that this person may see, and with them the decision log, which is no plain model page."""

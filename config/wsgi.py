@@ -8,11 +8,14 @@ import django
 from django.core.handlers.wsgi import LimitedStream, WSGIHandler
 from django.http import HttpResponse
 
+from apiauth.http.forwarded import caller_of
 from apiauth.http.slow_bodies import SlowBodies
 from apiauth.management import static_files
-from config import processes
+from config import env, processes
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+TRUSTED_PROXIES = env.load().trusted_proxies
 
 django.setup(set_prefix=False)
 static_files.collect()  # before WhiteNoise looks for them
@@ -25,6 +28,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     granian sends a list at once and with its length. It iterates over anything else, and can then fail to look
     for a request that arrived before the end of that: its caller waited for ever.
     """
+    if TRUSTED_PROXIES and (forwarded := environ.get("HTTP_X_FORWARDED_FOR")):
+        environ["REMOTE_ADDR"] = caller_of(environ.get("REMOTE_ADDR", ""), forwarded, TRUSTED_PROXIES)
     response = django_application(environ, start_response)
     if not isinstance(response, HttpResponse):
         return cast("Iterable[bytes]", response)

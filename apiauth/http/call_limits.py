@@ -1,6 +1,5 @@
 """How often one backend key, or one session, may call the JSON API: counted over the web processes of a host."""
 
-import threading
 from functools import cache
 
 from django.conf import settings
@@ -11,20 +10,18 @@ from apiauth.core.errors import TooMany
 from apiauth.core.limits import LimitRule, Unit
 from apiauth.http.limit_fields import header_fields
 from apiauth.models import BackendKey, Session
-from apiauth.verify.limiter import ADMITTED, Claim, Limiter, identity_of
+from apiauth.services import host_limits
+from apiauth.verify.limiter import ADMITTED, Claim, identity_of
 
-SLOTS = 1 << 14
 FIELDS = ("RateLimit", "RateLimit-Policy")
 """The fields of draft-ietf-httpapi-ratelimit-headers-10 that tell a caller how it stands."""
-
-_one_maker = threading.Lock()
 
 
 def count_call(request: HttpRequest, credential: BackendKey | Session) -> None:
     """Count one call of a credential, and note on the request how it stands. Raises TooMany."""
     rule, now_ms = _rule(), clock.now_ms()
     identity = identity_of(rule, type(credential).__name__, credential.pk)
-    denied, left = _limiter().take([Claim(rule, identity)], now_ms)
+    denied, left = host_limits.limiter().take([Claim(rule, identity)], now_ms)
     fields = header_fields([(rule, left[0])], now_ms)
     request.limit_fields = {name: fields[name.lower()] for name in FIELDS}  # type: ignore[attr-defined]  # read by tell
     if denied != ADMITTED:
@@ -47,14 +44,3 @@ def _kind(credential: BackendKey | Session) -> str:
 @cache
 def _rule() -> LimitRule:
     return LimitRule(id="calls", unit=Unit.MINUTE, duration=1, max_requests=settings.ENVIRONMENT.calls_per_minute)
-
-
-def _limiter() -> Limiter:
-    """Return the one limiter of this process; `cache` alone would let first calls at once make one each."""
-    with _one_maker:
-        return _made()
-
-
-@cache
-def _made() -> Limiter:
-    return Limiter(settings.ENVIRONMENT.limits_dir / "calls", SLOTS)

@@ -43,6 +43,8 @@ class RequestContext:
             response["X-Request-Id"] = request_id
             for name, value in _ALWAYS.items():
                 response[name] = value
+            if settings.ENVIRONMENT.is_https:  # Django's own waits for a TLS that ends at the proxy
+                response["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains"
             seconds = (time.monotonic_ns() - started_ns) / 1e9
             web_metrics.note(request, response.status_code, seconds)
             _log.info(

@@ -16,7 +16,7 @@ from django.test import Client
 from apiauth.core import clock
 from apiauth.http import call_limits
 from apiauth.models import App, Key
-from apiauth.services import deployments
+from apiauth.services import deployments, host_limits
 from apiauth.services.sessions import OpenedSession
 from apiauth.verify.limiter import Limiter
 
@@ -84,8 +84,8 @@ def test_first_calls_at_once_are_counted_by_one_limiter(monkeypatch: pytest.Monk
             together.wait(0.2)
         return Limiter(*arguments)
 
-    monkeypatch.setattr(call_limits, "Limiter", make)
-    call_limits._made.cache_clear()
+    monkeypatch.setattr(host_limits, "Limiter", make)
+    host_limits._made.cache_clear()
     with ThreadPoolExecutor(4) as threads:
-        limiters = {threads.submit(call_limits._limiter) for _ in range(4)}
+        limiters = {threads.submit(host_limits.limiter) for _ in range(4)}
     assert len({id(each.result()) for each in limiters}) == len(made) == 1
