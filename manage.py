@@ -81,19 +81,27 @@ def run(arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Run the command that these arguments name and return its exit code."""
+    if any("\udc80" <= character <= "\udcff" for word in arguments for character in word):  # PEP 383: no UTF-8
+        sys.stderr.write("The arguments must be UTF-8.\n")
+        return 2
     arguments = take_data_dir(arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        (sys.stdout if arguments else sys.stderr).write(USAGE)
-        return 0 if arguments else 2
     from config.env import EnvironmentProblem
 
     try:
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(USAGE, end="", file=sys.stdout if arguments else sys.stderr, flush=True)
+            return 0 if arguments else 2
         if arguments[0] in OF_THE_CODE:
             from config import without_installation
 
             with without_installation.settings():
                 return run(arguments)
         return run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read our words has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
     except EnvironmentProblem as problem:
         sys.stderr.write(f"{problem}\n")
         return 1

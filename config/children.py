@@ -1,6 +1,7 @@
 """Child processes: each in a process group of its own, logged to a file, dead when we are."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,6 +170,13 @@ def spawn(
 def open_log(path: Path) -> int:
     """Open a log that only its owner reads; a long one is put aside first."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    if path.exists() and path.stat().st_size > LOG_MOST_BYTES:
-        path.replace(path.with_name(f"{path.name}.1"))
+    keep_short(path)
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def keep_short(log: Path) -> None:
+    """Put a long log aside and empty it for those who write it; a full disk keeps nothing of it."""
+    if log.exists() and log.stat().st_size > LOG_MOST_BYTES:
+        with suppress(OSError):
+            shutil.copy(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)

@@ -31,9 +31,11 @@ def main() -> int:
     finally:
         path.unlink(missing_ok=True)
     connection = http.client.HTTPConnection(ports.HOST, int(sys.argv[1]), timeout=CALL_SECONDS)
+    token = Path(os.environ["KEYSTEAD_BACKEND_KEY_FILE"]).read_text().strip()  # for a gateway that asks for one
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     with suppress(OSError, http.client.HTTPException):
         for call in calls(demo):
-            connection.request("POST", "/v1/authz/check", json.dumps(call), {"Content-Type": "application/json"})
+            connection.request("POST", "/v1/authz/check", json.dumps(call), headers)
             connection.getresponse().read()
     connection.close()
     return 0

@@ -1,9 +1,11 @@
 """Django's settings, flat, all of them from the environment (see env.py)."""
 
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
+import psycopg
 from csp.constants import NONE, SELF
+from psycopg.conninfo import conninfo_to_dict
 
 from config import env, logs
 
@@ -67,22 +69,35 @@ TEMPLATES = [
 ]
 
 
+_PATIENCE = "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000"
+
+
 def _database(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
-    host = options.pop("host", None) or parts.hostname or ""
+    try:
+        given: dict[str, Any] = conninfo_to_dict(url)  # as the gateway and the worker read it
+    except psycopg.Error:
+        given = {}
+    ports = str(given.get("port", "")).replace(",", "")
+    is_cut_short = "@" in str(given.get("dbname")) or (ports and not ports.isdecimal())  # by a slash in the password
+    if not given or is_cut_short:
+        raise env.EnvironmentProblem(
+            "DATABASE_URL is not understood: write postgresql://user:password@host:5432/name, "
+            "with %2F for a slash in the password."
+        )
+    user = given.pop("user", "")
+    options = f"{given.pop('options', '')} {_PATIENCE}".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": host,
-        "PORT": str(parts.port or options.pop("port", "")),
+        "NAME": given.pop("dbname", user),
+        "USER": user,
+        "PASSWORD": given.pop("password", ""),
+        "HOST": given.pop("host", ""),
+        "PORT": str(given.pop("port", "")),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            **options,
+            **given,
             "pool": {"min_size": 1, "max_size": 8, "timeout": 2},
-            "options": "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000",
+            "options": options,
         },
     }
 
@@ -122,7 +137,7 @@ CSRF_FAILURE_VIEW = "portal.views.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [ENVIRONMENT.public_url]
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
 
 SECURE_HSTS_SECONDS = 31_536_000 if ENVIRONMENT.is_https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = ENVIRONMENT.is_https

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from config import ports
-from config.children import Child, Signals, StopRequested
+from config.children import Child, Signals, StopRequested, keep_short
 from config.env import REPOSITORY, EnvironmentProblem
 from config.postgres import EmbeddedPostgres
 
@@ -97,8 +97,14 @@ class Supervisor:
             while True:
                 due = [child.restart_at for child in self.children if child.restart_at is not None]
                 self.keep_running(max(0.0, min([1.0, *(moment - time.monotonic() for moment in due)])))
+                self._keep_logs_short()
                 if self.signals.take_reload():
                     self.reload()
+
+    def _keep_logs_short(self) -> None:
+        for child in self.children:
+            if child.log is not None:
+                keep_short(child.log)
 
     def reload(self) -> None:
         """Replace our processes one at a time, as long as each successor gets ready. Raises StopRequested."""

@@ -132,7 +132,11 @@ def send_first_traffic(installation: Installation) -> None:
         return
     command = [sys.executable, "-m", "config.first_run", str(installation.gateway_port)]
     try:
-        run(installation, command, "first-run", {"KEYSTEAD_DEMO_KEYS_FILE": str(installation.demo_keys_file)})
+        files = {
+            "KEYSTEAD_DEMO_KEYS_FILE": str(installation.demo_keys_file),
+            "KEYSTEAD_BACKEND_KEY_FILE": str(ready.backend_key_file(installation)),
+        }
+        run(installation, command, "first-run", files)
     except EnvironmentProblem as problem:
         say(f"The demo has no traffic to show: {problem}")
 

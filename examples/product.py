@@ -146,7 +146,9 @@ def main() -> None:
     names = ("KEYSTEAD_URL", "KEYSTEAD_GATEWAY_URL", "KEYSTEAD_BACKEND_KEY_FILE", "KEYSTEAD_APP")
     url, gateway_url, key_file, app = (os.environ[name].rstrip("/") for name in names)
     key = Path(key_file).read_text().strip()
-    Product.keystead = Keystead(url, key, gateway_url=gateway_url, app_slug=app, management_timeout_seconds=3)
+    Product.keystead = Keystead(
+        url, key, gateway_url=gateway_url, gateway_key=key, app_slug=app, management_timeout_seconds=3
+    )
     Product.app, Product.keystead_url = app, url
     host = os.environ.get("PRODUCT_HOST", "127.0.0.1")
     with ThreadingHTTPServer((host, int(os.environ.get("PRODUCT_PORT", "0"))), Product) as server:

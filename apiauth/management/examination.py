@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -105,6 +106,13 @@ def _database(now: datetime) -> Finding:
     shown = f"PostgreSQL {version // 10_000}.{version % 10_000}"
     if version < OLDEST_VERSION:
         return Finding("database", False, shown, "Upgrade the server to PostgreSQL 15 or later.")
+    if settings.ENVIRONMENT.direct_database_url != settings.ENVIRONMENT.database_url:
+        try:
+            psycopg.connect(settings.ENVIRONMENT.direct_database_url, connect_timeout=5).close()
+        except psycopg.Error:
+            return Finding(
+                "database", False, "does not answer past the pooler", "Correct KEYSTEAD_DIRECT_DATABASE_URL."
+            )
     return Finding("database", True, shown)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,6 +63,26 @@ def failed(ran: Ran) -> list[str]:
 def test_a_healthy_installation_ends_with_0(run: Run, healthy: None) -> None:
     ran = run("doctor", "--json")
     assert (failed(ran), ran.json["ok"], ran.code, ran.err) == ([], True, 0, "")
+
+
+def test_a_direct_address_of_the_database_that_does_not_answer_is_named(run: Run, healthy: None, settings: Any) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # nobody listens there, and nobody else can
+        url = f"postgresql://keystead:hush@127.0.0.1:{silent.getsockname()[1]}/keys"
+        settings.ENVIRONMENT = replace(settings.ENVIRONMENT, direct_database_url=url)
+        ran = run("doctor", "--json")
+    assert (failed(ran), ran.code) == (["database"], 1)
+    (told,) = [check for check in ran.json["checks"] if check["name"] == "database"]
+    assert (told["detail"], "KEYSTEAD_DIRECT_DATABASE_URL" in told["advice"]) == (
+        "does not answer past the pooler",
+        True,
+    )
+    assert "hush" not in ran.out + ran.err
+
+
+def test_a_direct_address_of_the_database_that_answers_is_well(run: Run, healthy: None, settings: Any) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, direct_database_url=dsn())
+    assert failed(run("doctor", "--json")) == []
 
 
 def test_every_failed_check_comes_with_advice(run: Run, healthy: None, settings: Any, tmp_path: Path) -> None:
@@ -255,8 +276,10 @@ def test_without_json_a_person_reads_lines(run: Run, healthy: None) -> None:
         ({"gateway_url": "http://8.8.8.8:8001", "gateway_auth": "token"}, []),
         ({"gateway_url": "http://8.8.8.8:8001", "gateway_allow": (ip_network("8.8.4.4/32"),)}, []),
         ({"public_url": "http://keys.example"}, ["keystead.W003"]),
+        ({"public_url": "https://keys.example"}, ["keystead.W006"]),
+        ({"public_url": "https://keys.example", "trusted_proxies": (ip_network("10.0.0.0/8"),)}, []),
     ],
-    ids=["safe", "open gateway", "token", "allow list", "plain http"],
+    ids=["safe", "open gateway", "token", "allow list", "plain http", "unknown proxy", "trusted proxy"],
 )
 def test_unsafe_settings_are_named(settings: Any, change: dict[str, Any], expected: list[str]) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, **change)

@@ -104,3 +104,15 @@ def test_migrate_and_three_processes_are_a_whole_installation(environment: dict[
     with psycopg.connect(environment["DATABASE_URL"]) as database:
         groups = database.execute("SELECT name FROM auth_group ORDER BY name").fetchall()
     assert [name for (name,) in groups] == ["Security", "Support agent", "Support viewer"]
+
+
+def test_the_tables_stand_in_the_schema_that_the_databases_url_names(environment: dict[str, str]) -> None:
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as database:
+        database.execute("CREATE SCHEMA other")
+        environment["DATABASE_URL"] += "&options=-csearch_path%3Dother"
+        keystead(environment, "migrate")
+        tables = database.execute(
+            "SELECT DISTINCT table_schema FROM information_schema.tables "
+            "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+    assert tables == [("other",)]

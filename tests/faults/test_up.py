@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
+from keystead_client import Keystead
 
 from config import ports
 from config.env import REPOSITORY
@@ -177,6 +178,16 @@ def test_a_ticket_made_beside_it_leads_to_where_it_answers(start: Callable[..., 
     made = subprocess.run(command, capture_output=True, check=True, env=variables, timeout=60)
     with urlopen(json.loads(made.stdout)["url"], timeout=5) as answer:
         assert answer.url.startswith(f"{ready['web_url']}/")
+        assert answer.status == 200
+
+
+def test_the_demo_works_where_the_gateway_asks_for_a_token(start: Callable[..., Running], folder: Path) -> None:
+    ready = start(data_dir=folder / "token", KEYSTEAD_GATEWAY_AUTH="token").ready
+    with Keystead(ready["web_url"], ready["backend_key"]) as keystead:
+        eventually(lambda: keystead.list_logs(ready["app_slug"]).data, STOP_SECONDS, "a decision on record")
+        made = keystead.create_key(ready["app_slug"], name="Caller", permissions=["routes:read"])
+    call = Request(f"{ready['product_url']}/v2/routes", headers={"Authorization": f"Bearer {made.secret}"})
+    with urlopen(call, timeout=5) as answer:
         assert answer.status == 200
 
 
