@@ -12,8 +12,8 @@ export function takeTicketFromAddress() {
   const fields = location.search.slice(1).split("&");
   const found = fields.find((field) => IS_TICKET.test(field));
   if (!found) return null;
-  const others = fields.filter((field) => field !== found).join("&");
+  const others = fields.filter((field) => !IS_TICKET.test(field)).join("&");
   history.replaceState(history.state, "", location.pathname + (others && `?${others}`) + location.hash);
   window.dispatchEvent(new PopStateEvent("popstate", { state: history.state }));
-  return decodeURIComponent(found.slice("ticket=".length));
+  return new URLSearchParams(found).get("ticket"); // never throws, whatever is in it
 }

@@ -22,6 +22,7 @@ export class KeysteadClient {
   #exchanging = null;
   #underWay = new Map();
   #sessionsOpened = 0;
+  #sessionsEnded = 0;
   #hasEnded = false;
 
   /** @param {{baseUrl: string, fetch?: typeof fetch, timeoutMs?: number}} options */
@@ -38,6 +39,9 @@ export class KeysteadClient {
       exchange = this.#exchange(ticket, code_verifier);
       this.#exchanges.set(ticket, exchange);
       this.#exchanging = exchange;
+      exchange.then(() => {
+        if (this.#exchanging === exchange) this.#exchanging = null;
+      });
     }
     return exchange;
   }
@@ -134,18 +138,24 @@ export class KeysteadClient {
   }
 
   #tell(event) {
-    for (const listener of [...this.#listeners]) listener(event);
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(event);
+      } catch (problem) {
+        console.error(problem); // what a listener does wrong takes no answer away from the caller
+      }
+    }
   }
 
   #end(error) {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#sessionsEnded += 1;
     this.#tell({ type: "session_ended", error });
   }
 
   async #exchange(ticket, code_verifier) {
     const answer = await this.#request("POST", "/session/ticket/exchange", { form: { ticket, code_verifier } });
-    this.#exchanging = null;
     if (!answer.error) {
       this.#sessionsOpened += 1;
       this.#tell({ type: "session_opened" });
@@ -158,11 +168,13 @@ export class KeysteadClient {
   async #read(path, query, { signal } = {}) {
     await null; // React runs the effects of children first: let a parent begin its exchange
     await this.#exchanging;
-    const askedIn = this.#sessionsOpened;
-    const ask = () => this.#request("GET", withQuery(path, query), { signal });
-    const answer = await ask();
-    const cameTooEarly = answer.error?.status === 401 && askedIn !== this.#sessionsOpened;
-    return cameTooEarly || answer.error?.code === "unreachable" ? ask() : answer;
+    for (let tries = 2; ; ) {
+      const [opened, ended] = [this.#sessionsOpened, this.#sessionsEnded];
+      const answer = await this.#request("GET", withQuery(path, query), { signal });
+      if (opened !== this.#sessionsOpened) continue; // it is the answer of another session
+      if (answer.error?.code === "unreachable" && (tries -= 1)) continue;
+      return answer.error || ended === this.#sessionsEnded ? answer : { data: null, error: sessionEnded() };
+    }
   }
 
   /** Send a change under a name of its own: a second click shares the first one's answer, a lost answer is asked for again. */
@@ -181,6 +193,10 @@ export class KeysteadClient {
     const request = { form, headers: changing(wait_seconds, name), longerMs: 1000 * (wait_seconds ?? 0) };
     let answer = await this.#request("POST", path, request);
     if (name && answer.error?.code === "unreachable") answer = await this.#request("POST", path, request);
+    for (let pause = 250; name && answer.error?.code === "in_flight" && pause <= 4000; pause *= 2) {
+      await new Promise((go) => setTimeout(go, pause)); // the first one is still being carried out
+      answer = await this.#request("POST", path, request);
+    }
     if (mayHaveHappened(answer.error)) this.#tell({ type: "keys_changed" });
     return answer;
   }

@@ -338,3 +338,14 @@ def test_a_ticket_of_another_kind_is_left_alone(product: Product, open_page: Ope
 
     expect(page.get_by_text("There is no session.")).to_be_visible()
     assert page.url.endswith("?ticket=4711")
+
+
+@PAGES
+def test_a_ticket_that_cannot_be_read_is_refused_like_any_other_and_none_is_left_in_the_address(
+    product: Product, open_page: OpenPage, kind: str
+) -> None:
+    page = open_page(kind, address=f"/{kind}?ticket=kst_%E0%A4%A&tab=keys&ticket=kst_again#top")
+
+    expect(page.get_by_role("alert")).to_contain_text("KeysteadError ticket_refused 401 no field")
+    expect(page.get_by_text("There is no session.")).to_be_visible()
+    assert page.url == f"{product.url}/{kind}?tab=keys#top"

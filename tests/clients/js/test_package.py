@@ -47,7 +47,7 @@ def test_it_renders_on_a_server_where_there_is_no_window(installed: Path) -> Non
 
 
 def test_the_readme_compiles_against_it(installed: Path, tmp_path: Path) -> None:
-    (shown,) = snippets(PACKAGE / "README.md")
+    (shown,) = [found for found in snippets(PACKAGE / "README.md") if found.language == "jsx"]
     page = installed / "node_modules" / "readme.jsx"
     page.write_text(shown.text)
     node.run(installed, "node_modules/.bin/esbuild", str(page), "--bundle", f"--outdir={tmp_path}", "--jsx=automatic")

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from keystead_client import drf
 from keystead_client.django import decision_of, requires
-from rest_framework.permissions import AllowAny
+from rest_framework.authentication import BasicAuthentication
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -72,6 +74,23 @@ class Mixed(APIView):
         return Response({"key": request.user.pk})
 
 
+class Both(Mixed):
+    permission_classes = (drf.requires("routes:read") & drf.requires("routes:write"),)
+
+
+class Password(BasicAuthentication):
+    def authenticate_credentials(self, userid: str, password: str, request: Any = None) -> tuple[User, None]:
+        return User(username=userid), None
+
+
+class Shared(APIView):
+    authentication_classes = (Optional, Password)
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Request) -> Response:
+        return Response({"user": getattr(request.user, "username", request.user.pk)})
+
+
 class Open(Routes):
     permission_classes = (AllowAny,)
 
@@ -91,6 +110,8 @@ urlpatterns = [
     path("loop/read", read_in_loop),
     path("drf/routes", Routes.as_view()),
     path("drf/mixed", Mixed.as_view()),
+    path("drf/both", Both.as_view()),
+    path("drf/shared", Shared.as_view()),
     path("drf/open", Open.as_view()),
     path("v20", anybody),
     path("anybody", anybody),

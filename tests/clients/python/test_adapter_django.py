@@ -95,11 +95,59 @@ def test_settings_that_cannot_be_used_are_refused(options: dict[str, Any]) -> No
         django.keystead()
 
 
+@pytest.mark.parametrize("protect", [["v2"], ["/loop", "v2/"], "/v2"])
+def test_a_prefix_that_would_protect_nothing_is_refused_at_the_start(peer: Peer, protect: Any) -> None:
+    with settings(peer, protect=protect), pytest.raises(ImproperlyConfigured, match=r"KEYSTEAD\['PROTECT'\].*slash"):
+        call_django("GET", "/v2/read")
+    assert peer.asked == []
+
+
 def test_drf_may_look_for_a_key_among_other_credentials(peer: Peer) -> None:
     with settings(peer, protect=[]):
         assert call_django("GET", "/drf/mixed").status == 401
         assert peer.asked == []
         assert call_django("GET", "/drf/mixed", BEARER).body == {"key": "90"}
+
+
+def test_drf_leaves_other_credentials_to_those_who_know_them(peer: Peer) -> None:
+    dana = {"Authorization": "Basic ZGFuYTp4"}
+    with settings(peer, protect=[]):
+        assert call_django("GET", "/drf/shared", dana).body == {"user": "dana"}
+        assert peer.asked == []
+        assert call_django("GET", "/drf/shared", BEARER).body == {"user": "90"}
+        assert call_django("GET", "/drf/shared", {**dana, "X-API-Key": KEY}).body == {"user": "90"}
+    assert [asked.body["principal"]["value"] for asked in peer.asked] == [KEY, KEY]
+
+
+DENIED = (200, BLOCKED | {"reason": "permission_denied"})
+NONE: list[str] = []
+READ, WRITE = ["routes:read"], ["routes:write"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "asked"),
+    [
+        ([(200, ALLOWED), (200, ALLOWED)], 200, [NONE, READ]),
+        ([(200, ALLOWED), DENIED, (200, ALLOWED)], 200, [NONE, READ, WRITE]),
+        ([(200, ALLOWED), DENIED, DENIED], 403, [NONE, READ, WRITE]),
+    ],
+    ids=["the first", "the second", "neither"],
+)
+def test_drf_is_satisfied_with_either_of_two_permissions(
+    peer: Peer, answers: list[Any], status: int, asked: list[list[str]]
+) -> None:
+    peer.will_answer(*answers)
+    with settings(peer, protect=[]):
+        assert call_django("GET", "/drf/mixed", BEARER).status == status
+    assert [each.body["required_permissions"] for each in peer.asked] == asked
+
+
+def test_drf_asks_once_for_both_of_two_permissions(peer: Peer) -> None:
+    with settings(peer, protect=[]):
+        assert call_django("GET", "/drf/both", BEARER).status == 200
+        peer.always = DENIED
+        assert call_django("GET", "/drf/both", BEARER).status == 403
+    assert [each.body["required_permissions"] for each in peer.asked] == [[*READ, *WRITE]] * 2
 
 
 def test_drf_without_a_permission_class_still_wants_a_key(peer: Peer) -> None:

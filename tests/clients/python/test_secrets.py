@@ -74,7 +74,11 @@ def test_a_key_that_no_header_can_hold_is_refused_at_once_and_not_repeated(key: 
 
 
 @pytest.mark.parametrize(
-    "url", ["keys.example.com", "ftp://keys", "http://user:pass@keys", "http://keys?x=1", "http://"]
+    "url",
+    [
+        *("keys.example.com", "ftp://keys", "http://user:pass@keys", "http://keys?x=1", "http://"),
+        *("http://[::1", "http://a..b", "http://keys:port", f"http://{'a' * 64}.example.com"),
+    ],
 )
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="gateway_url must be"):

@@ -1,12 +1,14 @@
 """Connections are kept, waits are bounded, and a call is sent again only where that can do no harm."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +134,32 @@ def test_one_async_client_serves_several_loops(peer: Peer) -> None:
         return decision.allowed
 
     assert [run(ask_once()), run(ask_once())] == [True, True]
+
+
+def connections_to(peer: Peer) -> int:
+    """Return how many connections to the peer this process has open."""
+    port = f"{int(peer.url.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(f":{port}") and row[9] != "0" for row in rows)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # most loops end without a word to the client
+def test_nothing_is_kept_of_event_loops_that_are_over(peer: Peer) -> None:
+    keystead = AsyncKeystead(gateway_url=peer.url, check_timeout_seconds=PATIENT)
+
+    async def ask_once(*, last: bool = False) -> bool:
+        decision = await keystead.check(KEY, **CALL)
+        if last:
+            await keystead.aclose()
+        return decision.allowed
+
+    assert all(run(ask_once()) for _ in range(20))
+    gc.collect()
+    assert (peer.connections, connections_to(peer)) == (20, 1), "that of the latest loop"
+
+    assert run(ask_once(last=True))
+    gc.collect()
+    assert connections_to(peer) == 0
 
 
 FORK = """

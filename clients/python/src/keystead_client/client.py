@@ -240,5 +240,8 @@ class AsyncKeystead(Client):
         loop = asyncio.get_running_loop()
         http = self._https.get(loop)
         if http is None:
+            for other in filter(None, [reference() for reference in self._https.keyrefs()]):
+                if other.is_closed():  # its connections know it, so it would be kept with them for ever
+                    self._https.pop(other, None)
             http = self._https[loop] = httpx.AsyncHTTPTransport(**self._options())
         return http

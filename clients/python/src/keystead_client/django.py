@@ -46,7 +46,7 @@ class KeysteadMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
-        self._protected = re.compile("|".join(map(_prefix_pattern, _option("PROTECT", ()))) or r"(?!)")
+        self._protected = re.compile("|".join(map(_prefix_pattern, _prefixes())) or r"(?!)")
         self.process_view: Callable[..., Any] = self._check_view
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
@@ -138,6 +138,14 @@ def _made(kind: type[Client]) -> Client:
 
 def _option(name: str, default: Any) -> Any:
     return getattr(settings, "KEYSTEAD", {}).get(name, default)
+
+
+def _prefixes() -> Sequence[str]:
+    """Return what is protected. Raises ImproperlyConfigured for what no path begins with: it would protect nothing."""
+    given: Sequence[str] = _option("PROTECT", ())
+    if isinstance(given, str) or not all(prefix.startswith("/") for prefix in given):
+        raise ImproperlyConfigured("KEYSTEAD['PROTECT'] must list path prefixes that begin with a slash.")
+    return given
 
 
 def _prefix_pattern(prefix: str) -> str:

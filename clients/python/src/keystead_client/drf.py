@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import AND, NOT, OR, BasePermission
 from rest_framework.request import Request
 
 from keystead_client.admission import Admission, Refusal
@@ -47,7 +47,10 @@ class HasPermissions(BasePermission):  # type: ignore[misc]  # the framework has
         """Tell whether the gateway said yes to these permissions; asks it where it was not asked yet."""
         if not isinstance(request.auth, Decision):
             return False
-        _raise_if_refused(check_request(_plain(request), self.required), view)
+        admission = check_request(_plain(request), self.required)
+        if admission.refusal is not None and admission.refusal.status == 403 and _has_alternatives(view):
+            return False
+        _raise_if_refused(admission, view)
         return True
 
 
@@ -69,7 +72,8 @@ class KeyAuthentication(BaseAuthentication):  # type: ignore[misc]  # the framew
         """Ask the gateway once, for all that the view's permissions require."""
         view = request.parser_context.get("view")
         plain = _plain(request)
-        if self.is_optional and not ({"HTTP_AUTHORIZATION", "HTTP_X_API_KEY"} & set(plain.META)):
+        scheme = plain.META.get("HTTP_AUTHORIZATION", "").partition(" ")[0].lower()
+        if self.is_optional and scheme != "bearer" and "HTTP_X_API_KEY" not in plain.META:
             return None
         admission = check_request(plain, [*_required_by(view)])
         _raise_if_refused(admission, view)
@@ -81,10 +85,22 @@ class KeyAuthentication(BaseAuthentication):  # type: ignore[misc]  # the framew
         return "Bearer"
 
 
+def _has_alternatives(view: Any) -> bool:
+    """Tell whether a view's permissions are more than a list: then a no of one need not be the answer."""
+    return any(isinstance(permission, OR | NOT) for permission in view.get_permissions())
+
+
 def _required_by(view: Any) -> Iterator[str]:
     for permission in view.get_permissions() if view is not None else ():
-        if isinstance(permission, HasPermissions):
-            yield from permission.required
+        yield from _required(permission)
+
+
+def _required(permission: Any) -> Iterator[str]:
+    if isinstance(permission, HasPermissions):
+        yield from permission.required
+    elif isinstance(permission, AND):
+        yield from _required(permission.op1)
+        yield from _required(permission.op2)
 
 
 def _raise_if_refused(admission: Admission, view: Any) -> None:

@@ -67,7 +67,11 @@ def headers(bearer: str | None) -> list[tuple[str, str]]:
 def _require_root(name: str, url: str | None) -> None:
     if url is None:
         return
-    parts = httpx.URL(url)
+    try:
+        parts = httpx.URL(url)
+        parts.host.encode("idna")  # as it is looked up
+    except (httpx.InvalidURL, UnicodeError):
+        parts = httpx.URL("")
     if parts.scheme not in ("http", "https") or not parts.host or parts.userinfo or parts.query or parts.fragment:
         raise ValueError(f"{name} must be an address such as https://keys.example.com, without a user or a query.")
 

@@ -1,7 +1,9 @@
 """What both clients have in common: what they are told, how they hand a request to httpx, how methods look."""
 
 import inspect
+import ssl
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
 import httpx
@@ -71,10 +73,15 @@ class Client:
     def _start(self) -> None:
         """Make what a client of its kind needs."""
 
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """Return whom to trust: read once, for that takes far longer than a check."""
+        return httpx.create_ssl_context(self._verify, trust_env=False)
+
     def _options(self) -> dict[str, Any]:
         most = self._settings.most_connections
         limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=KEEP_ALIVE_SECONDS)
-        return {"limits": limits, "verify": self._verify, "trust_env": False}
+        return {"limits": limits, "verify": self._trust, "trust_env": False}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(url={self._settings.url!r}, gateway_url={self._settings.gateway_url!r})"
