@@ -263,6 +263,8 @@ def _asked_for(request: PortalRequest) -> list[str]:
 def _with_date(form: GrantForm, cleaned: dict[str, Any]) -> dict[str, Any]:
     if cleaned.get("ends") == "date" and not cleaned.get("ends_on") and "ends_on" not in form.errors:
         form.add_error("ends_on", "Enter the date on which the key ends.")
+    elif cleaned.get("ends_on") and cleaned.get("ends") != "date":
+        form.add_error("ends", "You entered a date. Choose “On a date”, or leave it empty.")
     return cleaned
 
 

@@ -1,11 +1,13 @@
 """What the form of a new key offers: permissions with what they are for, ready-made choices, addresses and ends."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from apiauth.core import clock
 from apiauth.core.policy import read_policy
 from apiauth.models import App, Key
 
@@ -128,3 +130,31 @@ def test_the_longest_life_that_the_app_allows_is_offered_and_nothing_beyond(app:
     assert ", the longest here" in html
     assert 'value="90"' not in html
     assert 'value="never"' not in html
+
+
+@pytest.mark.parametrize("ends", ["30", "90", "365", "never"])
+def test_a_typed_date_beside_another_end_is_refused_at_the_choice_and_makes_no_key(
+    portal_client: ClientFor, filled: Fill, ends: str
+) -> None:
+    client, day = portal_client(), str((clock.now() + timedelta(days=40)).date())
+    response = client.post(NEW, filled(client, NEW, name="Two ends", ends=ends, ends_on=day))
+    assert response.status_code == 422
+    html = text_of(response)
+    sentence = "You entered a date. Choose “On a date”, or leave it empty."
+    assert f'<p class="wrong" id="error-ends">{sentence}</p>' in html
+    assert 'href="#field-ends"' in html
+    assert f'value="{day}"' in html
+    assert not Key.objects.exists()
+
+
+def test_an_empty_date_beside_another_end_makes_the_key(portal_client: ClientFor, filled: Fill) -> None:
+    client = portal_client()
+    response = client.post(NEW, filled(client, NEW, name="One end", ends="never", ends_on=""))
+    assert response.status_code == 200
+    assert Key.objects.get().expires_at is None
+
+
+def test_a_typed_date_that_is_chosen_is_the_end(portal_client: ClientFor, filled: Fill) -> None:
+    client, day = portal_client(), (clock.now() + timedelta(days=40)).date()
+    client.post(NEW, filled(client, NEW, name="One end", ends="date", ends_on=str(day)))
+    assert Key.objects.get().expires_at == datetime.combine(day, time(), UTC)

@@ -275,6 +275,7 @@ def test_an_end_beyond_the_policy_is_a_422_at_its_field(
         pytest.param({"allowed_cidrs": "10.0.0.0/33"}, "allowed_cidrs", id="no address"),
         pytest.param({"ends": "date", "ends_on": "2001-01-01"}, "ends", id="an end in the past"),
         pytest.param({"ends": "soon"}, "ends", id="no end that is offered"),
+        pytest.param({"ends": "keep", "ends_on": "2099-01-01"}, "ends", id="a date beside another end"),
         pytest.param({"note": "x" * 501}, "note", id="a long note"),
     ],
 )

@@ -509,3 +509,36 @@ def test_the_pages_of_a_test_environment_say_so(portal_client, make_app, make_ke
     key = make_key(in_app=app).key
     page = portal_client(app).get(f"/portal/keys/{key.pk}").content.decode()
     assert ("<small>Test · " in page, "Test key" in page) == (is_test, is_test)
+
+
+@pytest.fixture
+def page_of(portal_client, filled, make_key, app):
+    """Return what opens each form of a key, as a page or, with htmx's headers, as the part of a dialog."""
+    client, about = portal_client(), {"app_id": app.pk, "actor": ACTOR}
+    key, old, off = make_key(permissions=["routes:read"]).key, make_key().key, make_key().key
+    keys.rotate_key(key_id=old.pk, overlap=timedelta(hours=1), now=clock.now(), **about)
+    keys.disable_key(key_id=off.pk, now=clock.now(), **about)
+    subjects = {"enable": off, "change-overlap": old}
+
+    def open_form(form, **headers):
+        if form == "new":
+            return text_of(client.get(NEW, headers=headers))
+        address = f"/portal/keys/{subjects.get(form, key).pk}/{form.removesuffix(' review')}"
+        if form != "edit review":
+            return text_of(client.get(address, headers=headers))
+        sent = {"name": key.name, "ends": "keep", "seen": key.updated_at.isoformat(), "permissions": "routes:write"}
+        return text_of(client.post(address, filled(client, address, **sent), headers=headers))
+
+    return open_form
+
+
+@pytest.mark.parametrize(
+    "form", ["new", "rotate", "revoke", "disable", "enable", "edit", "edit review", "change-overlap"]
+)
+def test_a_form_on_its_own_page_is_sent_by_the_browser_and_one_in_a_dialog_by_htmx(page_of, form):
+    before, *forms = page_of(form).split('<main class="main"')[1].split("<form ")
+    assert before.rstrip().endswith("hx-disable>")
+    assert ["hx-post=" in each for each in forms] == [True]
+    in_dialog = page_of(form, **{"HX-Request": "true", "HX-Target": "dialog"})
+    assert 'hx-target="#dialog"' in in_dialog
+    assert "hx-disable>" not in in_dialog
