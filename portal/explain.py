@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from apiauth.audit.search import DecisionRow
+from apiauth.core import limit_words
 from apiauth.core.decision import Rule
+from apiauth.core.key_limits import load_key_rules
+from apiauth.core.limits import MONTHS
 from apiauth.models import App, Key
 from portal import times
 
@@ -218,8 +221,13 @@ def _denied(case: Case) -> Words:
 
 
 def _limited(case: Case) -> Words:
-    limit, _, window = (case.row.blocked_by or "").partition("/")
-    made = f"Its limit is {limit} calls per {window_words(window)}." if window else "It had made too many calls."
+    text = case.row.blocked_by or ""
+    limit, _, window = text.partition("/")
+    number = f"{int(limit):,}" if limit.isascii() and limit.isdecimal() else limit
+    rules = [*case.app.limits, *(load_key_rules(case.key.limits) if case.key else ())]
+    months = {limit_words.unit_name(rule.unit) for rule in rules if rule.text == text and rule.unit in MONTHS}
+    per = months.pop() if months else window_words(window)
+    made = f"Its limit is {number} calls per {per}." if window else "It had made too many calls."
     again = _again_at(case.row)
     wait = f"Wait until {again}, or spread calls out." if again else "Wait a moment, or spread calls out."
     return Words(f"This key had used up a limit. {made}", f"{wait} Your client should obey Retry-After.")
@@ -243,7 +251,8 @@ def _again_at(row: DecisionRow) -> str:
     if row.retry_after is None:
         return ""
     moment = datetime.fromtimestamp(row.decided_at.timestamp() + row.retry_after, UTC)
-    return f"{moment:%H:%M:%S} UTC"
+    is_near = moment - row.decided_at < times.DAY
+    return times.seconds(moment) if is_near else times.in_full(moment)
 
 
 def _address(row: DecisionRow) -> str:

@@ -11,6 +11,7 @@ from apiauth.audit.calls import newest_of_key
 from apiauth.audit.search import LONGEST_RANGE
 from apiauth.core import permission_words, resource_words
 from apiauth.core.limits import LimitRule
+from apiauth.core.policy import RotationPolicy
 from apiauth.models import ActivityEntry, Key
 from apiauth.models.activity import app_chain
 from apiauth.services import keys, propagation
@@ -120,15 +121,15 @@ def ending(request: PortalRequest, lineage: Lineage) -> dict[str, Any]:
         "calls": totals.allowed + totals.blocked,
         "row": row,
         "last": revoke_words.last_called(rows),
-        "verdict": revoke_words.verdict(row, old_rows, breaks.lag, request.now),
+        "verdict": revoke_words.verdict(row, old_rows, request.app.policy.rotation, breaks.lag, request.now),
         "breakage": breaks,
         "undo": policy_lines.undo_line(request.app.policy),
     }
 
 
-def is_in_use(lineage: Lineage, now: datetime) -> bool:
+def is_in_use(lineage: Lineage, rotation: RotationPolicy, now: datetime) -> bool:
     """Tell whether ending a key, and with it its old secrets, would end calls: one was made within a day."""
-    return any(revoke_words.is_called(key, now) for key in (lineage.key, *lineage.old_ones))
+    return any(revoke_words.is_called(key, rotation, now) for key in (lineage.key, *lineage.old_ones))
 
 
 def disabling(request: PortalRequest, key: Key) -> dict[str, Any]:

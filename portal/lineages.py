@@ -90,7 +90,7 @@ def page(*, rights: Rights, status: str, query: str, after: int | None, now: dat
     return Listing(
         rows=rows(_with_old_ones(rights.session.reach, shown, now), rights=rights, now=now),
         after=str(shown[-1].pk) if len(keys) > PAGE else "",
-        counts={name: count_text(count) for name, count in counts.items()},
+        counts={name: _part_text(count, counts["all"]) for name, count in counts.items()},
         total=counts["all"],
     )
 
@@ -147,8 +147,8 @@ def _with_old_ones(reach: Reach, keys: list[Key], now: datetime) -> list[Key]:
 def _condition(status: str, now: datetime) -> Q:
     unended = Q(revoked_at=None, disabled_at=None)
     active = unended & (Q(expires_at=None) | Q(expires_at__gt=now))
-    overlaps = Key.objects.filter(
-        app_id=OuterRef("app_id"), lineage_id=OuterRef("lineage_id"), revoked_at=None, overlap_ends_at__gt=now
+    overlaps = Key.objects.active_at(now).filter(
+        app_id=OuterRef("app_id"), lineage_id=OuterRef("lineage_id"), replaced_by__isnull=False
     )
     conditions: dict[str, Q] = {
         "active": active,
@@ -169,6 +169,11 @@ def _counts(lineages: KeyQuerySet, now: datetime) -> dict[str, int]:
 def count_text(count: int) -> str:
     """Return a count as pages show it: none is told beyond a thousand."""
     return f"{count:,}" if count <= MOST_COUNTED else f"{MOST_COUNTED:,}+"
+
+
+def _part_text(count: int, every: int) -> str:
+    """Return a count of some lineages: at least so many, where not all of them were looked at."""
+    return count_text(count) if every <= MOST_COUNTED or count > MOST_COUNTED else f"{count:,}+"
 
 
 def _traffic(app_id: int, ids: list[int], now: datetime) -> dict[int, Traffic]:

@@ -18,6 +18,7 @@ from apiauth.core.cookies import session_cookie_name
 from apiauth.core.errors import Conflict, NotAllowed
 from apiauth.core.roles import EDITS, Action, Role, about_key
 from apiauth.core.scope import Reach, owns
+from apiauth.core.shown import fit_to_show
 from apiauth.models import App, Key, Session
 from apiauth.services import sessions
 from portal.render import SeeOther, go_to
@@ -214,7 +215,7 @@ def client_address(request: HttpRequest) -> str | None:
 
 def user_agent(request: HttpRequest) -> str:
     """Return what the browser calls itself, without characters that a database or a log cannot hold."""
-    return request.headers.get("User-Agent", "").replace("\x00", "")[:400]
+    return fit_to_show(request.headers.get("User-Agent", ""))[:400]
 
 
 def return_address(session: Session | None, app: App | None) -> str:

@@ -35,7 +35,7 @@ def exact(value: datetime) -> str:
 def left(value: datetime, now: datetime) -> str:
     """Return how long it is until a point in time, rounded up to whole days where it is days away."""
     rest = value - now
-    if rest <= NEAR:
+    if rest <= DAY:
         return span(rest)
     days = -(-rest // DAY)
     return f"{days} days"

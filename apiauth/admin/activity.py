@@ -22,7 +22,7 @@ class EventFilter(admin.SimpleListFilter):
         return [(event.value, event.value) for event in Event]
 
     def queryset(self, request: Any, queryset: Any) -> Any:
-        return queryset.filter(event=self.value()) if self.value() else queryset
+        return queryset.filter(event=self.value()) if self.value() in set(Event) else queryset
 
 
 class ActorFilter(admin.SimpleListFilter):
@@ -35,7 +35,7 @@ class ActorFilter(admin.SimpleListFilter):
         return [(kind, kind.replace("_", " ").capitalize()) for kind in get_args(ActorKind)]
 
     def queryset(self, request: Any, queryset: Any) -> Any:
-        return queryset.filter(actor_kind=self.value()) if self.value() else queryset
+        return queryset.filter(actor_kind=self.value()) if self.value() in get_args(ActorKind) else queryset
 
 
 @admin.register(ActivityEntry)

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
@@ -36,12 +37,26 @@ SAFE = (
 )
 
 
+class AsTyped(forms.JSONField):
+    """A document that is shown again as it was typed: what it means may have characters that no page can hold."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except (ValueError, RecursionError):  # a number of thousands of digits, or text nested as deep
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid", params={"value": ""}) from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return initial if self.disabled else data and InvalidJSONInput(data)
+
+
 class AppForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     """The fields that staff may change, by the service's own rules."""
 
     class Meta:
         model = App
         fields = (*SAFE, "rate_limit_scheme")
+        field_classes = {"permission_details": AsTyped, "permission_presets": AsTyped}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -152,6 +167,8 @@ class AppAdmin(PolicyPage, GatewayWindow):
 
     @column("Policy")
     def policy_link(self, row: App) -> str:
+        if row.deleted_at:  # its page is gone with it
+            return "-"
         name = preset_name(row.policy.authority)
         return format_html(
             '<a href="{}">{}</a>',
@@ -213,8 +230,9 @@ class AppAdmin(PolicyPage, GatewayWindow):
 def _figures() -> dict[str, Any]:
     """Return the numbers beside an app: each a small indexed question, asked for the rows of the page alone."""
     now = clock.now()
-    keys = Key.objects.active_at(now).filter(app_id=OuterRef("pk")).order_by().values("app_id")
-    checks = AppRollup.objects.filter(app_id=OuterRef("pk"), hour__gte=now - timedelta(hours=24))
+    keys = Key.objects.active_at(now).newest_of_lineage().filter(app_id=OuterRef("pk")).order_by().values("app_id")
+    checks = AppRollup.objects.filter(app_id=OuterRef("pk"))
+    checks = checks.between(now - timedelta(hours=24), now + timedelta(hours=1))
     sums = checks.order_by().values("app_id")
     return {
         "keys_active": Coalesce(Subquery(keys.annotate(figure=Count("pk")).values("figure")), 0),

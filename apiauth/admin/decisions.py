@@ -154,7 +154,7 @@ def _since(values: dict[str, Any]) -> datetime:
     """Return where the period begins: at the moment that was said, else so long before its end."""
     if values["since"]:
         return values["since"]  # type: ignore[no-any-return]  # a form's values have no types
-    return (values["until"] or clock.now()) - PERIODS[values["period"] or "1h"]
+    return min(values["until"] or clock.now(), clock.now()) - PERIODS[values["period"] or "1h"]
 
 
 def _are_addresses_hidden(app_ids: list[int] | None) -> bool:

@@ -8,7 +8,8 @@ from django.contrib import admin
 from django.contrib.admin.helpers import AdminForm
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
@@ -20,7 +21,7 @@ from apiauth.admin.window import Base, Window, badge, column, moment, mono, refu
 from apiauth.core import clock
 from apiauth.core.errors import KeysteadError
 from apiauth.core.secrets import BACKEND_KEY_PREFIX
-from apiauth.models import BackendKey, Deployment
+from apiauth.models import App, BackendKey, Deployment
 from apiauth.services import deployments
 from apiauth.services.text import plain_text
 
@@ -75,9 +76,16 @@ class DeploymentAdmin(Window):
     def origins(self, row: Deployment) -> str:
         return ", ".join(row.allowed_origins) or "none"
 
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows: QuerySet[Any] = super().get_queryset(request)
+        apps = App.objects.filter(deployment_id=OuterRef("pk"), deleted_at=None).order_by().values("deployment_id")
+        figure = apps.annotate(figure=Count("pk")).values("figure")
+        counted: QuerySet[Any] = rows.annotate(app_count=Coalesce(Subquery(figure), 0))
+        return counted
+
     @column("Apps")
-    def apps(self, row: Deployment) -> int:
-        return row.apps.filter(deleted_at=None).count()
+    def apps(self, row: Any) -> int:
+        return int(row.app_count)
 
 
 class BackendKeyForm(forms.Form):

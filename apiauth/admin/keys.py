@@ -55,14 +55,15 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 def _states(now: datetime) -> dict[str, Q]:
-    works = Q(revoked_at=None, disabled_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now))
+    unended = Q(revoked_at=None, disabled_at=None) & (Q(overlap_ends_at=None) | Q(overlap_ends_at__gt=now))
+    works = unended & (Q(expires_at=None) | Q(expires_at__gt=now))
     week = now + timedelta(days=7)
     return {
         "active": works & Q(replaced_by=None),
-        "in_grace": works & Q(overlap_ends_at__gt=now),
-        "ends_7": works & (Q(expires_at__lte=week) | Q(overlap_ends_at__gt=now, overlap_ends_at__lte=week)),
+        "in_grace": works & Q(replaced_by__isnull=False),
+        "ends_7": works & (Q(expires_at__lte=week) | Q(overlap_ends_at__lte=week)),
         "disabled": Q(revoked_at=None, disabled_at__isnull=False),
-        "expired": Q(revoked_at=None, disabled_at=None, expires_at__lte=now),
+        "expired": unended & Q(expires_at__lte=now),
         "revoked": Q(revoked_at__isnull=False),
     }
 
@@ -115,6 +116,16 @@ class KeyAdmin(GatewayWindow):
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "revoke_key")
+
+    def fits(self, row: Key, action: str) -> bool:
+        now = clock.now()
+        undo = row.app.policy.revocation.undo_ends_at(row.revoked_at)
+        return {
+            "disable": row.is_active(now),
+            "enable": row.status(now) is KeyStatus.DISABLED,
+            "revoke": row.status(now) not in (KeyStatus.REVOKED, KeyStatus.ROTATED_OUT),
+            "undo": undo is not None and undo > now and (row.ends_at is None or row.ends_at > now),
+        }[action]
 
     @column("Key")
     def ending(self, row: Key) -> str:
@@ -190,9 +201,9 @@ class KeyAdmin(GatewayWindow):
 def _figures() -> dict[str, Any]:
     """Return the numbers beside a key: each a small indexed question, asked for the rows of the page alone."""
     used = KeyUsage.objects.filter(key_id=OuterRef("pk")).values("last_used_at")
-    checks = DecisionRollup.objects.filter(
-        app_id=OuterRef("app_id"), key_id=OuterRef("pk"), hour__gte=clock.now() - timedelta(hours=24)
-    )
+    now = clock.now()
+    checks = DecisionRollup.objects.filter(app_id=OuterRef("app_id"), key_id=OuterRef("pk"))
+    checks = checks.between(now - timedelta(hours=24), now + timedelta(hours=1))
     sums = checks.order_by().values("key_id")
     return {
         "used_at": Subquery(used[:1]),

@@ -5,6 +5,8 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from apiauth.admin.in_force import GatewayWindow
@@ -13,7 +15,7 @@ from apiauth.core import clock
 from apiauth.core.errors import Invalid
 from apiauth.core.limit_words import in_one_line
 from apiauth.core.limits import load_rules, parse_rules
-from apiauth.models import RateLimitScheme
+from apiauth.models import App, RateLimitScheme
 from apiauth.services import limits
 from apiauth.services.text import plain_slug, plain_text
 
@@ -77,7 +79,10 @@ class RateLimitSchemeAdmin(GatewayWindow):
         return ("deployment", "slug", "used_by", "in_force") if obj else ()
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).filter(deleted_at=None)
+        apps = App.objects.filter(rate_limit_scheme_id=OuterRef("pk"), deleted_at=None).order_by()
+        used = apps.values("rate_limit_scheme_id").annotate(figure=Count("pk")).values("figure")
+        rows = super().get_queryset(request).filter(deleted_at=None)
+        return rows.annotate(app_count=Coalesce(Subquery(used), 0))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         values: dict[str, Any] = {"name": obj.name, "description": obj.description or None, "rules": obj.rules}
@@ -93,6 +98,6 @@ class RateLimitSchemeAdmin(GatewayWindow):
         return " · ".join(in_one_line(rule) for rule in load_rules(row.rules))
 
     @column("Used by")
-    def used_by(self, row: RateLimitScheme) -> str:
-        count = row.apps.filter(deleted_at=None).count()
+    def used_by(self, row: Any) -> str:
+        count = row.app_count
         return f"{count} app" + ("" if count == 1 else "s")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import TO_FIELD_VAR
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.db import OperationalError, models
@@ -22,6 +24,7 @@ from apiauth.core.errors import Invalid, KeysteadError
 from apiauth.core.networks import network_of
 from apiauth.core.policy import Policy
 from apiauth.core.redaction import without_secrets
+from apiauth.core.shown import fit_to_show
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Any]
@@ -113,7 +116,11 @@ class Window(Base):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Show or save one row; what the service refuses although the form let it pass becomes a message."""
-        context = {**(extra_context or {}), "doors": self.open_doors(request)}
+        if request.GET.get(TO_FIELD_VAR) == "":
+            raise BadRequest("A row is named by a field.")  # Django's own look for it fails
+        row = self.get_object(request, unquote(object_id)) if object_id else None
+        doors = [door for door in self.open_doors(request) if row is None or self.fits(row, door[0])]
+        context = {**(extra_context or {}), "doors": doors}
         try:
             response = super().changeform_view(request, object_id, form_url, context)
         except KeysteadError as refusal:
@@ -125,6 +132,10 @@ class Window(Base):
 
     def is_done(self, request: HttpRequest) -> None:
         """Hear that rows were changed and that this is committed: the moment to say more about it."""
+
+    def fits(self, row: Any, action: str) -> bool:
+        """Tell whether a row is in a state in which an action can be done to it."""
+        return True
 
     def open_doors(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return the actions that this person may take on a row, with their labels."""
@@ -158,7 +169,7 @@ def staff(request: HttpRequest) -> Actor:
         name=user.get_username(),
         email=user.email,
         client_ip=request.META.get("REMOTE_ADDR") or None,
-        user_agent=request.headers.get("User-Agent", "")[:400],
+        user_agent=fit_to_show(request.headers.get("User-Agent", ""))[:400],
         via="admin",
     )
 

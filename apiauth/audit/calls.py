@@ -18,7 +18,7 @@ from apiauth.core.limit_states import LimitState, states_of
 Call = tuple[int, str | None, str, str, str]
 """Unix time in milliseconds, address, method, path, and the required permissions as JSON text."""
 
-_MINUTES_KEPT = timedelta(days=2)
+MINUTES_KEPT = timedelta(days=2)
 
 
 def recent_calls(
@@ -103,7 +103,7 @@ def calls_of_secrets(
     The calls are counted by the minute as long as those are kept, then by the hour, and one by one in the
     first of them. The addresses are at most five, the most frequent of the last thousand allowed calls first.
     """
-    by_minute = now - since < _MINUTES_KEPT
+    by_minute = now - since < MINUTES_KEPT
     first = since.astimezone(UTC).replace(second=0, microsecond=0)
     first = first if by_minute else first.replace(minute=0)
     values: dict[str, Any] = {"app_id": app_id, "key_ids": list(key_ids), "since": since, "now": now}

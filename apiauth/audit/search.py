@@ -174,7 +174,8 @@ def _in_range(app_id: int | None, filters: DecisionFilters) -> DecisionQuerySet:
 def _bounds(filters: DecisionFilters) -> tuple[datetime, datetime]:
     """Return the time that is asked for, at most as long as a range may be."""
     moment = _moment(filters.decision_id) if filters.decision_id else None
-    end = filters.end or max(clock.now(), moment or clock.now()) + _CLOCKS_APART
+    latest = max(clock.now(), moment or clock.now()) + _CLOCKS_APART
+    end = min(filters.end or latest, latest)
     earliest = end - LONGEST_RANGE - _CLOCKS_APART
     return max(filters.start or moment or earliest, earliest), end
 

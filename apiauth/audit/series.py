@@ -103,9 +103,9 @@ def totals(
 
 
 def totals_of_keys(*, app_id: int, key_ids: Collection[int], start: datetime, end: datetime) -> Totals:
-    """Return how many checks of some keys of an app were allowed and blocked, all of them together."""
-    counts = DecisionRollup.objects.in_app(app_id).between(start, end).of_keys(key_ids)
-    return Totals(**counts.aggregate(allowed=_ALLOWED, blocked=_BLOCKED))
+    """Return how many checks of some keys of an app were allowed and blocked, all of them together, to the minute."""
+    counts = MinuteRollup.objects.in_app(app_id).between(start, end).of_keys(key_ids)
+    return Totals(**counts.aggregate(allowed=Sum("allowed", default=0), blocked=Sum("blocked", default=0)))
 
 
 def timeline(
@@ -124,6 +124,8 @@ def timeline(
     is longer than the step can show loses its beginning.
     """
     start = max(start, end - LONGEST[step])
+    if end <= start:
+        return []
     moments = edges(start, end, step, zone)
     if step == "minute":
         rows = _by_minute(app_id, key_id, within, start, end)
@@ -207,9 +209,9 @@ def blocked_reasons(
     within: Reach | None = None,
     start: datetime,
     end: datetime,
-    limit: int = 50,
+    limit: int | None = 50,
 ) -> list[Reason]:
-    """Return what blocked, the most frequent first."""
+    """Return what blocked, the most frequent first; with the limit None all of it."""
     rows = (
         _counts(app_id, key_id, within, start, end)
         .exclude(rule="")

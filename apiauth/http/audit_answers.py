@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast, get_args
 
 from apiauth.audit import search, series
+from apiauth.audit.calls import MINUTES_KEPT
 from apiauth.audit.search import DecisionRow
 from apiauth.audit.series import Point, Reason
 from apiauth.audit.steps import Step
@@ -110,7 +111,7 @@ def analytics(app: App, query: AnalyticsQuery, now: datetime, *, within: Reach |
         answer["top_paths"] = [{"path": entry.path, "total_requests": entry.total} for entry in paths]
     reasons_wanted, limits_wanted = query.wants("include_blocked_reasons"), query.wants("include_rate_limits")
     if reasons_wanted or limits_wanted:
-        reasons = series.blocked_reasons(**where)
+        reasons = series.blocked_reasons(**where, limit=None if limits_wanted else most)
         if reasons_wanted:
             answer["blocked_reasons"] = [_reason(entry, totals.blocked) for entry in reasons[:most]]
         if limits_wanted:
@@ -165,6 +166,8 @@ def timeseries(app: App, query: SeriesQuery, now: datetime, *, within: Reach | N
     start, end = query.bounds(now, SERIES_WINDOW)
     step: Step = query.interval if query.interval in get_args(Step) else "hour"  # type: ignore[assignment]  # one of its own literals
     # A range that reaches on into the future still ends with the last check.
+    if step == "minute":  # what is no longer on record, or not whole, must not read as none
+        start = max(start, now - MINUTES_KEPT + timedelta(minutes=1))
     end = max(start, min(end, now + _CLOCKS_APART))
     where: dict[str, Any] = {"app_id": app.id, "key_id": query.key(), "within": within}
     points = series.timeline(**where, start=start, end=end, step=step, zone=query.zone())

@@ -41,10 +41,13 @@ class Window(Schema):
     key_id: IdText | None = None
 
     def bounds(self, now: datetime, length: timedelta) -> tuple[datetime, datetime]:
-        """Return start and end; without a start, `length` before the end. Raises Invalid."""
+        """Return start and end; without a start, `length` before the end, or before now if that is sooner.
+
+        Raises Invalid.
+        """
         end = moment(self.end_date, "end_date", zone_required=False) if self.end_date else now
         if not self.start_date:
-            return end - length, end
+            return min(end, now) - length, end
         start = moment(self.start_date, "start_date", zone_required=False)
         if self.end_date and start > end:
             raise Invalid("end_date must not lie before start_date.", field="end_date")

@@ -55,7 +55,7 @@ def checklist(app: App, *, now: datetime, ask: Asker | None = None) -> list[Item
     """Return every item in the order of the list. `ask` fetches the customers' page; without it that is not asked."""
     return [
         _gate(app, now),
-        _expiry(app),
+        _expiry(app, now),
         _environment(app),
         *(_flow(app, name, event, now) for name, event in _FLOWS.items()),
         _staff(now),
@@ -82,9 +82,9 @@ def _gate(app: App, now: datetime) -> Item:
     return Item("ticket_gate", State.MISSING, f"nothing was refused in {REFUSED_WITHIN.days} days", advice)
 
 
-def _expiry(app: App) -> Item:
-    """Tell how long the tickets of the last day lived; rows are kept as long."""
-    rows = Ticket.objects.filter(app_id=app.pk)
+def _expiry(app: App, now: datetime) -> Item:
+    """Tell how long the tickets of the last day lived."""
+    rows = Ticket.objects.filter(app_id=app.pk, created_at__gt=now - LATELY)
     lives = [ticket.lifetime_seconds() for ticket in rows.order_by("-id")[:1000]]
     bound = f"no ticket can live longer than {settings.ENVIRONMENT.ticket_most_seconds} s"
     if not lives:

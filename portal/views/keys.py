@@ -80,7 +80,8 @@ def revoke(request: PortalRequest, key_id: str) -> HttpResponse:
     lineage = find_lineage(request, key_id, Action.REVOKE_OWN)
     key = lineage.key
     data = request.POST if request.method == "POST" else None
-    form = RevokeKeyForm(data, name=key.name if key_pages.is_in_use(lineage, request.now) else None)
+    in_use = key_pages.is_in_use(lineage, request.app.policy.rotation, request.now)
+    form = RevokeKeyForm(data, name=key.name if in_use else None)
     if form.is_bound and form.attempt(lambda: key_pages.revoke(request, form, lineage)) is not None:
         return go_to(request, f"{reverse('portal:key', args=[key.pk])}?notice=revoked")
     if key.revoked_at:

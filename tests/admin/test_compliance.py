@@ -108,6 +108,18 @@ def test_an_export_is_on_record_where_its_keys_belong(
     assert administrator.get(EXPORT).status_code == 405
 
 
+def test_what_a_page_narrowed_down_is_what_its_button_exports(
+    administrator: Client, app: App, other: App, make_key: Callable[..., IssuedKey]
+) -> None:
+    make_key("Ours")
+    make_key("Theirs", in_app=other)
+    html = page_of(administrator, deployment=other.deployment_id)
+    sent = dict(re.findall('<input type="hidden" name="(deployment|app|finding)" value="([^"]*)"', html))
+    assert sent["deployment"]
+    [row] = csv.DictReader(io.StringIO(administrator.post(EXPORT, sent).getvalue().decode()))
+    assert row["name"] == "Theirs"
+
+
 def test_an_export_says_what_each_key_is_bound_to(
     administrator: Client, app: App, make_key: Callable[..., IssuedKey]
 ) -> None:

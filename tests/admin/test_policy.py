@@ -9,8 +9,10 @@ from django.test import Client
 
 from apiauth.admin import policy
 from apiauth.core import clock
+from apiauth.core.actor import Actor
 from apiauth.core.policy import Policy
 from apiauth.models import ActivityEntry, App
+from apiauth.services import apps
 from apiauth.services.keys import IssuedKey
 
 NINETY = {"expiry.mode": "mandatory", "expiry.longest_days": "90"}
@@ -32,6 +34,13 @@ def test_the_app_leads_to_its_policy(administrator: Client, app: App) -> None:
     assert address(app) in administrator.get(f"/admin/apiauth/app/{app.pk}/change/").content.decode()
     page = administrator.get(address(app)).content.decode()
     assert "Revoke every key within the scope." in page
+
+
+def test_an_app_that_is_deleted_leads_to_no_policy(administrator: Client, app: App, actor: Actor) -> None:
+    apps.delete_app(deployment_id=app.deployment_id, slug=app.slug, actor=actor, now=clock.now())
+    page = administrator.get(f"/admin/apiauth/app/{app.pk}/change/").content.decode()
+    assert "Deleted" in page
+    assert address(app) not in page
 
 
 def test_a_policy_sent_as_it_is_changes_nothing(administrator: Client, app: App) -> None:

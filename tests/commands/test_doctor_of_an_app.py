@@ -98,6 +98,7 @@ def test_what_was_seen_working_counts_for_a_day(run: Run, live: None) -> None:
         "key_revoke",
     ]
     assert "not in the last day; before that key.created at" in found.out
+    assert states(found)["ticket_expiry"] == "unknown", "its tickets are of an earlier day"
 
 
 def test_an_app_whose_keys_say_test_is_not_ready(run: Run, app: App, live: None) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.test import Client
 
+from apiauth.audit.statements import sql
 from apiauth.core import clock, ids
 from apiauth.models import App, Deployment, Key
 from apiauth.services.keys import IssuedKey
@@ -144,6 +146,13 @@ def test_a_cursor_of_other_filters_is_refused(backend: Client, app: App, traffic
     assert backend.get(address, {"cursor": cursor, "method": "PUT"}).status_code == 400
 
 
+def test_a_log_up_to_the_end_of_times_is_the_log_up_to_now(asked: Callable[..., dict[str, Any]], traffic: Key) -> None:
+    until_now = asked(LOGS, start_date="1971-01-01")["data"]
+    assert len(until_now) == 9
+    assert asked(LOGS, start_date="1971-01-01", end_date="9998-01-01")["data"] == until_now
+    assert asked(LOGS, end_date="9998-01-01")["data"] == until_now
+
+
 def test_logs_go_back_seven_days_unless_told(asked: Callable[..., dict[str, Any]], app: App) -> None:
     old = clock.now() - timedelta(days=8)
     record(app, None, old)
@@ -177,6 +186,17 @@ def test_analytics_adds_what_was_asked_for(asked: Callable[..., dict[str, Any]],
     }
 
 
+def test_hits_of_limits_are_counted_however_many_limits_there_are(
+    asked: Callable[..., dict[str, Any]], app: App, traffic: Key
+) -> None:
+    now, of_app = clock.now(), {"app_id": app.id, "deployment_id": app.deployment_id, "key_id": traffic.id}
+    limits = [f"{number}/60s" for number in range(101, 171)]
+    put_on_record(decision(now, rule="rate_limited", blocked_by=limit, **of_app) for limit in limits)
+    answer = asked(ANALYTICS, include_rate_limits="true", include_blocked_reasons="true", top_limit=5)
+    assert (answer["blocked_requests"], answer["rate_limit_stats"]["total_hits"]) == (73, 72)
+    assert len(answer["rate_limit_stats"]["top_rules"]) == len(answer["blocked_reasons"]) == 5
+
+
 def test_a_series_has_the_steps_with_checks_alone(asked: Callable[..., dict[str, Any]], app: App) -> None:
     now = clock.now()
     record(app, None, now - timedelta(hours=30))
@@ -195,6 +215,18 @@ def test_a_series_by_the_minute_covers_a_day_at_most(asked: Callable[..., dict[s
     points = asked(TIMESERIES, interval="minute")["data"]
     assert [point["total_requests"] for point in points] == [1, 1]
     assert all(point["timestamp"].endswith(":00.000000Z") for point in points)
+
+
+def test_a_series_by_the_minute_tells_nothing_of_minutes_that_are_forgotten(
+    asked: Callable[..., dict[str, Any]], app: App
+) -> None:
+    at = clock.now() - timedelta(days=5)
+    record(app, None, at)
+    with connection.cursor() as cursor:
+        cursor.execute(sql("forget_minutes"))
+    around = {"start_date": (at - timedelta(hours=1)).isoformat(), "end_date": (at + timedelta(hours=1)).isoformat()}
+    assert asked(ANALYTICS, **around)["total_requests"] == 1
+    assert asked(TIMESERIES, interval="minute", fill="true", **around)["data"] == []
 
 
 def test_a_series_can_list_its_empty_steps_in_a_zone(asked: Callable[..., dict[str, Any]], app: App) -> None:
@@ -224,6 +256,16 @@ def test_a_range_of_ages_still_shows_what_happened_last(
 ) -> None:
     points = asked(TIMESERIES, interval=interval, start_date="1971-01-01", **end)["data"]
     assert sum(point["total_requests"] for point in points) == 9
+
+
+@pytest.mark.parametrize("interval", ["minute", "hour", "day", "week", "month"])
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(minutes=1)], ids=["of no length", "yet to come"])
+def test_a_range_in_which_nothing_can_have_happened_is_an_empty_series(
+    asked: Callable[..., dict[str, Any]], traffic: Key, interval: str, ahead: timedelta
+) -> None:
+    start = (clock.now() + ahead).isoformat()
+    end = {} if ahead else {"end_date": start}
+    assert asked(TIMESERIES, interval=interval, fill="true", start_date=start, **end)["data"] == []
 
 
 @pytest.mark.parametrize(
@@ -288,7 +330,8 @@ def test_400_for_a_query_that_cannot_be_read(backend: Client, page: Client, app:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=-1", "limit=1000000000", "offset=-1", "", "limit=", "sort=key__digest"]
+    "query",
+    ["limit=0", "limit=-1", "limit=1000000000", f"limit={20 * '9'}", "offset=-1", "", "limit=", "sort=key__digest"],
 )
 def test_a_number_out_of_range_is_clamped_and_an_unknown_field_ignored(backend: Client, app: App, query: str) -> None:
     answer = backend.get(f"/api-auth/apps/{app.slug}/{LOGS}?{query}").json()

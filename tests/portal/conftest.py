@@ -12,7 +12,7 @@ from django.test import Client
 
 from apiauth.core import clock, ids
 from apiauth.models import App, Decision, Key
-from apiauth.models.audit import AppRollup, DecisionRollup, KeyUsage
+from apiauth.models.audit import AppRollup, DecisionRollup, KeyUsage, MinuteRollup
 from tests.support.decisions import name_of
 
 HIDDEN = re.compile(r'name="(session|form_token|csrfmiddlewaretoken)" value="([^"]+)"')
@@ -96,10 +96,16 @@ def make_decision(app: App) -> Callable[..., Decision]:
 
 @pytest.fixture
 def count_calls(app: App) -> Callable[..., None]:
-    """Put hourly counts on record, as the worker would."""
+    """Put counts by the hour and by the minute on record, as the worker would."""
 
     def count(key_id: int, number: int, *, rule: str = "", at: datetime | None = None) -> None:
-        hour = (at or clock.now()).replace(minute=0, second=0, microsecond=0)
+        minute = (at or clock.now()).replace(second=0, microsecond=0)
+        hour = minute.replace(minute=0)
+        counted = {"blocked" if rule else "allowed": number}
+        by_minute = MinuteRollup.objects.filter(app_id=app.pk, minute=minute, key_id=key_id)
+        if not by_minute.update(**{name: F(name) + more for name, more in counted.items()}):
+            zero = {"allowed": 0, "blocked": 0}
+            MinuteRollup.objects.create(app_id=app.pk, minute=minute, key_id=key_id, **(zero | counted))
         where = {"hour": hour, "app_id": app.pk, "rule": rule, "blocked_by": rule}
         DecisionRollup.objects.create(**where, deployment_id=app.deployment_id, key_id=key_id, count=number)
         if not AppRollup.objects.filter(**where).update(count=F("count") + number):
