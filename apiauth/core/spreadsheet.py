@@ -5,7 +5,8 @@ import io
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-_OPENS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_OPENS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also in full width
+_LEFT_OUT = "\"' "  # by some spreadsheets, before they look
 
 
 def line(cells: Iterable[object]) -> str:
@@ -29,4 +30,4 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return moment(value)
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return f"'{text}" if text.startswith(_OPENS_A_FORMULA) else text
+    return f"'{text}" if text.lstrip(_LEFT_OUT).startswith(_OPENS_A_FORMULA) else text

@@ -36,7 +36,7 @@ def export_logs(request: BackendRequest, app_slug: str, body: LogsExport = _LATE
     app = apps.find_app(deployment_id=caller.deployment_id, slug=app_slug)
     if body.outcome not in (None, "allowed", "blocked"):
         raise Invalid("outcome must be allowed or blocked.", field="outcome")
-    query = LogsQuery(**{name: given[name] for name in _FILTERS if name in given})
+    query = LogsQuery(**{name: str(given[name]) for name in _FILTERS if given.get(name) is not None})
     start, end = query.bounds(caller.now, LOGS_WINDOW)
     if end - start > LONGEST_RANGE:
         raise Invalid(f"A file covers {LONGEST_RANGE.days} days at most: ask for it in parts.", field="start_date")

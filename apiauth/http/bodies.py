@@ -202,7 +202,7 @@ class Export(Body):
 class LogsExport(Export):
     """Which decisions to hand out."""
 
-    key_id: IdText | None = None
+    key_id: IdText | int | None = None
     outcome: OutcomeName | None = None
     rule: RuleText | None = None
     method: MethodText | None = None

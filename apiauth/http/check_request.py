@@ -12,6 +12,7 @@ from apiauth.core.permissions import requirement
 from apiauth.core.redaction import without_secrets
 from apiauth.core.resource import normal_form
 from apiauth.core.short_texts import cached_if_short
+from apiauth.core.shown import fit_to_show
 
 MOST_BODY_BYTES = 16 * 1024
 MOST_BATCH_BYTES = 256 * 1024
@@ -120,13 +121,13 @@ def _check_requirements(required: list[str]) -> None:
 def parse_resource(resource: str) -> tuple[str, str]:
     """Return a resource's normal form, and what of it may stand in the log. Raises Invalid."""
     path = normal_form(resource)
-    return path, without_secrets(path)[:LONGEST_LOGGED]
+    return path, fit_to_show(without_secrets(path))[:LONGEST_LOGGED]
 
 
 @cached_if_short(4_096)
 def logged_user_agent(text: str) -> str:
     """Return what of a user agent may stand in the log."""
-    return without_secrets(text)[:LONGEST_LOGGED]
+    return fit_to_show(without_secrets(text))[:LONGEST_LOGGED]
 
 
 def _quotes(body: CheckBody) -> int:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from apiauth.core.errors import Invalid
 from apiauth.services.keys import LONGEST_OVERLAP
 
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_WHOLE = re.compile(r"-?[0-9]{1,100}")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
 )

@@ -137,7 +137,8 @@ def _checked(deployment_id: int, fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: check(fields[name]) for name, check in EDITABLE.items() if name in fields}
     if "rate_limit_scheme_slug" in fields:
         slug = fields["rate_limit_scheme_slug"]
-        values["rate_limit_scheme"] = None if slug is None else find_scheme(deployment_id=deployment_id, slug=slug)
+        where = {"deployment_id": deployment_id, "slug": slug, "lock": True}  # or it could be deleted meanwhile
+        values["rate_limit_scheme"] = None if slug is None else find_scheme(**where)
     return values
 
 
@@ -184,6 +185,8 @@ def _resources(value: object) -> list[str]:
 def _resource(value: object, field: str) -> str:
     """Return a resource as it was sent; it must be one that a check can name."""
     text = plain_text(value, field=field, most=200)
+    if "?" in text or "#" in text:  # a check leaves them out, and would open more
+        raise Invalid("A resource is a path, without a query.", field=field)
     try:
         normal_form(text)
     except Invalid as problem:

@@ -162,3 +162,10 @@ def test_a_longer_time_than_one_file_covers_is_refused_and_never_cut_short(take:
         assert refused.status_code == 400
         assert "start_date" in refused.json()["details"]
     assert ActivityEntry.objects.filter(event=Event.DECISIONS_EXPORTED).count() == 1
+
+
+def test_a_key_is_named_by_its_id_as_text_or_as_a_number(take: Ask, record: Make, make_key: Make) -> None:
+    key = make_key().key
+    record(1, key_id=key.pk), record(2)
+    as_number, as_text = (ids_of(take("audit/logs", key_id=key_id)) for key_id in (key.pk, str(key.pk)))
+    assert (len(as_number), as_number) == (1, as_text)

@@ -210,6 +210,8 @@ BAD: dict[str, Cases] = {
         "201 characters": ["r" * 201],
         "201 of them": [f"r{n}" for n in range(201)],
         "a query alone": ["?a=b"],
+        "a query": ["/a?b=c"],
+        "a fragment": ["/a#b"],
         "a path that climbs": ["/a/../b"],
         "a path that climbs in disguise": ["/a/%2e%2e/b"],
         "an encoded slash": ["/a%2Fb"],
