@@ -13,6 +13,7 @@ SECONDS = 60
 INTERRUPTED = """
 import signal, sys
 import manage
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 manage.run = lambda arguments: signal.raise_signal(signal.SIGINT)
 sys.exit(manage.main(["doctor"]))
 """
