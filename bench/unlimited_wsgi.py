@@ -14,7 +14,6 @@ def _read_or_none(scheme_id: int, written: str) -> tuple[LimitRule, ...]:
 
 tables._readable = _read_or_none
 
-# Below what stands above, and not at the top: the gateway begins to read as it is imported.
-from config.gateway_wsgi import application  # noqa: E402  # as the line before says
+from config.gateway_wsgi import application  # noqa: E402  # it begins to read as it is imported: after the line above
 
 __all__ = ["application"]

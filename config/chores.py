@@ -36,7 +36,7 @@ def _run(environment: Environment, stop: threading.Event) -> None:
     django.setup()
     while not stop.is_set():
         try:
-            with connect(environment.direct_database_url) as lock:
+            with connect(environment.direct_database_url, name="keystead-chores") as lock:
                 _while_locked(lock, environment, stop)
         except (psycopg.Error, OSError) as error:
             log.error("chores.interrupted", error=str(error), kind=type(error).__name__)

@@ -25,7 +25,8 @@ class StaffLoginForm(AdminAuthenticationForm):
         if denied != ADMITTED:
             minutes = -(-ATTEMPTS.seconds_left(now_ms) // 60)
             raise forms.ValidationError(
-                f"Too many wrong passwords came from your address. Try again in {minutes} minutes.", code="throttled"
+                f"Too many wrong passwords came from your address. Try again in {minutes} minute{'s' * (minutes > 1)}.",
+                code="throttled",
             )
         cleaned: dict[str, Any] = super().clean()
         limiter.give_back([claim], now_ms)  # it was right

@@ -1,4 +1,4 @@
-"""How a gateway reaches the database: a connection that soon notices where it leads nowhere."""
+"""How gateways and workers reach the database: over connections that soon notice where they lead nowhere."""
 
 from typing import Any
 
@@ -6,16 +6,17 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 
-def connect(url: str, settings: str = "") -> psycopg.Connection[Any]:
+def connect(url: str, settings: str = "", *, name: str = "keystead-gateway") -> psycopg.Connection[Any]:
     """Return a connection that commits each statement. Raises OperationalError, after two seconds at the latest.
 
-    `settings`, such as `-c name=value`, come into force with the login, beside those that the URL has.
+    `settings`, such as `-c name=value`, come into force with the login, beside those that the URL has. The
+    server lists the connection by its `name`.
     """
     return psycopg.connect(
         url,
         autocommit=True,
         connect_timeout=2,
-        application_name="keystead-gateway",
+        application_name=name,
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=2,

@@ -11,7 +11,7 @@ import structlog
 
 from apiauth.audit.app_retention import forget_of_apps
 from apiauth.audit.connection import connect
-from apiauth.audit.drain import Drain
+from apiauth.audit.drain import PATIENCE_SECONDS, Drain
 from apiauth.audit.lag import Lag
 from apiauth.audit.partitions import drop_partitions, ensure_partitions
 from apiauth.audit.retention import forget_spent
@@ -23,7 +23,6 @@ IDLE_SECONDS = 0.2
 HOUSEKEEPING_SECONDS = 3600
 MORE_TO_FORGET_SECONDS = 5.0
 LONGEST_BACK_OFF_SECONDS = 2.0
-PATIENCE_SECONDS = 60.0  # with one answer of the database
 HOUSEKEEPING_PATIENCE_SECONDS = 600.0
 # Nobody is waited for without end, and nobody waits for a worker whose connection was lost within a transaction.
 SETTINGS = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
@@ -58,7 +57,7 @@ def run(environment: Settings, stop: threading.Event, on_ready: Callable[[], Non
     while not stop.is_set():
         started = time.monotonic()
         try:
-            with connect(environment.direct_database_url, SETTINGS) as connection:
+            with connect(environment.direct_database_url, SETTINGS, name="keystead-worker") as connection:
                 _work(connection, environment, stop, ready)
         except (psycopg.Error, OSError) as error:
             # The one place where a failure is survived by trying again: nothing is lost by waiting.

@@ -16,6 +16,7 @@ from django.db.models import Count, Q, Sum
 
 from apiauth import checks
 from apiauth.audit import backlog, strays
+from apiauth.audit.connection import connect
 from apiauth.audit.folder import MOST_NAME_BYTES, contents
 from apiauth.audit.room import SHORT_FROM, quarantined_in, used_of
 from apiauth.audit.spool import host_name
@@ -108,7 +109,7 @@ def _database(now: datetime) -> Finding:
         return Finding("database", False, shown, "Upgrade the server to PostgreSQL 15 or later.")
     if settings.ENVIRONMENT.direct_database_url != settings.ENVIRONMENT.database_url:
         try:
-            psycopg.connect(settings.ENVIRONMENT.direct_database_url, connect_timeout=5).close()
+            connect(settings.ENVIRONMENT.direct_database_url, name="keystead-doctor").close()
         except psycopg.Error:
             return Finding(
                 "database", False, "does not answer past the pooler", "Correct KEYSTEAD_DIRECT_DATABASE_URL."

@@ -161,8 +161,7 @@ def cannot_trace(sentence: str) -> NoReturn:
     """Skip with a sentence, or fail where tracing is required."""
     if os.environ.get("KEYSTEAD_REQUIRE_STRACE"):
         pytest.fail(sentence)
-    # Not every machine has strace, or lets a process be traced. .ci/run requires both: there nothing is left out.
-    pytest.skip(sentence)
+    pytest.skip(sentence)  # not every machine has strace, or lets it trace; .ci/run requires it and leaves nothing out
 
 
 @pytest.mark.processes

@@ -1,6 +1,6 @@
 """Who asks is told by proxies that are trusted, and by nobody else."""
 
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
 from hypothesis import given
@@ -62,6 +62,8 @@ FORGED = st.lists(st.text(max_size=20) | st.ip_addresses().map(str) | PROXIES, m
 
 
 @given(FORGED, STRANGERS, st.lists(PROXIES, min_size=1, max_size=4))
-def test_whatever_a_stranger_puts_in_front_it_is_known_by_the_address_it_asked_from(forged, stranger, hops) -> None:  # type: ignore[no-untyped-def]
+def test_whatever_a_stranger_puts_in_front_it_is_known_by_the_address_it_asked_from(
+    forged: str, stranger: IPv4Address | IPv6Address, hops: list[str]
+) -> None:
     *others, peer = hops
     assert caller_of(peer, ", ".join([forged, str(stranger), *others]), TRUSTED) == str(stranger)
