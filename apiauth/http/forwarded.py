@@ -1,7 +1,10 @@
 """Who asks, where proxies stand in between: `X-Forwarded-For`, as far as those who wrote it can be trusted."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from apiauth.core.errors import Invalid
+from apiauth.verify.addresses import parse_address
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -30,11 +33,8 @@ def _is_trusted(text: str, trusted: Networks) -> bool:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return an address, an IPv4 one also from within IPv6; None for what is none, one with a port or zone included."""
+    """Return an address, None for what is none."""
     try:
-        address = ip_address(text)
-    except ValueError:
+        return parse_address(text).value
+    except Invalid:
         return None
-    if isinstance(address, IPv6Address):
-        return None if address.scope_id is not None else address.ipv4_mapped or address
-    return address
